@@ -1,0 +1,113 @@
+/**
+ * Every stable error code: meaning, remedy and the exit code it leads to. docs/errors.md is
+ * generated from this table; codes are API, messages are not.
+ */
+
+/** Process exit codes of the CLI. Source: design contract of `up`; 128+n is the shell's convention for signals. */
+export const exitCode = {
+  ok: 0,
+  bug: 1,
+  usage: 2,
+  configuration: 3,
+  notReady: 4,
+  lostAfterReady: 5,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+export type ExitCode = (typeof exitCode)[keyof typeof exitCode];
+
+interface CodeEntry {
+  readonly meaning: string;
+  readonly remedy: string;
+  readonly exitCode: ExitCode;
+}
+
+export const errorCodes = {
+  ERR_NOT_READY: {
+    meaning: 'A unit did not become ready: its process failed, its check never passed, or time ran out.',
+    remedy: 'Read the chain to its end: the last line is the root cause. `k3s-lite logs UNIT` shows its output.',
+    exitCode: exitCode.notReady,
+  },
+  ERR_BLOCKED: {
+    meaning: 'A unit was not started because one that it needs (a hard edge) cannot start.',
+    remedy: 'Mend the unit at the end of the chain; this one then starts by itself.',
+    exitCode: exitCode.notReady,
+  },
+  ERR_STOPPED: {
+    meaning: 'A unit was stopped on request while somebody waited for it.',
+    remedy: 'Start it again with `k3s-lite up`, or stop waiting for it.',
+    exitCode: exitCode.notReady,
+  },
+  ERR_SPAWN: {
+    meaning: 'A program could not be started: it is missing, not executable, or its user or folder does not exist.',
+    remedy: 'Check the first word of `run` in the unit file, and `k3s-lite components list`.',
+    exitCode: exitCode.notReady,
+  },
+  ERR_EXITED: {
+    meaning: 'A process exited when it should have kept running, or a task exited with a code other than 0.',
+    remedy: 'Its last output lines are part of the error; `k3s-lite logs UNIT` shows the rest.',
+    exitCode: exitCode.notReady,
+  },
+  ERR_STOP_INCOMPLETE: {
+    meaning: 'Processes of a unit were still alive after SIGKILL, or an `undo` failed.',
+    remedy: 'The error names the processes. One in uninterruptible sleep ends when its device or file system answers.',
+    exitCode: exitCode.bug,
+  },
+  ERR_UNKNOWN_UNIT: {
+    meaning: 'A unit was named that is not in the graph.',
+    remedy: 'The message names the nearest known unit; `k3s-lite plan` lists all.',
+    exitCode: exitCode.configuration,
+  },
+  ERR_UNIT_FILE: {
+    meaning: 'Unit files have mistakes: a key or value that is not allowed, an unknown variable, a broken YAML.',
+    remedy: 'Each mistake is listed with file, line and column; `k3s-lite check DIR` repeats the check offline.',
+    exitCode: exitCode.configuration,
+  },
+  ERR_GRAPH: {
+    meaning:
+      'The graph of units cannot be started: a cycle, an edge to an unknown unit, or two units that claim one port or path.',
+    remedy:
+      'The whole path of a cycle is printed with the place of each edge: make one of them `parallel` or remove it.',
+    exitCode: exitCode.configuration,
+  },
+  ERR_CONFIG: {
+    meaning: 'A flag, an environment variable or a configuration file has a value that is not allowed.',
+    remedy: 'The message names the place and the allowed values.',
+    exitCode: exitCode.configuration,
+  },
+  ERR_USAGE: {
+    meaning: 'The command line is not understood.',
+    remedy: '`k3s-lite --help`, or `--help` after a command.',
+    exitCode: exitCode.usage,
+  },
+  ERR_LOCKED: {
+    meaning: 'Another k3s-lite holds the data directory.',
+    remedy: 'Use that one (`k3s-lite status`), stop it (`k3s-lite down`), or choose another --data-dir.',
+    exitCode: exitCode.configuration,
+  },
+  ERR_COMPONENT: {
+    meaning: 'A component binary is missing, of an unsupported version, or could not be built.',
+    remedy:
+      '`k3s-lite components list` shows what was looked for and where; `k3s-lite components build` builds what is missing.',
+    exitCode: exitCode.configuration,
+  },
+  ERR_CONTROL: {
+    meaning: 'The running k3s-lite could not be reached, or refused a request.',
+    remedy: 'Check that `k3s-lite up` runs and that --data-dir names the same directory.',
+    exitCode: exitCode.notReady,
+  },
+  ERR_CERTIFICATE: {
+    meaning: 'A certificate or key cannot be read, does not match, or has expired.',
+    remedy:
+      'The message names the file. Remove a broken leaf certificate and its key: they are made again at the next start.',
+    exitCode: exitCode.configuration,
+  },
+  ERR_INTERNAL: {
+    meaning: 'A bug in k3s-lite.',
+    remedy: 'Please report it with the output of `k3s-lite up --json`.',
+    exitCode: exitCode.bug,
+  },
+} as const satisfies Record<string, CodeEntry>;
+
+export type ErrorCode = keyof typeof errorCodes;

@@ -1,0 +1,101 @@
+/**
+ * Everything that can happen, as one union. Every figure shown to the user is folded from this
+ * stream; renderers switch exhaustively, so that a new event does not compile until it is shown.
+ */
+import type { Attempt, Exit, ReadinessError } from '../error/readiness-error.ts';
+import type { EdgeKind } from '../unit/schema.ts';
+import type { UnitSnapshot, UnitStateName } from '../unit/state.ts';
+
+export type Event =
+  /** `up` begins: the units wanted, in start order, with their edges. */
+  | {
+      readonly type: 'up.started';
+      readonly units: readonly {
+        readonly name: string;
+        readonly about: string;
+        readonly kind: 'service' | 'task' | 'builtin';
+      }[];
+      readonly edges: readonly { readonly from: string; readonly to: string; readonly kind: EdgeKind }[];
+    }
+  /** Every wanted unit is ready or done. Emitted once for each time that becomes true. */
+  | { readonly type: 'up.ready'; readonly elapsedMs: number }
+  /** A unit left ready or done after `up.ready`. */
+  | { readonly type: 'up.lost'; readonly unit: string }
+  | { readonly type: 'down.started'; readonly reason: string }
+  | { readonly type: 'down.finished'; readonly elapsedMs: number; readonly leftovers: readonly string[] }
+  /** A unit changed its state, or something in its snapshot that people see. */
+  | {
+      readonly type: 'unit.state';
+      readonly unit: string;
+      readonly from: UnitStateName;
+      readonly snapshot: UnitSnapshot;
+    }
+  /** Still not started: said at 1, 5 and 30 s (design contract 1). */
+  | { readonly type: 'unit.waiting'; readonly unit: string; readonly waitedMs: number; readonly snapshot: UnitSnapshot }
+  /** A gate opened, the last one for `unit` when `last` is true. */
+  | {
+      readonly type: 'unit.gate';
+      readonly unit: string;
+      readonly dependency: string;
+      readonly kind: EdgeKind;
+      readonly last: boolean;
+    }
+  | {
+      readonly type: 'process.spawned';
+      readonly unit: string;
+      readonly generation: number;
+      readonly pid: number;
+      readonly argv: readonly string[];
+    }
+  | {
+      readonly type: 'process.exited';
+      readonly unit: string;
+      readonly generation: number;
+      readonly pid: number;
+      readonly exit: Exit;
+    }
+  /** A step of the stop ladder. */
+  | {
+      readonly type: 'process.stopping';
+      readonly unit: string;
+      readonly generation: number;
+      readonly signal: string;
+      readonly remaining: readonly number[];
+    }
+  /** A line that the unit wrote; only the last lines of a burst are carried here, the file has all. */
+  | { readonly type: 'process.output'; readonly unit: string; readonly generation: number; readonly line: string }
+  | {
+      readonly type: 'probe.attempt';
+      readonly unit: string;
+      readonly generation: number;
+      readonly phase: 'ready' | 'health';
+      readonly check: string;
+      readonly attempt: Attempt;
+      readonly count: number;
+    }
+  | { readonly type: 'probe.hint'; readonly unit: string; readonly generation: number; readonly source: string }
+  | { readonly type: 'notify.status'; readonly unit: string; readonly generation: number; readonly status: string }
+  /** Something a person should know that is no failure of a unit. */
+  | { readonly type: 'notice'; readonly level: 'info' | 'warning'; readonly text: string; readonly unit?: string }
+  /** Processes of an earlier run were found alive and ended. */
+  | { readonly type: 'leftover.found'; readonly unit: string; readonly pids: readonly number[] }
+  | { readonly type: 'unit.failed'; readonly unit: string; readonly error: ReadinessError }
+  /** Building a component: one line of progress. */
+  | {
+      readonly type: 'component.progress';
+      readonly component: string;
+      readonly step: string;
+      readonly elapsedMs: number;
+      readonly estimateMs?: number;
+    };
+
+export type EventType = Event['type'];
+export type EventOf<T extends EventType> = Extract<Event, { type: T }>;
+
+/** An event with its place in the stream. `seq` has no gaps; wall time may jump, monotonic time does not. */
+export interface Envelope {
+  readonly seq: number;
+  readonly wallMs: number;
+  readonly monotonicMs: number;
+  readonly event: Event;
+}

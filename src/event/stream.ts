@@ -1,0 +1,115 @@
+/**
+ * The one ordered stream of events. Emitting assigns `seq` and pushes to a bounded ring;
+ * subscribers drain in their own turn of the event loop with a time slice, and one that falls
+ * behind is told how many it missed. So nobody slow or throwing delays a unit (design contract 5).
+ */
+import type { Clock } from '../kernel/clock.ts';
+import type { Envelope, Event } from './event.ts';
+
+export interface Subscriber {
+  onEvent(envelope: Envelope): void;
+  /** Events that were overwritten before this subscriber read them. */
+  onDropped?(count: number): void;
+}
+
+export interface EventStream {
+  emit(event: Event): void;
+  /** Reads from `since` (default: what comes next; 0: all that the ring still has). A throwing subscriber is detached and reported. */
+  subscribe(subscriber: Subscriber, options?: { readonly since?: number }): Disposable;
+  /** Everything the ring still holds, oldest first. */
+  history(since?: number): readonly Envelope[];
+  /** Delivers all that is pending now; for the end of a command. */
+  flush(): void;
+  readonly lastSeq: number;
+}
+
+export interface EventStreamOptions {
+  readonly clock: Clock;
+  /** Events kept (default 8192). */
+  readonly capacity?: number;
+  /** How long subscribers may take in one turn, in milliseconds (default 4). */
+  readonly sliceMs?: number;
+}
+
+export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: EventStreamOptions): EventStream {
+  const ring: Envelope[] = [];
+  let nextSeq = 1;
+  const readers = new Set<Reader>();
+  let scheduled = false;
+
+  const oldestSeq = () => Math.max(1, nextSeq - Math.min(capacity, nextSeq - 1));
+  const at = (seq: number) => ring[(seq - 1) % capacity];
+
+  const emit = (event: Event) => {
+    ring[(nextSeq - 1) % capacity] = { seq: nextSeq, wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs(), event };
+    nextSeq += 1;
+    if (readers.size > 0) schedule();
+  };
+
+  const schedule = () => {
+    if (scheduled) return;
+    scheduled = true;
+    clock.soon(() => {
+      scheduled = false;
+      if (drain(clock.monotonicMs() + sliceMs)) schedule();
+    });
+  };
+
+  /** Delivers until everybody is up to date or the time is over; true if something is left. */
+  const drain = (deadlineMs: number): boolean => {
+    for (const reader of readers) {
+      while (reader.nextSeq < nextSeq) {
+        if (clock.monotonicMs() > deadlineMs) return true;
+        deliver(reader);
+      }
+    }
+    return false;
+  };
+
+  const deliver = (reader: Reader) => {
+    const dropped = oldestSeq() - reader.nextSeq;
+    if (dropped > 0) reader.nextSeq = oldestSeq();
+    const envelope = at(reader.nextSeq);
+    reader.nextSeq += 1;
+    try {
+      if (dropped > 0) reader.subscriber.onDropped?.(dropped);
+      if (envelope !== undefined) reader.subscriber.onEvent(envelope);
+    } catch (error) {
+      readers.delete(reader);
+      emit({
+        type: 'notice',
+        level: 'warning',
+        text: `internal error: an event reader failed and was detached: ${String(error)}`,
+      });
+    }
+  };
+
+  return {
+    emit,
+    subscribe(subscriber, { since } = {}) {
+      const reader: Reader = { subscriber, nextSeq: since === undefined ? nextSeq : Math.max(since, oldestSeq()) };
+      readers.add(reader);
+      if (reader.nextSeq < nextSeq) schedule();
+      return { [Symbol.dispose]: () => void readers.delete(reader) };
+    },
+    history(since = 0) {
+      const envelopes: Envelope[] = [];
+      for (let seq = Math.max(since, oldestSeq()); seq < nextSeq; seq += 1) {
+        const envelope = at(seq);
+        if (envelope !== undefined) envelopes.push(envelope);
+      }
+      return envelopes;
+    },
+    flush() {
+      drain(Number.POSITIVE_INFINITY);
+    },
+    get lastSeq() {
+      return nextSeq - 1;
+    },
+  };
+}
+
+interface Reader {
+  readonly subscriber: Subscriber;
+  nextSeq: number;
+}

@@ -1,0 +1,19 @@
+/** A builtin: a short, idempotent function of ours that a unit of `kind: builtin` runs. */
+import type { Unit } from '../unit/schema.ts';
+import type { UnitSnapshot } from '../unit/state.ts';
+
+export interface BuiltinContext {
+  readonly unit: Unit;
+  readonly generation: number;
+  /** `run` without the builtin's name, variables expanded. */
+  readonly args: readonly string[];
+  /** Present snapshot of another unit: node-ready asks when the kubelet was started. */
+  snapshotOf(unit: string): UnitSnapshot;
+  /** One line for the unit's log (and its last output lines). Never a secret. */
+  log(line: string): void;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves when done; throwing fails the unit with the error as `cause`. */
+export type Builtin = (context: BuiltinContext) => Promise<void>;
+export type Builtins = ReadonlyMap<string, Builtin>;

@@ -1,0 +1,40 @@
+/** The executor as everybody else sees it. `createExecutor` makes one. */
+import type { EventStream } from '../event/stream.ts';
+import type { UnitGraph } from '../graph/unit-graph.ts';
+import type { UnitSnapshot } from '../unit/state.ts';
+import type { ReadinessChannel, Ready } from './channel.ts';
+
+export interface StopReport {
+  readonly elapsedMs: number;
+  /** Units whose processes could not be ended or whose undo failed, each with one line of reason. */
+  readonly leftovers: readonly string[];
+}
+
+export interface Executor {
+  readonly graph: UnitGraph;
+  readonly events: EventStream;
+  /** Wants `units` (default: all) and what they need up; returns at once. Readiness comes by channel. */
+  start(units?: readonly string[]): void;
+  /** @throws ERR_UNKNOWN_UNIT, with the nearest known name */
+  unit(name: string): ReadinessChannel;
+  /** Present snapshots of all units, in start order. */
+  snapshots(): readonly UnitSnapshot[];
+  /** Resolves when every unit in `units` (default: all started) is ready or done; rejects like {@link ReadinessChannel.ready}. */
+  ready(units?: readonly string[], options?: { readonly signal?: AbortSignal }): Promise<void>;
+  /** True when every wanted unit is ready or done. */
+  isReady(): boolean;
+  /** Stops everything in stop order and resolves when all is gone. Aborting `hurry` kills at once. Idempotent. */
+  stop(options?: { readonly reason?: string; readonly hurry?: AbortSignal }): Promise<StopReport>;
+  /** A cheap reason to try a failed or waiting unit again at once: its port is free, its file changed. */
+  hint(unit: string, source: string): void;
+
+  getApiServerReady(): Promise<Ready>;
+  getContainerRuntimeReady(): Promise<Ready>;
+  getEtcdReady(): Promise<Ready>;
+  getControllerManagerReady(): Promise<Ready>;
+  getSchedulerReady(): Promise<Ready>;
+  getKubeletReady(): Promise<Ready>;
+  getKubeProxyReady(): Promise<Ready>;
+  getClusterDnsReady(): Promise<Ready>;
+  getNodeReady(): Promise<Ready>;
+}

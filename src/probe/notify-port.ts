@@ -1,0 +1,27 @@
+/** sd_notify: what a process says of itself, one socket per unit generation. Source: sd_notify(3). */
+
+export interface NotifyState {
+  readonly ready: boolean;
+  readonly stopping: boolean;
+  readonly status: string | undefined;
+  /** The process says that another process is the main one (MAINPID=). */
+  readonly mainPid: number | undefined;
+  /** Sum of EXTEND_TIMEOUT_USEC: monotonic milliseconds until which the start may take, if ever said. */
+  readonly extendedUntilMs: number | undefined;
+  /** Monotonic milliseconds of the last WATCHDOG=1. */
+  readonly watchdogAtMs: number | undefined;
+  readonly errno: number | undefined;
+}
+
+export interface NotifySocket extends Disposable {
+  /** Value for NOTIFY_SOCKET. */
+  readonly path: string;
+  readonly current: NotifyState;
+  /** Calls `listener` after each datagram that was understood. */
+  subscribe(listener: (state: NotifyState) => void): Disposable;
+}
+
+export interface NotifyPort {
+  /** Opens the socket of one generation in a 0700 folder; disposing closes and unlinks it. */
+  open(unit: string, generation: number): NotifySocket;
+}

@@ -1,0 +1,28 @@
+/** The port of all checks: one question, "is it ready?", asked once per `check`. */
+
+export interface Probe {
+  /** For people and errors: "https /readyz", "tcp 127.0.0.1:2379", "notify". */
+  describe(): string;
+  /**
+   * Resolves when the check passes.
+   *
+   * @throws {@link ProbeFailure} (or any Error) with one line that says what is missing; the
+   *   signal's reason when it aborts
+   */
+  check(signal: AbortSignal): Promise<void>;
+  /** Calls `wake` whenever a new attempt is worth while: a notify message, a log line, a file event. */
+  onHint?(wake: (source: string) => void): Disposable;
+}
+
+/** A check that did not pass. `retry: false` means that no later attempt of this generation can pass. */
+export class ProbeFailure extends Error {
+  override readonly name = 'ProbeFailure';
+  readonly retry: boolean;
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: { retry?: boolean; hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.retry = options.retry ?? true;
+    this.hint = options.hint;
+  }
+}

@@ -1,0 +1,30 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * fast: pure logic and small real processes, in parallel. real: the real components, one file at a
+ * time, because two control planes on two cores would only measure each other.
+ */
+export default defineConfig({
+  test: {
+    reporters: ['default', ['json', { outputFile: '.cache/test-report.json' }]],
+    projects: [
+      {
+        test: {
+          name: 'fast',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/cluster/**', 'test/long/**'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: 'real',
+          include: ['test/cluster/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+        },
+      },
+    ],
+  },
+});
