@@ -168,12 +168,10 @@ export const unitSchema = z.strictObject({
     })
     .optional()
     .describe('What no other unit may claim: conflicts are found before anything starts.'),
-  platform: z
-    .strictObject({
-      root: z.boolean().optional().describe('true: only started as root; left out (and said so) otherwise.'),
-    })
-    .optional()
-    .describe('Where the unit can run.'),
+  groups: z
+    .array(unitName)
+    .default([])
+    .describe('Names under which several units are disabled at once (`--disable agent`).'),
 });
 
 export type UnitInput = z.input<typeof unitSchema>;

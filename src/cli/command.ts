@@ -1,0 +1,49 @@
+/**
+ * What a command of the CLI is. Its table row (name, options, help) is cheap and always loaded;
+ * its code is imported only when it runs.
+ */
+import type { ExitCode } from '../error/codes.ts';
+
+/** Where a command writes: results to `out`, progress and errors to `err`. */
+export interface Io {
+  out(text: string): void;
+  err(text: string): void;
+  readonly outIsTty: boolean;
+  readonly errIsTty: boolean;
+  /** Columns of the terminal, 80 when unknown. */
+  readonly columns: number;
+  readonly colour: boolean;
+}
+
+export interface CommandInput {
+  readonly args: readonly string[];
+  /** By camel-case name (`dataDir`), typed by the command's own zod schema. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly io: Io;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  /** Aborts at the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+/** The module behind a command: `export const run: CommandRun`. Throws StartupError for expected failures; the caller renders it. */
+export type CommandRun = (input: CommandInput) => Promise<ExitCode>;
+
+export interface OptionRow {
+  /** As commander reads it: "-f, --follow", "--data-dir <dir>", "--tls-san <name...>". */
+  readonly flags: string;
+  readonly about: string;
+}
+
+export interface CommandRow {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  /** As commander reads them: "<unit>", "[dir]", "[units...]". */
+  readonly args?: string;
+  readonly about: string;
+  readonly options: readonly OptionRow[];
+  readonly examples: readonly string[];
+  /** Everything after the name belongs to another program (kubectl). */
+  readonly passThrough?: boolean;
+  load(): Promise<{ readonly run: CommandRun }>;
+}
