@@ -62,8 +62,6 @@ export type Event =
       readonly signal: string;
       readonly remaining: readonly number[];
     }
-  /** A line that the unit wrote; only the last lines of a burst are carried here, the file has all. */
-  | { readonly type: 'process.output'; readonly unit: string; readonly generation: number; readonly line: string }
   | {
       readonly type: 'probe.attempt';
       readonly unit: string;
