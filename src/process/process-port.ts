@@ -54,4 +54,6 @@ export interface ProcessPort {
     readonly signal: AbortSignal;
   }): Promise<{ readonly exit: Exit; readonly output: string }>;
   log(unit: string): LogSource;
+  /** Appends a line of ours (a builtin's output) to the unit's log. Never throws. */
+  append(unit: string, line: string): void;
 }
