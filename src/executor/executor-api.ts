@@ -6,7 +6,7 @@ import type { ReadinessChannel, Ready } from './channel.ts';
 
 export interface StopReport {
   readonly elapsedMs: number;
-  /** Units whose processes could not be ended or whose undo failed, each with one line of reason. */
+  /** What could not be ended or undone, one line each. */
   readonly leftovers: readonly string[];
 }
 
@@ -19,22 +19,41 @@ export interface Executor {
   unit(name: string): ReadinessChannel;
   /** Present snapshots of all units, in start order. */
   snapshots(): readonly UnitSnapshot[];
-  /** Resolves when every unit in `units` (default: all started) is ready or done; rejects like {@link ReadinessChannel.ready}. */
-  ready(units?: readonly string[], options?: { readonly signal?: AbortSignal }): Promise<void>;
+  /**
+   * Resolves when every unit in `units` (default: all that are wanted) is ready or done at the same time.
+   *
+   * @throws the signal's reason when it aborts; a unit that fails may recover, so failing is not rejecting
+   */
+  ready(options?: { readonly units?: readonly string[]; readonly signal?: AbortSignal }): Promise<void>;
   /** True when every wanted unit is ready or done. */
   isReady(): boolean;
   /** Stops everything in stop order and resolves when all is gone. Aborting `hurry` kills at once. Idempotent. */
   stop(options?: { readonly reason?: string; readonly hurry?: AbortSignal }): Promise<StopReport>;
-  /** A cheap reason to try a failed or waiting unit again at once: its port is free, its file changed. */
+  /** A cheap reason to try a failed unit again at once: its port is free, its file changed. */
   hint(unit: string, source: string): void;
 
-  getApiServerReady(): Promise<Ready>;
-  getContainerRuntimeReady(): Promise<Ready>;
+  getCertificatesReady(): Promise<Ready>;
   getEtcdReady(): Promise<Ready>;
+  getApiServerReady(): Promise<Ready>;
   getControllerManagerReady(): Promise<Ready>;
   getSchedulerReady(): Promise<Ready>;
+  getContainerRuntimeReady(): Promise<Ready>;
   getKubeletReady(): Promise<Ready>;
   getKubeProxyReady(): Promise<Ready>;
   getClusterDnsReady(): Promise<Ready>;
   getNodeReady(): Promise<Ready>;
 }
+
+/** The shipped unit behind each getter. */
+export const getterUnits = {
+  getCertificatesReady: 'certificates',
+  getEtcdReady: 'etcd',
+  getApiServerReady: 'kube-apiserver',
+  getControllerManagerReady: 'kube-controller-manager',
+  getSchedulerReady: 'kube-scheduler',
+  getContainerRuntimeReady: 'containerd',
+  getKubeletReady: 'kubelet',
+  getKubeProxyReady: 'kube-proxy',
+  getClusterDnsReady: 'cluster-dns',
+  getNodeReady: 'node-ready',
+} as const;

@@ -1,0 +1,74 @@
+/**
+ * One unit's view of its dependencies: whether its gates are open, which of them it lost, and
+ * what it runs without. Reads snapshots; changes nothing but its own memory of the last start.
+ */
+import type { Need } from '../unit/schema.ts';
+import { isUp, type Degraded, type UnitSnapshot, type WaitingFor } from '../unit/state.ts';
+import { cannotStart, degradedBy, describeState, evaluateGates, type Gates } from './gates.ts';
+
+export class DependencyWatch {
+  readonly #needs: readonly Need[];
+  readonly #snapshotOf: (unit: string) => UnitSnapshot;
+  /** Generation of each dependency with `onLoss`, at this unit's start. */
+  #bound = new Map<string, number>();
+  #missing: readonly Degraded[] = [];
+
+  constructor(needs: readonly Need[], snapshotOf: (unit: string) => UnitSnapshot) {
+    this.#needs = needs;
+    this.#snapshotOf = snapshotOf;
+  }
+
+  gates(waitedMs: number): Gates {
+    return evaluateGates(this.#needs, this.#snapshotOf, waitedMs);
+  }
+
+  /** The gates have opened without `missing`: remembers what this start is bound to. */
+  bind(missing: readonly Degraded[]): void {
+    this.#missing = missing;
+    this.#bound = new Map();
+    for (const need of this.#needs) {
+      if (need.kind === 'hard' && need.onLoss !== 'keep') {
+        this.#bound.set(need.unit, this.#snapshotOf(need.unit).generation);
+      }
+    }
+  }
+
+  /** The first dependency with `onLoss` whose generation is over. Told once. */
+  takeLoss(): { readonly unit: string; readonly then: 'restart' | 'stop' } | undefined {
+    for (const need of this.#needs) {
+      if (need.kind !== 'hard' || need.onLoss === 'keep') continue;
+      const bound = this.#bound.get(need.unit);
+      if (bound === undefined || isAlive(this.#snapshotOf(need.unit), bound)) continue;
+      this.#bound.delete(need.unit);
+      return { unit: need.unit, then: need.onLoss };
+    }
+    return undefined;
+  }
+
+  /** Soft dependencies missing since the start, until they are ready; parallel ones that cannot start. */
+  degraded(): readonly Degraded[] {
+    const soft = this.#missing.filter(({ unit }) => !isUp(this.#snapshotOf(unit).state));
+    const parallel = this.#needs.flatMap((need) => {
+      if (need.kind !== 'parallel') return [];
+      const target = this.#snapshotOf(need.unit);
+      return cannotStart(target) ? [degradedBy(target, 'parallel', describeState(target))] : [];
+    });
+    return [...soft, ...parallel];
+  }
+}
+
+function isAlive(target: UnitSnapshot, generation: number): boolean {
+  if (target.generation !== generation) return false;
+  return isUp(target.state) || target.state === 'unhealthy' || target.state === 'starting';
+}
+
+/** True if both wait for the same units in the same states: nothing new to tell. */
+export function isSameWait(a: readonly WaitingFor[], b: readonly WaitingFor[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((gate, index) => {
+      const other = b[index];
+      return gate.unit === other?.unit && gate.state === other.state && gate.lastError === other.lastError;
+    })
+  );
+}

@@ -1,0 +1,45 @@
+/** Readiness errors for what the executor itself sees: exits, spawn errors, time limits. */
+import {
+  describeExit,
+  ReadinessError,
+  type Exit,
+  type ReadinessDetail,
+  type ReadinessPhase,
+} from '../error/readiness-error.ts';
+
+export interface FailureFacts {
+  readonly component: string;
+  readonly generation: number;
+  readonly phase: ReadinessPhase;
+  readonly elapsedMs: number;
+  readonly lastLogLines: readonly string[];
+  readonly hint?: string | undefined;
+}
+
+function detailOf(facts: FailureFacts, check: string, reason: string): ReadinessDetail {
+  const { hint, ...rest } = facts;
+  return { ...rest, check, reason, attempts: [], attemptCount: 0, ...(hint === undefined ? {} : { hint }) };
+}
+
+export function exitError(facts: FailureFacts, exit: Exit): ReadinessError {
+  return new ReadinessError('ERR_EXITED', { ...detailOf(facts, 'process', describeExit(exit)), exit });
+}
+
+export function spawnError(facts: FailureFacts, cause: unknown): ReadinessError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new ReadinessError('ERR_SPAWN', detailOf(facts, 'spawn', message), { cause });
+}
+
+/** A task or builtin that did not end in time, or a builtin that threw. */
+export function startError(facts: FailureFacts, check: string, reason: string, cause?: unknown): ReadinessError {
+  return new ReadinessError(
+    'ERR_NOT_READY',
+    detailOf(facts, check, reason),
+    cause === undefined ? undefined : { cause },
+  );
+}
+
+export function leftoverError(facts: FailureFacts, pids: readonly number[]): ReadinessError {
+  const reason = `processes survived SIGKILL: ${pids.map((pid) => `pid ${pid}`).join(', ')}`;
+  return new ReadinessError('ERR_STOP_INCOMPLETE', detailOf(facts, 'stop', reason));
+}

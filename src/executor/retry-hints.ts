@@ -1,0 +1,93 @@
+/**
+ * Cheap reasons to try a failed unit again before its slow retry: a port that it claims has become
+ * free, a file that it runs or claims has changed. Looked at only while a unit is in backoff or failed.
+ */
+import { watch, type FSWatcher } from 'node:fs';
+import { connect } from 'node:net';
+import path from 'node:path';
+import type { Clock } from '../kernel/clock.ts';
+import type { UnitSnapshot } from '../unit/state.ts';
+import type { UnitRunner } from './unit-runner.ts';
+
+/** Time between two looks at a port that was busy, in milliseconds. */
+const portEveryMs = 500;
+
+export interface HintOptions {
+  readonly clock: Clock;
+  readonly runners: ReadonlyMap<string, UnitRunner>;
+}
+
+/** Watches every unit for as long as it is not disposed. */
+export function watchForHints({ clock, runners }: HintOptions): Disposable {
+  const watching = new Map<string, Disposable>();
+  const subscriptions = [...runners].map(([name, runner]) =>
+    runner.channel.subscribe(({ state }: UnitSnapshot) => {
+      const isFailed = state === 'failed' || state === 'backoff';
+      if (isFailed === watching.has(name)) return;
+      watching.get(name)?.[Symbol.dispose]();
+      watching.delete(name);
+      if (isFailed) watching.set(name, watchUnit(clock, runner));
+    }),
+  );
+  return {
+    [Symbol.dispose]: () => {
+      for (const item of [...subscriptions, ...watching.values()]) item[Symbol.dispose]();
+    },
+  };
+}
+
+function watchUnit(clock: Clock, runner: UnitRunner): Disposable {
+  const { claims, run, kind } = runner.unit;
+  const program = kind !== 'builtin' && run[0]?.startsWith('/') === true ? [run[0]] : [];
+  const items = [
+    ...(claims?.ports ?? []).map((port) => watchPort(clock, Number(port), () => runner.retry())),
+    ...[...program, ...(claims?.paths ?? [])].map((file) => watchFile(file, () => runner.retry())),
+  ];
+  return {
+    [Symbol.dispose]: () => {
+      for (const item of items) item[Symbol.dispose]();
+    },
+  };
+}
+
+/** Calls `freed` when the port was busy and no longer is. A port that is free from the start says nothing. */
+function watchPort(clock: Clock, port: number, freed: () => void): Disposable {
+  let wasBusy = false;
+  let timer: Disposable | undefined;
+  let isOver = false;
+  const look = () => {
+    const socket = connect({ host: '127.0.0.1', port });
+    const tell = (isBusy: boolean) => {
+      socket.destroy();
+      if (isOver) return;
+      if (wasBusy && !isBusy) freed();
+      // Free now: a retry would have been of no help a moment ago and is none now.
+      if (!isBusy) return;
+      wasBusy = true;
+      timer = clock.timer(portEveryMs, look);
+    };
+    socket.once('connect', () => tell(true));
+    socket.once('error', () => tell(false));
+  };
+  look();
+  return {
+    [Symbol.dispose]: () => {
+      isOver = true;
+      timer?.[Symbol.dispose]();
+    },
+  };
+}
+
+/** Watches the folder, because a file that does not exist yet cannot be watched. */
+function watchFile(file: string, changed: () => void): Disposable {
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watch(path.dirname(file), { persistent: false }, (_event, name) => {
+      if (name === null || name === path.basename(file)) changed();
+    });
+    watcher.on('error', () => watcher?.close());
+  } catch {
+    // The folder does not exist either: the slow retry is left.
+  }
+  return { [Symbol.dispose]: () => watcher?.close() };
+}

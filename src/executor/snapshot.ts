@@ -1,0 +1,33 @@
+/** The snapshot of a unit from its machine and what its runner knows beside it. Pure. */
+import type { Moment, UnitSnapshot } from '../unit/state.ts';
+import type { Machine } from './unit-machine.ts';
+
+export type SnapshotDetails = Pick<
+  UnitSnapshot,
+  'waitingFor' | 'degraded' | 'startedAt' | 'readyAt' | 'exit' | 'status'
+>;
+
+export function buildSnapshot(unit: string, machine: Machine, since: Moment, details: SnapshotDetails): UnitSnapshot {
+  const { state, desired, generation, restarts, exhausted, lastError } = machine;
+  const isAtRest = state.id === 'stopped' || state.id === 'inactive';
+  const { waitingFor, degraded, ...ofTheRun } = details;
+  const pid = 'pid' in state ? state.pid : undefined;
+  const retryAtMs = 'retryAtMs' in state ? state.retryAtMs : undefined;
+  return {
+    unit,
+    state: state.id,
+    desired,
+    generation,
+    since,
+    restarts,
+    exhausted,
+    waitingFor,
+    degraded: isAtRest ? [] : degraded,
+    ...(isAtRest ? {} : ofTheRun),
+    ...(pid === undefined ? {} : { pid }),
+    ...(lastError === undefined ? {} : { lastError }),
+    ...(retryAtMs === undefined
+      ? {}
+      : { nextRetryAt: { monotonicMs: retryAtMs, wallMs: since.wallMs + retryAtMs - since.monotonicMs } }),
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * Spawning blocks the event loop for about a millisecond each, so starts that become possible
+ * together are queued: the longest tail first, a few per turn, and the loop breathes in between
+ * (readiness messages of what was just started are read before the next batch).
+ */
+import type { Clock } from '../kernel/clock.ts';
+
+/** How long one turn may spend starting, in milliseconds. */
+const sliceMs = 4;
+
+export interface StartQueue {
+  /** Calls `start` in a later turn; a higher `priority` goes first. Disposing takes it out. */
+  add(priority: number, start: () => void): Disposable;
+}
+
+export function createStartQueue(clock: Clock): StartQueue {
+  const entries: { readonly priority: number; readonly start: () => void }[] = [];
+  let scheduled = false;
+
+  const drain = () => {
+    scheduled = false;
+    const untilMs = clock.monotonicMs() + sliceMs;
+    do {
+      entries.shift()?.start();
+    } while (entries.length > 0 && clock.monotonicMs() < untilMs);
+    schedule();
+  };
+  const schedule = () => {
+    if (scheduled || entries.length === 0) return;
+    scheduled = true;
+    clock.soon(drain);
+  };
+
+  return {
+    add(priority, start) {
+      const entry = { priority, start };
+      const before = entries.findIndex((other) => other.priority < priority);
+      entries.splice(before === -1 ? entries.length : before, 0, entry);
+      schedule();
+      return {
+        [Symbol.dispose]: () => {
+          const index = entries.indexOf(entry);
+          if (index !== -1) entries.splice(index, 1);
+        },
+      };
+    },
+  };
+}
