@@ -1,0 +1,153 @@
+/**
+ * The `certificates` builtin: makes what is missing, renews what is near its end or no longer says
+ * what the settings say, and leaves everything else untouched.
+ *
+ * A key is written before its certificate and kept when the certificate is renewed, so at no moment
+ * (crash or reload of a running server) do the two on disk not belong together.
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Builtin } from '../executor/builtin-port.ts';
+import type { Clock } from '../kernel/clock.ts';
+import {
+  certificateError,
+  checkAuthority,
+  readKey,
+  readPair,
+  renewalReason,
+  type StoredPair,
+} from './certificate-check.ts';
+import type { Signer } from './certificate-maker.ts';
+import { certificatePlan, type AuthorityName, type AuthorityPlan, type LeafPlan } from './certificate-plan.ts';
+import type { Settings } from './settings.ts';
+import { readIfThere, writeAtomically, writeIfChanged } from './stored-file.ts';
+
+type Maker = typeof import('./certificate-maker.ts');
+
+export interface CertificatesReport {
+  /** One line for each thing made, with the reason. */
+  readonly made: readonly string[];
+}
+
+/** @throws StartupError ERR_CERTIFICATE naming the file that is broken, does not match or has expired */
+export async function ensureCertificates(settings: Settings, clock: Clock): Promise<CertificatesReport> {
+  const plan = certificatePlan(settings);
+  const made: string[] = [];
+  let maker: Promise<Maker> | undefined;
+  const load = () => (maker ??= import('./certificate-maker.ts'));
+  const nowMs = clock.wallMs();
+
+  const files = [...plan.authorities, ...plan.leaves].flatMap(({ certFile, keyFile }) => [certFile, keyFile]);
+  for (const folder of new Set([...files, plan.serviceAccountKey].map((file) => path.dirname(file)))) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+  }
+
+  // Everything stored is read and judged before anything is written: a mistake found late would
+  // leave a half-renewed set behind.
+  const [rsa, authorities, leaves] = await Promise.all([
+    readKey(plan.serviceAccountKey),
+    Promise.all(plan.authorities.map(async (one) => ({ one, stored: await readPair(`${one.name} authority`, one) }))),
+    Promise.all(plan.leaves.map(async (leaf) => ({ leaf, stored: await readPair(leaf.name, leaf) }))),
+  ]);
+  for (const { one, stored } of authorities) {
+    if (stored.certificate !== undefined) checkAuthority(one, stored.certificate, nowMs);
+  }
+
+  // First, because finding an RSA key takes 0.05 to 0.2 s, on another thread.
+  const rsaMade =
+    rsa === undefined ? load().then((make) => storeKey(make.makeRsaKey(), plan.serviceAccountKey)) : undefined;
+  if (rsaMade !== undefined) made.push('service-account key: it was missing');
+  rsaMade?.catch(() => undefined); // awaited below; must not be unhandled when an authority fails first
+
+  const byName = new Map<AuthorityName, Authority>(
+    await Promise.all(
+      authorities.map(
+        async ({ one, stored }) => [one.name, await ensureAuthority(one, stored, { load, nowMs, made })] as const,
+      ),
+    ),
+  );
+  const writes = leaves.map(async ({ leaf, stored }) => {
+    const authority = byName.get(leaf.authority);
+    if (authority === undefined) throw new Error(`internal error: no authority ${leaf.authority}`);
+    const reason =
+      stored.certificate === undefined || stored.key === undefined
+        ? 'it was missing'
+        : renewalReason(leaf, stored.certificate, authority.certificate, nowMs);
+    if (reason === undefined) return;
+    await makeLeaf(leaf, stored, { make: await load(), signer: await authority.signer(), nowMs });
+    made.push(`${leaf.name} certificate: ${reason}`);
+  });
+  await Promise.all([rsaMade, ...writes]);
+  for (const { from, to } of plan.copies) await writeIfChanged(to, (await readIfThere(from)) ?? '');
+  return { made };
+}
+
+interface Authority {
+  readonly certificate: X509Certificate;
+  /** Loaded at the first leaf that has to be signed. */
+  signer(): Promise<Signer>;
+}
+
+interface Making {
+  readonly load: () => Promise<Maker>;
+  readonly nowMs: number;
+  readonly made: string[];
+}
+
+async function ensureAuthority(
+  plan: AuthorityPlan,
+  stored: StoredPair,
+  { load, nowMs, made }: Making,
+): Promise<Authority> {
+  let certificatePem = stored.certificate?.toString();
+  let keyPem = stored.key === undefined ? undefined : pemOf(stored.key);
+  if (certificatePem === undefined) {
+    const make = await load();
+    keyPem ??= await storeKey(make.makeEcdsaKey(), plan.keyFile);
+    certificatePem = await make.makeAuthority(plan, keyPem, nowMs);
+    await writeAtomically(plan.certFile, certificatePem, 0o644);
+    made.push(`${plan.name} authority: it was missing`);
+  }
+  const certificate = stored.certificate ?? new X509Certificate(certificatePem);
+  const pem = certificatePem;
+  let signer: Promise<Signer> | undefined;
+  return {
+    certificate,
+    signer: () =>
+      (signer ??= (async () => {
+        if (keyPem === undefined) {
+          throw certificateError(plan.keyFile, 'the key of the authority is missing, so nothing can be signed', {
+            remedy: 'Put the key back from a backup, or bring certificates signed by its owner.',
+          });
+        }
+        return (await load()).loadSigner(pem, keyPem);
+      })()),
+  };
+}
+
+async function makeLeaf(
+  plan: LeafPlan,
+  stored: StoredPair,
+  { make, signer, nowMs }: { make: Maker; signer: Signer; nowMs: number },
+): Promise<void> {
+  const keyPem = stored.key === undefined ? await storeKey(make.makeEcdsaKey(), plan.keyFile) : pemOf(stored.key);
+  await writeAtomically(plan.certFile, await make.makeLeaf(plan, keyPem, signer, nowMs), 0o644);
+}
+
+async function storeKey(making: Promise<string>, file: string): Promise<string> {
+  const pem = await making;
+  await writeAtomically(file, pem, 0o600);
+  return pem;
+}
+
+const pemOf = (key: ReturnType<typeof createPrivateKey>): string =>
+  key.export({ type: 'pkcs8', format: 'pem' }) as string;
+
+export function certificatesBuiltin(settings: Settings, clock: Clock): Builtin {
+  return async ({ log }) => {
+    const { made } = await ensureCertificates(settings, clock);
+    for (const line of made) log(`made ${line}`);
+    if (made.length === 0) log('all certificates are good');
+  };
+}

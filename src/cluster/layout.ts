@@ -1,0 +1,45 @@
+/** Where everything of the shipped units lies under the data directory. One place, so that units, certificates and clean-up agree. */
+import type { Settings } from './settings.ts';
+
+export interface Layout {
+  /** Keys and certificates of the control plane. Mode 0700. */
+  readonly serverTls: string;
+  /** Keys and certificates of this node. Mode 0700. */
+  readonly agentTls: string;
+  readonly serverCred: string;
+  readonly agentCred: string;
+  readonly etcdData: string;
+  /** Configuration files of the node's components. */
+  readonly agentEtc: string;
+  readonly cniConf: string;
+  readonly images: string;
+  readonly containerdRoot: string;
+  readonly containerdState: string;
+  readonly containerdSocket: string;
+  readonly kubeletRoot: string;
+  /** Results and addresses of the CNI plugins. */
+  readonly cniState: string;
+  /** What was found before we changed it (kernel settings, folders). */
+  readonly undoState: string;
+}
+
+export function layoutOf({ dataDir, runDir }: Pick<Settings, 'dataDir' | 'runDir'>): Layout {
+  const server = `${dataDir}/server`;
+  const agent = `${dataDir}/agent`;
+  return {
+    serverTls: `${server}/tls`,
+    agentTls: `${agent}/tls`,
+    serverCred: `${server}/cred`,
+    agentCred: `${agent}/cred`,
+    etcdData: `${server}/db/etcd`,
+    agentEtc: `${agent}/etc`,
+    cniConf: `${agent}/etc/cni/net.d`,
+    images: `${agent}/images`,
+    containerdRoot: `${agent}/containerd`,
+    containerdState: `${runDir}/containerd`,
+    containerdSocket: `${runDir}/containerd/containerd.sock`,
+    kubeletRoot: `${agent}/kubelet`,
+    cniState: `${agent}/cni`,
+    undoState: `${agent}/undo`,
+  };
+}

@@ -1,0 +1,34 @@
+/** Files that are written whole or not at all, and only when they change. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+/** The file's text, or undefined when there is none. */
+export async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Writes beside the file and renames: a reader or a crash sees the old or the new text, never half of it. */
+export async function writeAtomically(file: string, content: string | Uint8Array, mode: number): Promise<void> {
+  const fresh = `${file}.${randomBytes(4).toString('hex')}.new`;
+  try {
+    await writeFile(fresh, content, { mode, flag: 'wx' });
+    await rename(fresh, file);
+  } catch (error) {
+    await unlink(fresh).catch(() => undefined); // may not exist; the first error is the one to tell
+    throw error;
+  }
+}
+
+/** @returns true when the file was written, false when it already had this text */
+export async function writeIfChanged(file: string, content: string, mode = 0o644): Promise<boolean> {
+  if ((await readIfThere(file)) === content) return false;
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o755 });
+  await writeAtomically(file, content, mode);
+  return true;
+}

@@ -1,0 +1,58 @@
+/** The typed table of `${name}` variables that unit files may use, with one line for the reference page. */
+import { layoutOf } from './layout.ts';
+import { flagOf, portDefaults, type PortName, type Settings } from './settings.ts';
+
+export interface Variable {
+  readonly value: string;
+  readonly about: string;
+}
+export type Variables = ReadonlyMap<string, Variable>;
+
+const portAbout: Record<PortName, string> = {
+  httpsListenPort: 'Port of kube-apiserver',
+  etcdClientPort: 'Port of etcd for its clients',
+  etcdPeerPort: 'Port of etcd for its peers',
+  etcdMetricsPort: 'Port of etcd for metrics and health, loopback only',
+  controllerManagerPort: 'Port of kube-controller-manager, loopback only',
+  schedulerPort: 'Port of kube-scheduler, loopback only',
+  kubeletPort: 'Port of the kubelet',
+  kubeletHealthPort: 'Port of the kubelet for its health, loopback only',
+  kubeProxyHealthPort: 'Port of kube-proxy for its health',
+  kubeProxyMetricsPort: 'Port of kube-proxy for metrics, loopback only',
+  dnsPort: 'Port of the cluster’s DNS server on the node',
+  dnsReadyPort: 'Port of the cluster’s DNS server for its readiness, loopback only',
+};
+
+export function variablesOf(settings: Settings): Variables {
+  const layout = layoutOf(settings);
+  const table: Record<string, readonly [value: string, about: string]> = {
+    dataDir: [settings.dataDir, 'Data directory (--data-dir)'],
+    runDir: [settings.runDir, 'Folder of sockets and run-time state'],
+    searchPath: [settings.searchPath.join(':'), 'PATH of the components: --bin-dir, <data-dir>/bin, then PATH'],
+    nodeName: [settings.nodeName, 'Name of this node (--node-name)'],
+    nodeIp: [settings.nodeIp, 'Address of this node (--node-ip)'],
+    clusterCidr: [settings.clusterCidr, 'Network of all pods (--cluster-cidr)'],
+    podCidr: [settings.podCidr, 'Network of the pods of this node (--pod-cidr)'],
+    serviceCidr: [settings.serviceCidr, 'Network of services (--service-cidr)'],
+    clusterDns: [settings.clusterDns, 'Service address of cluster DNS (--cluster-dns)'],
+    clusterDomain: [settings.clusterDomain, 'Domain of the cluster (--cluster-domain)'],
+    cgroupRoot: [settings.cgroupRoot, 'Root cgroup of the kubelet (--cgroup-root)'],
+    apiServerUrl: [
+      `https://127.0.0.1:${String(settings.httpsListenPort)}`,
+      'Where components of this machine reach kube-apiserver',
+    ],
+    serverTls: [layout.serverTls, 'Keys and certificates of the control plane'],
+    agentTls: [layout.agentTls, 'Keys and certificates of this node'],
+    serverCred: [layout.serverCred, 'Kubeconfigs of the control plane'],
+    agentCred: [layout.agentCred, 'Kubeconfigs of this node'],
+    agentEtc: [layout.agentEtc, 'Configuration files of this node’s components'],
+    etcdData: [layout.etcdData, 'Data of etcd'],
+    imagesDir: [layout.images, 'Archives of images that are imported at start'],
+    kubeletRoot: [layout.kubeletRoot, 'State of the kubelet'],
+    containerdSocket: [layout.containerdSocket, 'Socket of containerd'],
+  };
+  for (const name of Object.keys(portDefaults) as PortName[]) {
+    table[name] = [String(settings[name]), `${portAbout[name]} (${flagOf(name)})`];
+  }
+  return new Map(Object.entries(table).map(([name, [value, about]]) => [name, { value, about }]));
+}
