@@ -30,8 +30,10 @@ export interface CommandInput {
 export type CommandRun = (input: CommandInput) => Promise<ExitCode>;
 
 export interface OptionRow {
-  /** As commander reads it: "-f, --follow", "--data-dir <dir>", "--tls-san <name...>". */
+  /** As commander reads it: "-f, --follow", "--data-dir <dir>". */
   readonly flags: string;
+  /** May be given several times; the command gets an array. */
+  readonly list?: boolean;
   readonly about: string;
 }
 

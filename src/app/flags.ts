@@ -1,0 +1,122 @@
+/**
+ * Every flag of `up`, once: the command line, the configuration file (each flag is a key), the
+ * environment (`K3S_LITE_<NAME>`) and the help are all made from this table. Names are K3s's where
+ * they mean the same.
+ */
+
+export interface Flag {
+  /** Long name without dashes; the key in config.yaml. */
+  readonly name: string;
+  /** What stands for the value in the help; absent for a switch. */
+  readonly value?: string;
+  /** May be given several times; in config.yaml a list. */
+  readonly list?: boolean;
+  readonly about: string;
+  /** Other environment variables that are read too. Source: K3s. */
+  readonly env?: readonly string[];
+  /** Belongs to the cluster's settings (cluster/settings.ts) rather than to `up` itself. */
+  readonly isSetting?: boolean;
+}
+
+/** Units whose command line can be added to with `--<name>-arg key=value`, by flag. Source: K3s, the same names. */
+export const argFlags: Readonly<Record<string, string>> = {
+  'kube-apiserver-arg': 'kube-apiserver',
+  'kube-controller-manager-arg': 'kube-controller-manager',
+  'kube-scheduler-arg': 'kube-scheduler',
+  'kubelet-arg': 'kubelet',
+  'kube-proxy-arg': 'kube-proxy',
+  'etcd-arg': 'etcd',
+};
+
+/** Flags that every command understands that looks at one k3s-lite. */
+export const placeFlags: readonly Flag[] = [
+  { name: 'data-dir', value: 'dir', about: 'Folder for all state (default /var/lib/k3s-lite, or below XDG_DATA_HOME)' },
+  {
+    name: 'config',
+    value: 'file',
+    about: 'Configuration file (default /etc/k3s-lite/config.yaml); drop-ins in <file>.d/',
+  },
+];
+
+export const graphFlags: readonly Flag[] = [
+  ...placeFlags,
+  {
+    name: 'units',
+    value: 'dir',
+    list: true,
+    about: 'Folder of unit files instead of the shipped ones; several are merged',
+  },
+  { name: 'disable', value: 'name', list: true, about: 'Leave out a unit or a group of units' },
+  { name: 'disable-agent', about: 'Control plane only: no containerd, kubelet or kube-proxy; needs no root' },
+  { name: 'bin-dir', value: 'dir', about: 'Folder searched first for the components' },
+  {
+    name: 'node-name',
+    value: 'name',
+    isSetting: true,
+    env: ['K3S_NODE_NAME'],
+    about: 'Name of this node (default: the host name)',
+  },
+  { name: 'node-ip', value: 'ip', isSetting: true, about: 'Address of this node (default: of the default route)' },
+  { name: 'cluster-cidr', value: 'cidr', isSetting: true, about: 'Network of pods (default 10.42.0.0/16)' },
+  { name: 'service-cidr', value: 'cidr', isSetting: true, about: 'Network of services (default 10.43.0.0/16)' },
+  {
+    name: 'cluster-dns',
+    value: 'ip',
+    isSetting: true,
+    about: 'Address of cluster DNS (default: the tenth of --service-cidr)',
+  },
+  { name: 'cluster-domain', value: 'domain', isSetting: true, about: 'Domain of the cluster (default cluster.local)' },
+  {
+    name: 'pod-cidr',
+    value: 'cidr',
+    isSetting: true,
+    about: 'Network of the pods of this node, inside --cluster-cidr',
+  },
+  {
+    name: 'tls-san',
+    value: 'name',
+    list: true,
+    isSetting: true,
+    about: 'Further name or address in the API server’s certificate',
+  },
+  { name: 'https-listen-port', value: 'port', isSetting: true, about: 'Port of the API server (default 6443)' },
+  { name: 'write-kubeconfig', value: 'file', isSetting: true, about: 'Where to write the administrator’s kubeconfig' },
+  { name: 'cgroup-root', value: 'path', isSetting: true, about: 'Root cgroup of the kubelet’s pods (default /)' },
+  { name: 'proxy-mode', value: 'mode', isSetting: true, about: 'kube-proxy’s mode: nftables (default) or iptables' },
+  ...[
+    'etcd-client-port',
+    'etcd-peer-port',
+    'etcd-metrics-port',
+    'controller-manager-port',
+    'scheduler-port',
+    'kubelet-port',
+    'kubelet-health-port',
+    'kube-proxy-health-port',
+    'kube-proxy-metrics-port',
+    'dns-port',
+    'dns-ready-port',
+  ].map((name): Flag => ({
+    name,
+    value: 'port',
+    isSetting: true,
+    about: `Port: ${name.replace(/-port$/, '').replaceAll('-', ' ')}`,
+  })),
+  ...Object.entries(argFlags).map(([name, unit]): Flag => ({
+    name,
+    value: 'key=value',
+    list: true,
+    about: `Further flag for ${unit}; replaces ours of the same name, \`key-\` removes it`,
+  })),
+];
+
+export const upFlags: readonly Flag[] = [
+  ...graphFlags,
+  { name: 'wait', about: 'Return 0 when everything is ready (and keep it up), 4 if it is not within --timeout' },
+  { name: 'timeout', value: 'duration', about: 'With --wait: how long to wait, like 90s (default 5m)' },
+  { name: 'json', about: 'Print events as JSON lines' },
+];
+
+/** "tls-san" → "tlsSan". */
+export function camelCase(name: string): string {
+  return name.replace(/-([a-z0-9])/g, (_match, letter: string) => letter.toUpperCase());
+}

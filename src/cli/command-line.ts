@@ -1,0 +1,99 @@
+/** Parses the command line by the command table, runs one command, renders what it throws. */
+import { Command, CommanderError, Help } from 'commander';
+import { renderFailure } from '../app/render-failure.ts';
+import { exitCode, type ExitCode } from '../error/codes.ts';
+import { nearestName } from '../kernel/nearest.ts';
+import type { CommandInput, CommandRow, Io } from './command.ts';
+import { commandRows } from './commands.ts';
+import { interruption } from './interruption.ts';
+import { processIo } from './io.ts';
+
+/** @param argv - words after the program's name */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  const io = processIo();
+  let code: ExitCode = exitCode.ok;
+  const program = new Command('k3s-lite')
+    .description('Brings a real Kubernetes cluster up from declarative unit files, in graph order, and keeps it up.')
+    .usage('COMMAND [options]')
+    .option('-V, --version', 'print the version')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.out(text),
+      writeErr: (text) => io.err(text),
+      outputError: (text, write) => {
+        if (!text.includes('unknown command')) write(text.replace(/^error: /, 'k3s-lite: '));
+      },
+    })
+    .configureHelp({ sortOptions: false })
+    .showHelpAfterError(false)
+    .enablePositionalOptions();
+  for (const row of commandRows) {
+    program.addCommand(
+      commandOf(row, async (args, options) => {
+        code = await runRow(row, { args, options, io });
+      }),
+    );
+  }
+  try {
+    if (argv.length === 0) {
+      io.err(program.helpInformation());
+      return exitCode.usage;
+    }
+    await program.parseAsync([...argv], { from: 'user' });
+    return code;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return exitCode.ok;
+    if (error.code === 'commander.unknownCommand') tellUnknown(argv, io);
+    return exitCode.usage;
+  }
+}
+
+function commandOf(
+  row: CommandRow,
+  act: (args: readonly string[], options: Record<string, unknown>) => Promise<void>,
+): Command {
+  const command = new Command(row.name)
+    .description(row.about)
+    .aliases([...(row.aliases ?? [])])
+    .exitOverride()
+    .configureHelp({ sortOptions: false, formatHelp: (cmd, helper) => formatHelp(row, cmd, helper) });
+  if (row.args !== undefined) for (const argument of row.args.split(' ')) command.argument(argument);
+  for (const { flags, about, list } of row.options) {
+    // Commander's own variadic options swallow the words after them: `--units dir api`.
+    if (list === true) command.option(flags, about, (word: string, words: string[] = []) => [...words, word]);
+    else command.option(flags, about);
+  }
+  if (row.passThrough === true) {
+    command.helpOption(false).allowUnknownOption().allowExcessArguments().passThroughOptions();
+  }
+  command.action(async () => act(command.args, command.opts()));
+  return command;
+}
+
+function formatHelp(row: CommandRow, command: Command, helper: Help): string {
+  const text = Help.prototype.formatHelp.call(helper, command, helper);
+  if (row.examples.length === 0) return text;
+  return `${text}\nExamples:\n${row.examples.map((example) => `  ${example}\n`).join('')}`;
+}
+
+async function runRow(row: CommandRow, given: Pick<CommandInput, 'args' | 'options' | 'io'>): Promise<ExitCode> {
+  using interrupt = interruption();
+  try {
+    const { run } = await row.load();
+    return await run({ ...given, env: process.env, cwd: process.cwd(), signal: interrupt.signal });
+  } catch (error) {
+    if (interrupt.signal.aborted && error === interrupt.signal.reason) return interrupt.exitCode();
+    return renderFailure(error, given.io);
+  }
+}
+
+function tellUnknown(argv: readonly string[], io: Io): void {
+  const name = argv.find((word) => !word.startsWith('-')) ?? '';
+  const nearest = nearestName(
+    name,
+    commandRows.flatMap((row) => [row.name, ...(row.aliases ?? [])]),
+  );
+  const remedy = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
+  io.err(`k3s-lite: there is no command "${name}"${remedy} \`k3s-lite --help\` lists all.\n`);
+}

@@ -1,0 +1,130 @@
+/** The table of all commands: help, parsing and documentation come from it; code is loaded when it runs. */
+import { graphFlags, placeFlags, upFlags, type Flag } from '../app/flags.ts';
+import type { CommandRow, OptionRow } from './command.ts';
+
+const optionsOf = (flags: readonly Flag[]): OptionRow[] =>
+  flags.map(({ name, value, list = false, about }) => ({
+    flags: value === undefined ? `--${name}` : `--${name} <${value}>`,
+    about: list ? `${about} (repeatable)` : about,
+    list,
+  }));
+
+const json: OptionRow = { flags: '--json', about: 'Print JSON' };
+const place = optionsOf(placeFlags);
+
+export const commandRows: readonly CommandRow[] = [
+  {
+    name: 'up',
+    aliases: ['server'],
+    args: '[units...]',
+    about: 'Start units (default: all) in graph order and keep them up until a signal',
+    options: optionsOf(upFlags),
+    examples: [
+      'k3s-lite up',
+      'k3s-lite up --disable-agent --data-dir ./cluster',
+      'k3s-lite up --units ./my-units api',
+      'k3s-lite up --wait --timeout 90s',
+    ],
+    load: () => import('./commands/up.ts'),
+  },
+  {
+    name: 'down',
+    about: 'Stop everything in stop order and leave nothing behind',
+    options: [...place, { flags: '--hurry', about: 'Kill at once instead of waiting for a clean stop' }, json],
+    examples: ['k3s-lite down'],
+    load: () => import('./commands/down.ts'),
+  },
+  {
+    name: 'status',
+    about: 'Show every unit: state, since when, what it waits for, last error',
+    options: [...place, json],
+    examples: ['k3s-lite status', 'k3s-lite status --json'],
+    load: () => import('./commands/status.ts'),
+  },
+  {
+    name: 'why',
+    args: '<unit>',
+    about: 'Explain why a unit is in its state: gates, errors, next retry',
+    options: [...place, json],
+    examples: ['k3s-lite why kubelet'],
+    load: () => import('./commands/why.ts'),
+  },
+  {
+    name: 'logs',
+    args: '<unit>',
+    about: 'Show the output of a unit',
+    options: [
+      ...place,
+      { flags: '-f, --follow', about: 'Keep showing new lines' },
+      { flags: '-n, --lines <n>', about: 'How many lines back (default 100)' },
+    ],
+    examples: ['k3s-lite logs etcd', 'k3s-lite logs -f kube-apiserver'],
+    load: () => import('./commands/logs.ts'),
+  },
+  {
+    name: 'check',
+    args: '[dir]',
+    about: 'Check unit files and their graph without starting anything',
+    options: [...optionsOf(graphFlags), json],
+    examples: ['k3s-lite check ./my-units'],
+    load: () => import('./commands/check.ts'),
+  },
+  {
+    name: 'plan',
+    args: '[units...]',
+    about: 'Show what `up` would start, in which order, and what each unit waits for',
+    options: [...optionsOf(graphFlags), json],
+    examples: ['k3s-lite plan', 'k3s-lite plan kubelet'],
+    load: () => import('./commands/plan.ts'),
+  },
+  {
+    name: 'graph',
+    args: '[units...]',
+    about: 'Draw the dependency graph',
+    options: [
+      ...optionsOf(graphFlags),
+      { flags: '--format <format>', about: 'dot (default), svg, text or json' },
+      { flags: '--live', about: 'Colour the states of the running k3s-lite and the critical path' },
+      { flags: '--output <file>', about: 'Write to a file instead of standard output' },
+    ],
+    examples: ['k3s-lite graph | dot -Tpng > graph.png', 'k3s-lite graph --format svg --live --output graph.svg'],
+    load: () => import('./commands/graph.ts'),
+  },
+  {
+    name: 'analyze',
+    args: '<what>',
+    about: 'Explain where the time of a start went: blame or critical-chain',
+    options: [
+      ...place,
+      { flags: '--start <n>', about: 'Which start: 1 is the latest (default), 2 the one before…' },
+      json,
+    ],
+    examples: ['k3s-lite analyze blame', 'k3s-lite analyze critical-chain'],
+    load: () => import('./commands/analyze.ts'),
+  },
+  {
+    name: 'components',
+    args: '<what> [file]',
+    about: 'The real binaries: list, build, verify, export FILE or import FILE',
+    options: [...place, { flags: '--bin-dir <dir>', about: 'Folder searched first' }, json],
+    examples: ['k3s-lite components list', 'k3s-lite components build', 'k3s-lite components export components.tar'],
+    load: () => import('./commands/components.ts'),
+  },
+  {
+    name: 'kubectl',
+    args: '[args...]',
+    about: 'kubectl with this cluster’s kubeconfig',
+    options: place,
+    examples: ['k3s-lite kubectl get nodes'],
+    passThrough: true,
+    load: () => import('./commands/kubectl.ts'),
+  },
+  {
+    name: 'completion',
+    args: '<shell>',
+    about: 'Print a completion script for bash, zsh or fish',
+    options: [],
+    examples: ['source <(k3s-lite completion bash)'],
+    load: () => import('./commands/completion.ts'),
+  },
+];
