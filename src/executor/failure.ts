@@ -6,6 +6,8 @@ import {
   type ReadinessDetail,
   type ReadinessPhase,
 } from '../error/readiness-error.ts';
+import { explainFailure, tellingLine } from '../probe/hints.ts';
+import { whoHoldsPort } from '../probe/proc-sockets.ts';
 
 export interface FailureFacts {
   readonly component: string;
@@ -21,8 +23,13 @@ function detailOf(facts: FailureFacts, check: string, reason: string): Readiness
   return { ...rest, check, reason, attempts: [], attemptCount: 0, ...(hint === undefined ? {} : { hint }) };
 }
 
+/** Says how the process ended and, from its last output, why and what mends it. */
 export function exitError(facts: FailureFacts, exit: Exit): ReadinessError {
-  return new ReadinessError('ERR_EXITED', { ...detailOf(facts, 'process', describeExit(exit)), exit });
+  const context = { holderOf: whoHoldsPort };
+  const line = tellingLine(facts.lastLogLines, context);
+  const reason = line === undefined ? describeExit(exit) : `${describeExit(exit)}: ${line}`;
+  const hint = facts.hint ?? explainFailure(facts.lastLogLines, context);
+  return new ReadinessError('ERR_EXITED', { ...detailOf({ ...facts, hint }, 'process', reason), exit });
 }
 
 export function spawnError(facts: FailureFacts, cause: unknown): ReadinessError {

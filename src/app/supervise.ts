@@ -1,0 +1,93 @@
+/**
+ * The life of one `up` after everything is built: start, be ready, stay, stop, exit code.
+ *
+ * Partial failure keeps it running, because nothing is terminal; only a signal, `down` or the time
+ * limit of `--timeout` ends it.
+ */
+import { exitCode, type ExitCode } from '../error/codes.ts';
+import { ReadinessError } from '../error/readiness-error.ts';
+import type { Executor } from '../executor/executor-api.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { deferred } from '../kernel/deferred.ts';
+import { formatDurationMs } from '../kernel/duration.ts';
+import { isUp, type UnitSnapshot } from '../unit/state.ts';
+import { listenForSignals, type StopSignal } from './signals.ts';
+
+export interface SuperviseOptions {
+  readonly executor: Executor;
+  /** Units asked for; everything when empty. */
+  readonly units: readonly string[];
+  readonly clock: Clock;
+  /** Not ready by then: everything is stopped and the exit code is 4. */
+  readonly timeoutMs?: number | undefined;
+  /** Called each time everything has become ready. */
+  onReady(): void;
+  /** Told why it was not ready in time, one error for each root cause. */
+  onNotReady(errors: readonly Error[]): void;
+  /** Aborts when somebody asks for a stop through the control socket. */
+  readonly down: AbortSignal;
+}
+
+type End =
+  { readonly kind: 'signal'; readonly signal: StopSignal } | { readonly kind: 'down' } | { readonly kind: 'timeout' };
+
+/** Runs until it is told to stop; everything is gone when it resolves. */
+export async function supervise(options: SuperviseOptions): Promise<ExitCode> {
+  const { executor, units, clock, timeoutMs, down } = options;
+  const ended = deferred<End>();
+  const hurry = new AbortController();
+  using _signals = listenForSignals((signal, count) => {
+    if (count === 1) ended.resolve({ kind: 'signal', signal });
+    else if (count === 2) hurry.abort(new Error(`second ${signal}`));
+    else process.exit(signal === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
+  });
+  down.addEventListener('abort', () => ended.resolve({ kind: 'down' }), { once: true });
+
+  let wasReady = false;
+  using _events = executor.events.subscribe({
+    onEvent({ event }) {
+      if (event.type !== 'up.ready') return;
+      wasReady = true;
+      timer?.[Symbol.dispose]();
+      options.onReady();
+    },
+  });
+  const timer = timeoutMs === undefined ? undefined : clock.timer(timeoutMs, () => ended.resolve({ kind: 'timeout' }));
+
+  executor.start(units.length === 0 ? undefined : units);
+  const end = await ended.promise;
+  timer?.[Symbol.dispose]();
+  if (end.kind === 'timeout') options.onNotReady(reasonsNotReady(executor.snapshots(), timeoutMs ?? 0));
+  const reason = end.kind === 'signal' ? end.signal : end.kind === 'down' ? 'down was asked for' : 'not ready in time';
+  const { leftovers } = await executor.stop({ reason, hurry: hurry.signal });
+  executor.events.flush();
+  if (leftovers.length > 0) return exitCode.bug;
+  if (end.kind === 'timeout') return exitCode.notReady;
+  if (end.kind === 'down' || wasReady) return exitCode.ok;
+  return end.signal === 'SIGINT' ? exitCode.interrupted : exitCode.terminated;
+}
+
+/** Every unit that is not up, root causes first; the blocked ones carry their chain. */
+function reasonsNotReady(snapshots: readonly UnitSnapshot[], timeoutMs: number): readonly Error[] {
+  const missing = snapshots.filter(({ desired, state }) => desired === 'up' && !isUp(state));
+  const failing = missing.filter(({ state, lastError }) => lastError !== undefined && state !== 'blocked');
+  const blocked = missing.filter(({ state }) => state === 'blocked');
+  const told = [...failing, ...blocked].flatMap(({ lastError }) => (lastError === undefined ? [] : [lastError]));
+  return told.length > 0
+    ? told
+    : missing.filter(({ state }) => state === 'starting').map((unit) => lateError(unit, timeoutMs));
+}
+
+function lateError({ unit, generation, state }: UnitSnapshot, timeoutMs: number): ReadinessError {
+  return new ReadinessError('ERR_NOT_READY', {
+    component: unit,
+    generation,
+    check: '--timeout',
+    phase: 'startup',
+    reason: `still ${state} after ${formatDurationMs(timeoutMs)}`,
+    attempts: [],
+    attemptCount: 0,
+    elapsedMs: timeoutMs,
+    lastLogLines: [],
+  });
+}
