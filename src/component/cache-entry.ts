@@ -1,0 +1,112 @@
+/**
+ * A finished build in the cache: a folder with the binaries and `build.json`, which says what they
+ * are. A folder appears by one rename, so an entry with a record is complete.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import type { Artefact } from './manifest.ts';
+import { entryPrefix, sourceKey } from './source-key.ts';
+
+export const recordName = 'build.json';
+
+/** A plain file name: nothing in a record or an archive can point out of its folder. */
+export const plainName = z
+  .string()
+  .max(100)
+  .regex(/^\w[\w.+-]*$/, 'a plain file name');
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in hex');
+
+export const buildRecordSchema = z.strictObject({
+  format: z.literal(1),
+  artefact: plainName,
+  sourceKey: sha256,
+  goOs: plainName,
+  goArch: plainName,
+  goVersion: z.string().max(100),
+  builtAt: z.iso.datetime(),
+  elapsedMs: z.number().nonnegative(),
+  files: z.array(z.strictObject({ name: plainName, size: z.number().int().nonnegative(), sha256 })).min(1),
+  links: z.array(z.strictObject({ name: plainName, target: plainName })),
+  /** By program; measured by running it, or taken from the manifest when built for another machine. */
+  versions: z.record(plainName, z.string().max(100)),
+});
+export type BuildRecord = z.infer<typeof buildRecordSchema>;
+
+export interface CacheEntry {
+  readonly folder: string;
+  readonly record: BuildRecord;
+}
+
+/** The newest complete build of `artefact` for `goArch` from the sources as they are now. */
+export async function cachedBuild(
+  artefact: Artefact,
+  places: { readonly cache: string; readonly modules: string; readonly goArch: string },
+): Promise<CacheEntry | undefined> {
+  const key = sourceKey(artefact, places.modules, places.goArch);
+  const prefix = entryPrefix(artefact.name, places.goArch, key);
+  const names = (await listFolder(places.cache)).filter((name) => name.startsWith(prefix));
+  const entries = await Promise.all(names.map((name) => readEntry(path.join(places.cache, name))));
+  return entries
+    .filter((entry) => entry?.record.sourceKey === key)
+    .sort((a, b) => Date.parse(b?.record.builtAt ?? '') - Date.parse(a?.record.builtAt ?? ''))
+    .at(0);
+}
+
+/** Every complete entry of the cache, of whatever sources and architecture. */
+export async function cacheEntries(cache: string): Promise<readonly CacheEntry[]> {
+  const names = (await listFolder(cache)).filter((name) => !name.startsWith('.')).sort();
+  const entries = await Promise.all(names.map((name) => readEntry(path.join(cache, name))));
+  return entries.filter((entry) => entry !== undefined);
+}
+
+/** An entry, or undefined if the folder holds no readable record. */
+export async function readEntry(folder: string): Promise<CacheEntry | undefined> {
+  try {
+    const json: unknown = JSON.parse(await readFile(path.join(folder, recordName), 'utf8'));
+    const parsed = buildRecordSchema.safeParse(json);
+    return parsed.success ? { folder, record: parsed.data } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function listFolder(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch {
+    return [];
+  }
+}
+
+/** One line per file of an entry that is not what was built; empty when all is well. */
+export async function damageOf({ folder, record }: CacheEntry): Promise<readonly string[]> {
+  const damage: string[] = [];
+  for (const file of record.files) {
+    const found = await sha256OfFile(path.join(folder, file.name)).catch(() => undefined);
+    if (found === undefined) damage.push(`${file.name} cannot be read`);
+    else if (found !== file.sha256) damage.push(`${file.name} has SHA-256 ${found}, recorded was ${file.sha256}`);
+  }
+  for (const link of record.links) {
+    const target = await readlink(path.join(folder, link.name)).catch(() => undefined);
+    if (target !== link.target) damage.push(`${link.name} is not a link to ${link.target}`);
+  }
+  return damage;
+}
+
+/** True if the file of `program` has the recorded size: a cheap look; `damageOf` is the thorough one. */
+export async function looksWhole({ folder, record }: CacheEntry, program: string): Promise<boolean> {
+  const name = record.links.find((link) => link.name === program)?.target ?? program;
+  const recorded = record.files.find((file) => file.name === name);
+  const stats = await lstat(path.join(folder, name)).catch(() => undefined);
+  return recorded !== undefined && stats?.size === recorded.size;
+}
+
+export async function sha256OfFile(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
