@@ -10,6 +10,8 @@ export interface NotifyState {
   readonly extendedUntilMs: number | undefined;
   /** Monotonic milliseconds of the last WATCHDOG=1. */
   readonly watchdogAtMs: number | undefined;
+  /** The interval the process has asked for itself (WATCHDOG_USEC=), in milliseconds. */
+  readonly watchdogMs?: number;
   readonly errno: number | undefined;
 }
 

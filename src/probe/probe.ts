@@ -12,7 +12,16 @@ export interface Probe {
   check(signal: AbortSignal): Promise<void>;
   /** Calls `wake` whenever a new attempt is worth while: a notify message, a log line, a file event. */
   onHint?(wake: (source: string) => void): Disposable;
+  /** How often asking is worth while during a start; absent means the general rhythm of `untilReady`. */
+  readonly pace?: ProbePace;
 }
+
+/**
+ * `eager`: a cheap check without hints; delays grow only to `capMs` for the first `forMs`, then on to
+ * the general cap. `event`: its hints tell all that can change, so it is asked again only for safety.
+ */
+export type ProbePace =
+  { readonly kind: 'eager'; readonly capMs: number; readonly forMs: number } | { readonly kind: 'event' };
 
 /** A check that did not pass. `retry: false` means that no later attempt of this generation can pass. */
 export class ProbeFailure extends Error {
@@ -20,7 +29,7 @@ export class ProbeFailure extends Error {
   readonly retry: boolean;
   readonly hint: string | undefined;
 
-  constructor(message: string, options: { retry?: boolean; hint?: string; cause?: unknown } = {}) {
+  constructor(message: string, options: { retry?: boolean; hint?: string | undefined; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.retry = options.retry ?? true;
     this.hint = options.hint;

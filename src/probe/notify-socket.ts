@@ -1,0 +1,96 @@
+/**
+ * Receives sd_notify datagrams: one socket for each generation of a unit, in a folder that only we
+ * may enter. The path is the sender's identity, because node-unix-socket does not pass credentials.
+ *
+ * The library is loaded at the first `open`: it costs about 10 ms, and many graphs need none.
+ */
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DgramSocket } from 'node-unix-socket';
+import type { Clock } from '../kernel/clock.ts';
+import { readDatagram, silentState } from './notify-state.ts';
+import type { NotifyPort, NotifySocket, NotifyState } from './notify-port.ts';
+
+/** Longest path of a unix socket: 108 bytes with the closing NUL. Source: unix(7). */
+const maxPathBytes = 107;
+
+export interface NotifyPortOptions {
+  /** Folder of the sockets; made with mode 0700. */
+  readonly dir: string;
+  readonly clock: Clock;
+}
+
+export function createNotifyPort({ dir, clock }: NotifyPortOptions): NotifyPort {
+  let folder: string | undefined;
+  let opened = 0;
+  return {
+    open(unit, generation) {
+      folder ??= privateFolder(dir);
+      opened += 1;
+      const path = socketPath(folder, `${unit}.${String(generation)}`, opened);
+      return openSocket(path, clock);
+    },
+  };
+}
+
+function privateFolder(dir: string): string {
+  // Too deep for any socket name: a private folder elsewhere, which is not reused after us.
+  if (Buffer.byteLength(join(dir, '999999')) > maxPathBytes) return mkdtempSync(join(tmpdir(), 'k3s-lite-notify-'));
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  chmodSync(dir, 0o700);
+  return dir;
+}
+
+function socketPath(folder: string, name: string, number: number): string {
+  const speaking = join(folder, name);
+  return Buffer.byteLength(speaking) <= maxPathBytes ? speaking : join(folder, String(number));
+}
+
+function loadDgramSocket(): new () => DgramSocket {
+  const library = createRequire(import.meta.url)('node-unix-socket') as { DgramSocket: new () => DgramSocket };
+  return library.DgramSocket;
+}
+
+function openSocket(path: string, clock: Clock): NotifySocket {
+  const Socket = loadDgramSocket();
+  rmSync(path, { force: true }); // Left by a supervisor that was killed.
+  const socket = new Socket();
+  const listeners = new Set<(state: NotifyState) => void>();
+  let current = silentState;
+  let closed = false;
+  socket.on('data', (datagram: Uint8Array) => {
+    // The library hands over what it has read in a later tick: that may be after the close.
+    if (closed) return;
+    const next = readDatagram(current, datagram, clock.monotonicMs());
+    if (next === undefined) return;
+    current = next;
+    for (const listener of [...listeners]) listener(current);
+  });
+  // It closes itself on an error. Then no more is heard of the process, and its check fails in time.
+  socket.on('error', () => undefined);
+  try {
+    socket.bind(path);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  return {
+    path,
+    get current() {
+      return current;
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+    [Symbol.dispose]() {
+      if (closed) return;
+      closed = true;
+      listeners.clear();
+      socket.close();
+      rmSync(path, { force: true });
+    },
+  };
+}
