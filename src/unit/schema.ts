@@ -182,6 +182,10 @@ export interface SourcePlace {
   readonly file: string;
   readonly line: number;
   readonly column: number;
+  /** Column after the last character, when it ends on the same line. */
+  readonly endColumn?: number;
+  /** The source line, to show it. */
+  readonly excerpt?: string;
 }
 
 /** A loaded unit: valid, variables expanded, drop-ins merged. */
