@@ -64,7 +64,7 @@ export async function grpcUnary(call: GrpcCall): Promise<Uint8Array> {
     const authority = address.kind === 'tcp' ? describeAddress(address) : 'localhost';
     const session = connect(`${secure ? 'https' : 'http'}://${authority}`, { createConnection: () => socket });
     try {
-      const answer = await request(session, call);
+      const answer = messageOf(await request(session, call));
       call.onConnected?.(plain);
       return answer;
     } finally {
@@ -75,7 +75,12 @@ export async function grpcUnary(call: GrpcCall): Promise<Uint8Array> {
   }
 }
 
-function request(session: ClientHttp2Session, { path, message, signal }: GrpcCall): Promise<Uint8Array> {
+interface Answer {
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+function request(session: ClientHttp2Session, { path, message, signal }: GrpcCall): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       abort[Symbol.dispose]();
@@ -98,13 +103,9 @@ function request(session: ClientHttp2Session, { path, message, signal }: GrpcCal
       te: 'trailers',
     });
     stream.on('error', fail);
-    collect(stream, (headers, body) => {
+    collect(stream, (answer) => {
       abort[Symbol.dispose]();
-      try {
-        resolve(messageOf(headers, body));
-      } catch (error) {
-        reject(error);
-      }
+      resolve(answer);
     });
     const prefix = Buffer.alloc(prefixBytes);
     prefix.writeUInt32BE(message.length, 1);
@@ -112,24 +113,25 @@ function request(session: ClientHttp2Session, { path, message, signal }: GrpcCal
   });
 }
 
-function collect(stream: ClientHttp2Stream, finish: (headers: IncomingHttpHeaders, body: Buffer) => void): void {
+function collect(stream: ClientHttp2Stream, finish: (answer: Answer) => void): void {
   const chunks: Buffer[] = [];
   let length = 0;
   // A failed call has its status in the headers, one with an answer in the trailers.
   const headers: IncomingHttpHeaders = {};
-  stream.on('response', (received) => Object.assign(headers, received));
-  stream.on('trailers', (received) => Object.assign(headers, received));
+  const add = (received: IncomingHttpHeaders) => void Object.assign(headers, received);
+  stream.on('response', add);
+  stream.on('trailers', add);
   stream.on('data', (chunk: Buffer) => {
     length += chunk.length;
     if (length > maxAnswerBytes) stream.destroy(new Error('the answer is longer than 4 MiB'));
     else chunks.push(chunk);
   });
   stream.on('end', () => {
-    finish(headers, Buffer.concat(chunks));
+    finish({ headers, body: Buffer.concat(chunks) });
   });
 }
 
-function messageOf(headers: IncomingHttpHeaders, body: Buffer): Uint8Array {
+function messageOf({ headers, body }: Answer): Uint8Array {
   const httpStatus = Number(headers[':status']);
   const status = headers['grpc-status'] === undefined ? undefined : Number(headers['grpc-status']);
   if (status === undefined) throw new GrpcError(grpcStatus.unknown, `HTTP ${String(httpStatus)} without a gRPC status`);

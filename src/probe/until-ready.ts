@@ -4,23 +4,16 @@
  * Every wait of a start on something outside goes through here: one rhythm, one kind of error, one
  * place where attempts are counted. Not here: what is asked (the kinds), what follows (executor/).
  */
-import {
-  AttemptLog,
-  describeExit,
-  ReadinessError,
-  type Attempt,
-  type Exit,
-  type ReadinessDetail,
-  type ReadinessPhase,
-} from '../error/readiness-error.ts';
+import { AttemptLog, type Attempt, type Exit, type ReadinessPhase } from '../error/readiness-error.ts';
 import { abortable, abortError, linkedAbort } from '../kernel/abort.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import { retryUntil } from '../kernel/retry.ts';
-import { explainFailure, tellingLine, type FailureContext } from './hints.ts';
+import type { FailureContext } from './hints.ts';
 import { outcomeOf } from './outcome.ts';
 import { pacer } from './pace.ts';
 import { ProbeFailure, type Probe } from './probe.ts';
+import { readinessFailure } from './readiness-failure.ts';
 
 export interface UntilReadyOptions {
   readonly probe: Probe;
@@ -131,7 +124,7 @@ export async function untilReady(options: UntilReadyOptions): Promise<ReadyAfter
     return { attempts: attempts.count, elapsedMs: elapsedMs() };
   } catch {
     if (signal.aborted) throw abortError(signal);
-    throw failureOf(options, { attempts, elapsedMs: elapsedMs(), exit, lastFailure });
+    throw readinessFailure(options, { attempts, elapsedMs: elapsedMs(), exit, lastFailure });
   } finally {
     watchDeadline[Symbol.dispose]();
     end[Symbol.dispose]();
@@ -178,42 +171,4 @@ function deadlineWatch(clock: Clock, deadline: (() => number) | undefined, pass:
   };
   arm();
   return { [Symbol.dispose]: () => timer?.[Symbol.dispose]() };
-}
-
-interface FailureFacts {
-  readonly attempts: AttemptLog;
-  readonly elapsedMs: number;
-  readonly exit: Exit | undefined;
-  readonly lastFailure: unknown;
-}
-
-function failureOf(options: UntilReadyOptions, facts: FailureFacts): ReadinessError {
-  const { probe, component, generation, phase = 'ready' } = options;
-  const { attempts, elapsedMs, exit, lastFailure } = facts;
-  const lastLogLines = options.lastLogLines?.() ?? [];
-  const context: FailureContext = options.holderOf === undefined ? {} : { holderOf: options.holderOf };
-  const ownHint = exit === undefined && lastFailure instanceof ProbeFailure ? lastFailure.hint : undefined;
-  const hint = ownHint ?? explainFailure(lastLogLines, context);
-  const detail: Omit<ReadinessDetail, 'reason'> = {
-    component,
-    generation,
-    check: probe.describe(),
-    phase,
-    attempts: attempts.kept,
-    attemptCount: attempts.count,
-    elapsedMs,
-    lastLogLines,
-    ...(hint === undefined ? {} : { hint }),
-  };
-  if (exit !== undefined) {
-    const said = tellingLine(lastLogLines, context);
-    const reason = said === undefined ? describeExit(exit) : `${describeExit(exit)}: ${said}`;
-    return new ReadinessError('ERR_EXITED', { ...detail, reason, exit });
-  }
-  const reason = lastFailure === undefined ? `no answer within ${formatDurationMs(elapsedMs)}` : outcomeOf(lastFailure);
-  return new ReadinessError(
-    'ERR_NOT_READY',
-    { ...detail, reason },
-    lastFailure === undefined ? undefined : { cause: lastFailure },
-  );
 }
