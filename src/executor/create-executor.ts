@@ -7,12 +7,11 @@
  *
  * Not here: how a process is spawned (process/), what "ready" means (probe/), printing (report/).
  */
-import { StartupError } from '../error/startup-error.ts';
 import { createEventStream, type EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
+import { unknownUnitError } from '../graph/unknown-unit.ts';
 import { onAbort } from '../kernel/abort.ts';
 import { latch } from '../kernel/latch.ts';
-import { nearestName } from '../kernel/nearest.ts';
 import { isUp, type UnitSnapshot } from '../unit/state.ts';
 import { getterUnits, type Executor, type StopReport } from './executor-api.ts';
 import type { ExecutorPorts } from './ports.ts';
@@ -43,9 +42,7 @@ export function createExecutor({ graph, ports, events: given }: ExecutorOptions)
   const runnerOf = (name: string): UnitRunner => {
     const runner = runners.get(name);
     if (runner !== undefined) return runner;
-    const nearest = nearestName(name, graph.order);
-    const remedy = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
-    throw new StartupError('ERR_UNKNOWN_UNIT', `there is no unit "${name}"${remedy}`, { unit: name, nearest });
+    throw unknownUnitError(name, graph.order);
   };
   const snapshotOf = (name: string) => runnerOf(name).channel.current;
 

@@ -1,23 +1,94 @@
-/** Readiness and health of one run: the probe of the unit file, driven by the probe room. */
+/** Readiness and health of one run: the checks of the unit file, driven by the probe room. */
+import { watchHealth } from '../probe/watch-health.ts';
 import type { NotifySocket } from '../probe/notify-port.ts';
+import type { ProbeContext } from '../probe/create-probe.ts';
+import { whoHoldsPort } from '../probe/proc-sockets.ts';
+import { untilReady } from '../probe/until-ready.ts';
 import type { RunningProcess } from '../process/process-port.ts';
+import { startError } from './failure.ts';
 import type { RunContext } from './run-context.ts';
 
+/** Resolves when the unit's `ready` passes (at once without one); rejects with a ReadinessError. */
 export async function untilRunReady(
   context: RunContext,
   process: RunningProcess,
   notify: NotifySocket | undefined,
-  spawnedMs: number,
 ): Promise<void> {
-  const { unit } = context;
-  if (unit.ready === undefined) return;
-  throw new Error('todo');
+  const { unit, generation, ports, report, signal } = context;
+  const { ready } = unit;
+  if (ready === undefined) return;
+  const probe = tryCreate(context, process, notify, ready);
+  const check = probe.describe();
+  const log = ports.process.log(unit.name);
+  const startedMs = ports.clock.monotonicMs();
+  await untilReady({
+    probe,
+    component: unit.name,
+    generation,
+    clock: ports.clock,
+    random: ports.random,
+    signal,
+    deadline: () => Math.max(startedMs + unit.startWithin, notify?.current.extendedUntilMs ?? 0),
+    onAttempt: (attempt, count) => report.attempt('ready', check, attempt, count),
+    onHint: report.hint,
+    lastLogLines: () => log.last(20),
+    exited: process.exited,
+    holderOf: whoHoldsPort,
+    ...(ready.timeout === undefined ? {} : { attemptTimeoutMs: ready.timeout }),
+    ...(ready.successes === undefined ? {} : { successes: ready.successes }),
+  });
 }
 
+/** Checks `health` until disposed; does nothing for a unit without it. */
 export function startHealthWatch(
   context: RunContext,
   process: RunningProcess,
   notify: NotifySocket | undefined,
 ): Disposable {
-  return { [Symbol.dispose]: () => undefined };
+  const { unit, generation, ports, report } = context;
+  const { health } = unit;
+  if (health === undefined) return { [Symbol.dispose]: () => undefined };
+  const probe = tryCreate(context, process, notify, health);
+  const check = probe.describe();
+  const log = ports.process.log(unit.name);
+  return watchHealth({
+    probe,
+    component: unit.name,
+    generation,
+    clock: ports.clock,
+    random: ports.random,
+    everyMs: health.every,
+    timeoutMs: health.timeout,
+    failures: health.failures,
+    successes: health.successes,
+    lastLogLines: () => log.last(20),
+    onAttempt: (attempt, count) => report.attempt('health', check, attempt, count),
+    holderOf: whoHoldsPort,
+    onChange(change) {
+      if (change.healthy) report.healthy();
+      else report.unhealthy(change.error, health.onFailure === 'restart');
+    },
+  });
+}
+
+function tryCreate(
+  context: RunContext,
+  process: RunningProcess,
+  notify: NotifySocket | undefined,
+  spec: Parameters<typeof context.ports.createProbe>[0],
+) {
+  const { unit, ports } = context;
+  const probeContext: ProbeContext = {
+    unit: unit.name,
+    notify,
+    log: ports.process.log(unit.name),
+    runToEnd: (argv, signal) => ports.process.runToEnd({ unit, argv, signal }),
+    pids: () => [notify?.current.mainPid, process.pid].filter((pid) => pid !== undefined),
+  };
+  try {
+    return ports.createProbe(spec, probeContext);
+  } catch (error) {
+    // Caught by `check` before anything starts; a library user may have skipped that.
+    throw startError(context.facts('startup'), 'ready', error instanceof Error ? error.message : String(error), error);
+  }
 }

@@ -4,7 +4,7 @@
  * It reports facts and decides nothing: what a fact means is the unit machine's business. All that
  * it starts (probe, health watch, notify socket, timers) ends with `stop`.
  */
-import type { StartupError } from '../error/startup-error.ts';
+import { StartupError } from '../error/startup-error.ts';
 import type { Exit, ReadinessError } from '../error/readiness-error.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import type { NotifySocket } from '../probe/notify-port.ts';
@@ -102,8 +102,7 @@ function startBuiltin(context: RunContext): RunPart {
     },
     (error: unknown) => {
       timer[Symbol.dispose]();
-      const reason = error instanceof Error ? error.message : String(error);
-      report.failed(startError(context.facts('startup'), `builtin ${name}`, reason, (error as StartupError).cause));
+      report.failed(builtinError(context, name, error));
     },
   );
   return {
@@ -116,9 +115,16 @@ function startBuiltin(context: RunContext): RunPart {
   };
 }
 
+/** An error with a code of its own speaks for itself as the cause; of any other the message is the reason. */
+function builtinError(context: RunContext, name: string, error: unknown): ReadinessError {
+  const facts = context.facts('startup');
+  if (error instanceof StartupError) return startError(facts, `builtin ${name}`, 'failed', error);
+  const { message, cause } = error instanceof Error ? error : { message: String(error), cause: undefined };
+  return startError(facts, `builtin ${name}`, message, cause);
+}
+
 function startProcess(context: RunContext): RunPart {
   const { unit, generation, ports, report } = context;
-  const { clock } = ports;
   let notify: NotifySocket | undefined;
   let process: RunningProcess;
   try {
@@ -134,7 +140,6 @@ function startProcess(context: RunContext): RunPart {
     report.failed(spawnError(context.facts('spawn'), error));
     return { watch: () => undefined, end: () => Promise.resolve([]) };
   }
-  const spawnedMs = clock.monotonicMs();
   report.spawned(process.pid);
   const status = notify?.subscribe((state) => {
     if (state.status !== undefined) report.status(state.status);
@@ -142,7 +147,7 @@ function startProcess(context: RunContext): RunPart {
 
   const limit = unit.kind === 'task' ? timeLimit(context) : undefined;
   if (unit.kind === 'task') followTask(context, process);
-  else followService(context, process, untilRunReady(context, process, notify, spawnedMs));
+  else followService(context, process, untilRunReady(context, process, notify));
   let health: Disposable | undefined;
   return {
     watch() {

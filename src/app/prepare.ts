@@ -1,0 +1,140 @@
+/**
+ * From what the user asked for to a valid graph: settings, variables, unit files, graph, programs.
+ * Every mistake of configuration ends here, before anything is touched.
+ */
+import path from 'node:path';
+import { resolveSettings, type Settings, type SettingsInput } from '../cluster/settings.ts';
+import { variablesOf } from '../cluster/variables.ts';
+import { findComponents } from '../component/find.ts';
+import { manifest } from '../component/manifest.ts';
+import { programFolders, requirePrograms, type ComponentReport } from '../component/report.ts';
+import { StartupError } from '../error/startup-error.ts';
+import { buildGraph } from '../graph/build-graph.ts';
+import type { UnitGraph } from '../graph/unit-graph.ts';
+import { unknownUnitError } from '../graph/unknown-unit.ts';
+import { parseDurationMs } from '../kernel/duration.ts';
+import { diagnosticsError } from '../unit/diagnostic.ts';
+import { loadUnits, type LoadedUnits } from '../unit/load-units.ts';
+import type { UnitInput } from '../unit/schema.ts';
+import type { Configuration, FlagValues } from './configuration.ts';
+import { argFlags, camelCase, upFlags } from './flags.ts';
+import { shippedUnits } from './shipped.ts';
+
+export interface Prepared {
+  readonly configuration: Configuration;
+  readonly settings: Settings;
+  readonly loaded: LoadedUnits;
+  readonly graph: UnitGraph;
+  /** PATH for the units: the components' folders, then ours. */
+  readonly searchPath: readonly string[];
+}
+
+export interface PrepareOptions {
+  readonly configuration: Configuration;
+  /** Units asked for by name. */
+  readonly units: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  /** Fail on a component that is missing (default); `check` and `plan` only look at the files. */
+  readonly needsPrograms?: boolean;
+  readonly durationsMs?: ReadonlyMap<string, number>;
+}
+
+/** @throws StartupError ERR_CONFIG, ERR_UNIT_FILE, ERR_GRAPH or ERR_COMPONENT */
+export async function prepare(options: PrepareOptions): Promise<Prepared> {
+  const { configuration, env, units, cwd, needsPrograms = true, durationsMs } = options;
+  const { paths, values } = configuration;
+  const binDir = textOf(values, 'bin-dir');
+  const report = await findComponents({
+    env,
+    binDir: binDir === undefined ? undefined : path.resolve(cwd, binDir),
+    dataDir: paths.dataDir,
+  });
+  const searchPath = [...new Set([...programFolders(report), ...(env['PATH'] ?? defaultPath).split(':')])];
+  const settings = resolveSettings(settingsInput(values, cwd), {
+    dataDir: paths.dataDir,
+    runDir: paths.runDir,
+    searchPath,
+    defaultKubeconfig: path.join(paths.dataDir, 'k3s-lite.yaml'),
+  });
+  const dirs = listOf(values, 'units').map((dir) => path.resolve(cwd, dir));
+  const loading = loadUnits({
+    dirs: dirs.length === 0 ? [shippedUnits()] : dirs,
+    dropInDirs: configuration.dropInDirs,
+    variables: Object.fromEntries(variablesOf(settings)),
+    overrides: overridesOf(values),
+    disable: [...listOf(values, 'disable'), ...(values['disable-agent'] === true ? ['agent'] : [])],
+    wanted: units,
+  });
+  if (!loading.ok) throw diagnosticsError('ERR_UNIT_FILE', loading.error);
+  const graph = buildGraph(loading.value, durationsMs === undefined ? {} : { durationsMs });
+  if (!graph.ok) throw diagnosticsError('ERR_GRAPH', graph.error);
+  const unknown = units.find((name) => !graph.value.has(name));
+  if (unknown !== undefined) throw unknownUnitError(unknown, graph.value.order);
+  const wanted = units.length === 0 ? graph.value.order : graph.value.closure(units);
+  if (needsPrograms) requireComponents(report, graph.value, wanted);
+  return { configuration, settings, loaded: loading.value, graph: graph.value, searchPath };
+}
+
+/** Where programs are looked for when PATH is not set. Source: FHS 3.0. */
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Components are told by name (`run: [etcd, …]`); a unit of one's own is found at its start, or not. */
+function requireComponents(report: ComponentReport, graph: UnitGraph, wanted: readonly string[]): void {
+  const ours = new Set(manifest.artefacts.flatMap(({ programs }) => programs.map(({ name }) => name)));
+  const used = wanted.map((name) => graph.unit(name)).filter(({ kind }) => kind !== 'builtin');
+  const programs = new Set(used.map(({ run }) => run[0] ?? '').filter((program) => ours.has(program)));
+  requirePrograms(report, programs);
+}
+
+function settingsInput(values: FlagValues, cwd: string): SettingsInput {
+  const keys = upFlags.filter(({ isSetting }) => isSetting === true);
+  const input: Record<string, unknown> = {};
+  for (const { name } of keys) if (values[name] !== undefined) input[camelCase(name)] = values[name];
+  const kubeconfig = input['writeKubeconfig'];
+  if (typeof kubeconfig === 'string') input['writeKubeconfig'] = path.resolve(cwd, kubeconfig);
+  return input as SettingsInput;
+}
+
+/** `--etcd-arg key=value` as a drop-in of the unit; `key-` takes ours away. Source: K3s, the same syntax. */
+function overridesOf(values: FlagValues): ReadonlyMap<string, Partial<UnitInput>> {
+  const overrides = new Map<string, Partial<UnitInput>>();
+  for (const [flag, unit] of Object.entries(argFlags)) {
+    const flags: Record<string, string | null> = {};
+    for (const word of listOf(values, flag)) {
+      const [, key = '', value] = /^(?:--)?([A-Za-z0-9][A-Za-z0-9.-]*?)(?:=(.*)|-)?$/s.exec(word) ?? [];
+      if (key === '' || (value === undefined && !word.endsWith('-'))) {
+        throw new StartupError('ERR_CONFIG', `--${flag} is "${word}", but must be key=value, or key- to remove one`, {
+          flag,
+        });
+      }
+      flags[key] = value ?? null;
+    }
+    if (Object.keys(flags).length > 0) overrides.set(unit, { flags });
+  }
+  return overrides;
+}
+
+function listOf(values: FlagValues, name: string): readonly string[] {
+  const value = values[name];
+  if (value === undefined || typeof value === 'boolean') return [];
+  return typeof value === 'string' ? [value] : value;
+}
+
+function textOf(values: FlagValues, name: string): string | undefined {
+  const value = values[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** `--timeout 90s` in milliseconds. @throws StartupError ERR_CONFIG */
+export function timeoutOf(values: FlagValues): number | undefined {
+  const text = textOf(values, 'timeout');
+  if (text === undefined) return undefined;
+  const timeoutMs = parseDurationMs(text);
+  if (timeoutMs === undefined) {
+    throw new StartupError('ERR_CONFIG', `--timeout is "${text}", but must be a duration like 90s or 5m`, {
+      value: text,
+    });
+  }
+  return timeoutMs;
+}
