@@ -2,14 +2,13 @@
  * The watchdog of sd_notify as a source of health: the process was given WATCHDOG_USEC and has to
  * send WATCHDOG=1 within that time. Source: sd_notify(3), sd_watchdog_enabled(3).
  */
-import { AttemptLog } from '../error/readiness-error.ts';
+import { AttemptLog, type ReadinessError } from '../error/readiness-error.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import type { FailureContext } from './hints.ts';
 import type { NotifySocket } from './notify-port.ts';
 import { ProbeFailure } from './probe.ts';
 import { readinessFailure } from './readiness-failure.ts';
-import type { HealthChange } from './watch-health.ts';
 
 export interface WatchdogOptions {
   readonly socket: NotifySocket;
@@ -18,14 +17,15 @@ export interface WatchdogOptions {
   readonly component: string;
   readonly generation: number;
   readonly clock: Clock;
-  readonly onChange: (change: HealthChange) => void;
+  readonly onHealthy: () => void;
+  readonly onUnhealthy: (error: ReadinessError) => void;
   readonly lastLogLines?: () => readonly string[];
   readonly holderOf?: FailureContext['holderOf'];
 }
 
 /** Watches from now on: the first ping is due after one interval. One timer, moved only when it fires. */
 export function watchWatchdog(options: WatchdogOptions): Disposable {
-  const { socket, clock, generation, onChange } = options;
+  const { socket, clock } = options;
   const startedMs = clock.monotonicMs();
   let timer: Disposable | undefined;
   let healthy = true;
@@ -44,11 +44,11 @@ export function watchWatchdog(options: WatchdogOptions): Disposable {
       timer = clock.timer(leftMs, look);
       if (!healthy) {
         healthy = true;
-        onChange({ healthy: true, generation });
+        options.onHealthy();
       }
     } else if (healthy) {
       healthy = false;
-      onChange({ healthy: false, generation, error: missed() });
+      options.onUnhealthy(missed());
     }
   };
 
