@@ -1,8 +1,17 @@
-/** The builtins that the shipped units run, by the name that stands in their `run`. */
+/** The builtins that the shipped units run, by the name that stands in their `run` or `undo`. */
 import type { Builtin, Builtins } from '../executor/builtin-port.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { certificatesBuiltin } from './certificates.ts';
+import { clusterDnsBuiltin, clusterDnsObjectsBuiltin, type Connect } from './cluster-dns.ts';
+import { configFilesBuiltins } from './config-files.ts';
+import { firstPodBuiltins } from './first-pod.ts';
+import { importImagesBuiltin } from './images.ts';
+import { kernelSettingsBuiltins } from './kernel-settings.ts';
+import { kubeClient, readCredentials } from './kube-client.ts';
 import { kubeconfigsBuiltin } from './kubeconfigs.ts';
+import { layoutOf } from './layout.ts';
+import { cleanupBuiltins } from './node-cleanup.ts';
+import { nodeReadyBuiltin } from './node-ready.ts';
 import type { Settings } from './settings.ts';
 
 export interface ClusterPorts {
@@ -10,9 +19,21 @@ export interface ClusterPorts {
 }
 
 export function clusterBuiltins(settings: Settings, { clock }: ClusterPorts): Builtins {
+  const url = `https://127.0.0.1:${String(settings.httpsListenPort)}`;
+  const { serverTls } = layoutOf(settings);
+  // The administrator's files are read at each connection: they may have been renewed meanwhile.
+  const connect: Connect = async () => kubeClient(await readCredentials(url, serverTls, 'client-admin'), clock);
   const table: Record<string, Builtin> = {
     certificates: certificatesBuiltin(settings, clock),
     kubeconfigs: kubeconfigsBuiltin(settings),
+    'import-images': importImagesBuiltin(settings),
+    'cluster-dns-objects': clusterDnsObjectsBuiltin(settings, connect),
+    'cluster-dns': clusterDnsBuiltin(settings, clock),
+    'node-ready': nodeReadyBuiltin(settings.nodeName, { clock, connect }),
+    ...configFilesBuiltins(settings),
+    ...kernelSettingsBuiltins(settings),
+    ...firstPodBuiltins(settings, connect),
+    ...cleanupBuiltins(settings),
   };
   return new Map(Object.entries(table));
 }

@@ -13,6 +13,8 @@ export interface Machine {
   readonly addresses: readonly { readonly interface: string; readonly address: string; readonly internal: boolean }[];
   /** May a process here lower oom_score_adj? Often not inside containers and sandboxes. */
   readonly canLowerOomScore: boolean;
+  /** Hard limit of open files of this process, which its children cannot exceed. */
+  readonly openFilesLimit: number;
 }
 
 /** CAP_SYS_RESOURCE. Source: capabilities(7), linux/capability.h. */
@@ -28,6 +30,7 @@ export function detectMachine(): Machine {
         .map(({ address, internal }) => ({ interface: name, address, internal })),
     ),
     canLowerOomScore: hasCapability(readOr('/proc/self/status', ''), capSysResource),
+    openFilesLimit: openFilesLimitOf(readOr('/proc/self/limits', '')),
   };
 }
 
@@ -41,6 +44,12 @@ export function defaultInterfaceOf(routes: string): string | undefined {
     .map((fields) => ({ name: fields[0], metric: Number(fields[6]) }))
     .sort((a, b) => a.metric - b.metric);
   return defaults[0]?.name;
+}
+
+/** The hard limit in the text of /proc/PID/limits; 1024, the kernel's own default, when it says nothing. */
+export function openFilesLimitOf(limits: string): number {
+  const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(limits)?.[1];
+  return hard === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(hard ?? 1024);
 }
 
 export function hasCapability(status: string, capability: bigint): boolean {

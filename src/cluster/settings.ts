@@ -91,6 +91,8 @@ export interface Settings extends Readonly<Record<PortName, number>> {
   readonly cgroupRoot: string;
   readonly proxyMode: 'nftables' | 'iptables';
   readonly canLowerOomScore: boolean;
+  /** Hard limit of open files. */
+  readonly openFilesLimit: number;
 }
 
 export interface SettingsPlace {
@@ -146,6 +148,7 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     cgroupRoot: given.cgroupRoot,
     proxyMode: given.proxyMode,
     canLowerOomScore: machine.canLowerOomScore,
+    openFilesLimit: machine.openFilesLimit,
   };
   const mistakes = contradictionsOf(settings);
   if (mistakes.length > 0) throw configError(mistakes);

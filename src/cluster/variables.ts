@@ -1,12 +1,7 @@
 /** The typed table of `${name}` variables that unit files may use, with one line for the reference page. */
+import type { VariableTable } from '../unit/variables.ts';
 import { layoutOf } from './layout.ts';
 import { flagOf, portDefaults, type PortName, type Settings } from './settings.ts';
-
-export interface Variable {
-  readonly value: string;
-  readonly about: string;
-}
-export type Variables = ReadonlyMap<string, Variable>;
 
 const portAbout: Record<PortName, string> = {
   httpsListenPort: 'Port of kube-apiserver',
@@ -23,7 +18,7 @@ const portAbout: Record<PortName, string> = {
   dnsReadyPort: 'Port of the cluster’s DNS server for its readiness, loopback only',
 };
 
-export function variablesOf(settings: Settings): Variables {
+export function variablesOf(settings: Settings): VariableTable {
   const layout = layoutOf(settings);
   const table: Record<string, readonly [value: string, about: string]> = {
     dataDir: [settings.dataDir, 'Data directory (--data-dir)'],
@@ -54,5 +49,5 @@ export function variablesOf(settings: Settings): Variables {
   for (const name of Object.keys(portDefaults) as PortName[]) {
     table[name] = [String(settings[name]), `${portAbout[name]} (${flagOf(name)})`];
   }
-  return new Map(Object.entries(table).map(([name, [value, about]]) => [name, { value, about }]));
+  return Object.fromEntries(Object.entries(table).map(([name, [value, about]]) => [name, { value, about }]));
 }

@@ -1,0 +1,171 @@
+/**
+ * What a node leaves behind and how it is taken away: the undo builtins of kubelet, cni and
+ * containerd. Each is idempotent and touches only what lies under our own folders, sockets and names.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, readdir, readlink, rm, rmdir, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import type { Builtin, BuiltinContext } from '../executor/builtin-port.ts';
+import { criClient } from './cri-client.ts';
+import { layoutOf } from './layout.ts';
+import type { Settings } from './settings.ts';
+
+interface Mount {
+  readonly point: string;
+  readonly type: string;
+}
+
+/** Mount points of this process's namespace, in order of mounting. Source: proc_pid_mountinfo(5). */
+export function parseMountinfo(text: string): readonly Mount[] {
+  return text.split('\n').flatMap((line) => {
+    const [left = '', right = ''] = line.split(' - ');
+    const point = left.split(' ')[4];
+    const type = right.split(' ')[0];
+    return point === undefined || type === undefined || type === '' ? [] : [{ point: unescape(point), type }];
+  });
+}
+
+const unescape = (point: string): string =>
+  point.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+
+const mounts = () => parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+const isUnder = (folder: string, point: string) => point === folder || point.startsWith(`${folder}/`);
+
+/** Unmounts everything under `folder`, last mounted first. */
+async function unmountUnder({ run, log }: BuiltinContext, folder: string): Promise<void> {
+  const points = mounts()
+    .filter(({ point }) => isUnder(folder, point))
+    .map(({ point }) => point)
+    .reverse();
+  if (points.length === 0) return;
+  const { output } = await run(['umount', ...points]);
+  const left = mounts().filter(({ point }) => isUnder(folder, point));
+  if (left.length > 0) throw new Error(`cannot unmount ${left.map(({ point }) => point).join(', ')}: ${output.trim()}`);
+  log(`unmounted ${String(points.length)} below ${folder}`);
+}
+
+/** Undo of kubelet: its pods, their volumes, their cgroups. containerd still runs. */
+function removePods(settings: Settings): Builtin {
+  const { containerdSocket, kubeletRoot } = layoutOf(settings);
+  return async (context) => {
+    const { signal, log } = context;
+    const failures: string[] = [];
+    // What follows is done even when containerd does not answer: its own undo ends what is left.
+    const attempt = async (what: string, work: () => Promise<void>) => {
+      try {
+        await work();
+      } catch (error) {
+        signal.throwIfAborted();
+        failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    };
+    const cri = criClient(containerdSocket);
+    await attempt('pod sandboxes', async () => {
+      const sandboxes = await cri.listSandboxes(signal);
+      await Promise.all(
+        sandboxes.map((id) =>
+          attempt(`sandbox ${id.slice(0, 12)}`, async () => {
+            await cri.stopSandbox(id, signal);
+            await cri.removeSandbox(id, signal);
+          }),
+        ),
+      );
+      if (sandboxes.length > 0) log(`stopped and removed ${String(sandboxes.length)} pod sandboxes`);
+    });
+    await unmountUnder(context, kubeletRoot);
+    await removeContainerLogLinks(`${settings.dataDir}/agent/pod-logs`);
+    await attempt('cgroups', () => removeCgroups(path.join(settings.cgroupRoot, 'kubepods')));
+    if (failures.length > 0) throw new Error(failures.join('; '));
+  };
+}
+
+/** kubelet keeps links to its logs in this folder, whatever its own folders are. Source: kubelet `legacyContainerLogsDir`. */
+const containerLogs = '/var/log/containers';
+
+async function removeContainerLogLinks(podLogs: string): Promise<void> {
+  for (const name of await readdir(containerLogs).catch((): string[] => [])) {
+    const link = path.join(containerLogs, name);
+    const target = await readlink(link).catch(() => '');
+    if (isUnder(podLogs, target)) await unlink(link);
+  }
+}
+
+/** Removes a cgroup and its children in every hierarchy. */
+async function removeCgroups(cgroup: string): Promise<void> {
+  const roots = mounts().filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
+  for (const { point } of roots) await removeTree(path.join(point, cgroup));
+}
+
+/** Files of a cgroup cannot be removed, only the folders, from the leaves up. */
+async function removeTree(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => undefined);
+  if (entries === undefined) return;
+  for (const entry of entries) if (entry.isDirectory()) await removeTree(path.join(folder, entry.name));
+  await rmdir(folder);
+}
+
+/** Makes `cgroupRoot` in every hierarchy: kubelet refuses a root that is not there. */
+export async function ensureCgroupRoot(settings: Settings): Promise<void> {
+  if (settings.cgroupRoot === '/') return;
+  const roots = mounts().filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
+  for (const { point } of roots) await mkdir(path.join(point, settings.cgroupRoot), { recursive: true });
+}
+
+/** Undo of cni: the bridge, the addresses that were given out, the tables of the plugins when empty. */
+function removeLinks(settings: Settings): Builtin {
+  return async (context) => {
+    const { run, log } = context;
+    if (hasLink('cni0')) {
+      const { exit, output } = await run(['ip', 'link', 'delete', 'cni0']);
+      if (exit.kind !== 'code' || exit.code !== 0) throw new Error(`cannot delete cni0: ${output.trim()}`);
+      log('removed cni0');
+    }
+    await rm(layoutOf(settings).cniState, { recursive: true, force: true });
+  };
+}
+
+/** Read here and not below /sys: sysfs shows the network namespace it was mounted in. */
+function hasLink(name: string): boolean {
+  return readFileSync('/proc/net/dev', 'utf8')
+    .split('\n')
+    .some((line) => line.trimStart().startsWith(`${name}:`));
+}
+
+/** Undo of containerd: shims that outlived their pods, mounts and files of its state. */
+function removeContainerdState(settings: Settings): Builtin {
+  const { containerdState, containerdSocket } = layoutOf(settings);
+  return async (context) => {
+    const shims = shimsOf(containerdSocket);
+    for (const pid of shims) process.kill(pid, 'SIGKILL');
+    if (shims.length > 0) context.log(`killed ${String(shims.length)} shims that were left`);
+    await unmountUnder(context, containerdState);
+    await rm(containerdState, { recursive: true, force: true });
+    await rm(path.join(settings.runDir, 'runc'), { recursive: true, force: true });
+    if (settings.cgroupRoot !== '/') await removeCgroups(settings.cgroupRoot);
+    // The shims' sockets lie here whatever the state folder is (containerd pkg/shim `socketRoot`);
+    // removed only when empty, because another containerd may use it.
+    for (const folder of ['/run/containerd/s', '/run/containerd']) await rmdir(folder).catch(() => undefined);
+  };
+}
+
+function shimsOf(socket: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        const isOurs = argv[0]?.endsWith('containerd-shim-runc-v2') === true && argv.includes(socket);
+        return isOurs ? [Number(pid)] : [];
+      } catch {
+        return []; // it ended meanwhile
+      }
+    });
+}
+
+export function cleanupBuiltins(settings: Settings): Record<string, Builtin> {
+  return {
+    'remove-pods': removePods(settings),
+    'remove-links': removeLinks(settings),
+    'remove-containerd-state': removeContainerdState(settings),
+  };
+}

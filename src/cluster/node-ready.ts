@@ -1,0 +1,110 @@
+/**
+ * The `node-ready` builtin: the node is Ready by the word of the kubelet that runs now.
+ *
+ * A stored Ready condition outlives its kubelet by 40 s and more, so it alone proves nothing: the
+ * node's Lease must have been renewed after the present kubelet was spawned (design contract 2).
+ * Both are watched, nothing is polled.
+ */
+import { z } from 'zod';
+import type { Builtin } from '../executor/builtin-port.ts';
+import { linkedAbort } from '../kernel/abort.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Connect } from './cluster-dns.ts';
+import type { KubeClient } from './kube-client.ts';
+
+const node = z.object({
+  status: z
+    .object({
+      conditions: z
+        .array(
+          z.object({
+            type: z.string(),
+            status: z.string(),
+            reason: z.string().optional(),
+            message: z.string().optional(),
+          }),
+        )
+        .nullish(),
+    })
+    .optional(),
+});
+const lease = z.object({ spec: z.object({ renewTime: z.string().nullish() }).optional() });
+
+export interface NodeFacts {
+  /** Condition Ready. */
+  readonly ready: boolean;
+  /** Why not, in the kubelet's words. */
+  readonly reason: string;
+}
+
+export function readNode(object: unknown): NodeFacts {
+  const condition = node.parse(object).status?.conditions?.find(({ type }) => type === 'Ready');
+  if (condition === undefined) return { ready: false, reason: 'it has no Ready condition yet' };
+  return { ready: condition.status === 'True', reason: condition.message ?? condition.reason ?? condition.status };
+}
+
+/** Wall-clock milliseconds of the last renewal, or undefined. */
+export function readLease(object: unknown): number | undefined {
+  const renewed = lease.parse(object).spec?.renewTime;
+  return renewed === undefined || renewed === null ? undefined : Date.parse(renewed);
+}
+
+export interface NodeReadyQuestion {
+  readonly nodeName: string;
+  /** Wall-clock milliseconds at which the kubelet that counts was spawned. */
+  readonly kubeletStartedMs: number;
+  /** Says what is still missing, each time that changes. */
+  readonly log: (line: string) => void;
+}
+
+/** @throws the signal's reason when it aborts, or the API's refusal */
+export async function untilNodeReady(
+  client: KubeClient,
+  question: NodeReadyQuestion,
+  parent: AbortSignal,
+): Promise<void> {
+  const { nodeName, kubeletStartedMs, log } = question;
+  using both = linkedAbort(parent);
+  let facts: NodeFacts = { ready: false, reason: 'it is not registered yet' };
+  let renewedMs: number | undefined;
+  let said = '';
+  const isReady = () => {
+    // renewTime is rounded to microseconds, startedAt is not: a renewal in the same millisecond counts.
+    const fresh = renewedMs !== undefined && renewedMs >= Math.floor(kubeletStartedMs);
+    const missing = !facts.ready ? facts.reason : fresh ? '' : 'its lease was not renewed by the present kubelet yet';
+    if (missing !== said && missing !== '') log(`node ${nodeName}: ${missing}`);
+    said = missing;
+    return missing === '';
+  };
+  const follow = async (path: string, take: (object: unknown) => void) => {
+    const query = { fieldSelector: `metadata.name=${nodeName}` };
+    for await (const { type, object } of client.watch(path, query, both.signal)) {
+      take(type === 'DELETED' ? undefined : object);
+      if (isReady()) return;
+    }
+  };
+  const watches = [
+    follow('/api/v1/nodes', (object) => {
+      facts = object === undefined ? { ready: false, reason: 'it was deleted' } : readNode(object);
+    }),
+    follow('/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases', (object) => {
+      renewedMs = object === undefined ? undefined : readLease(object);
+    }),
+  ];
+  try {
+    await Promise.race(watches);
+  } finally {
+    both.abort(new Error('the other watch has seen enough'));
+    await Promise.allSettled(watches);
+  }
+}
+
+export function nodeReadyBuiltin(nodeName: string, { clock, connect }: { clock: Clock; connect: Connect }): Builtin {
+  return async ({ snapshotOf, signal, log }) => {
+    using client = await connect();
+    // No start is known of an unmanaged kubelet: then only a renewal from now on counts.
+    const kubeletStartedMs = snapshotOf('kubelet').startedAt?.wallMs ?? clock.wallMs();
+    await untilNodeReady(client, { nodeName, kubeletStartedMs, log }, signal);
+    log(`node ${nodeName} is Ready`);
+  };
+}
