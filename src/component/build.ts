@@ -14,7 +14,7 @@ import { type Clock, systemClock } from '../kernel/clock.ts';
 import { acquireLock, isAlive, thisProcess } from './build-lock.ts';
 import { type BuildRecord, type CacheEntry, readEntry, recordName, sha256OfFile } from './cache-entry.ts';
 import { runGoBuild } from './go-build.ts';
-import { goVersion } from './go-toolchain.ts';
+import { findGo, goVersion } from './go-toolchain.ts';
 import { type Artefact, manifest as shipped } from './manifest.ts';
 import { componentCache, hostGoArch, modulesFolder } from './places.ts';
 import { askVersion } from './program-version.ts';
@@ -32,7 +32,7 @@ export interface BuildOptions {
   readonly goArch?: string | undefined;
   /** Builds again what is already in the cache (it was damaged). */
   readonly force?: boolean;
-  /** The Go program; default `go` from PATH. */
+  /** The Go program; default: from PATH or a usual place. */
   readonly go?: string;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal | undefined;
@@ -63,7 +63,7 @@ export async function buildComponents(options: BuildOptions): Promise<readonly B
 type Settled = ReturnType<typeof settle>;
 
 function settle(options: BuildOptions) {
-  const { env, go = 'go', clock = systemClock, force = false, signal } = options;
+  const { env, go = findGo(env), clock = systemClock, force = false, signal } = options;
   const noProgress = () => undefined;
   return {
     env,

@@ -1,4 +1,5 @@
 /** The Go toolchain: is it there, is it new enough, and what to do when it is not. */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
@@ -6,7 +7,7 @@ import { runProgram } from '../process/run-program.ts';
 import { compareVersions, parseVersion } from './version.ts';
 
 export interface GoOptions {
-  /** Program to run; default: `go` from PATH. */
+  /** Program to run; see {@link findGo}. */
   readonly go: string;
   /** The module that is to be built: Go may switch to the toolchain that its go.mod asks for. */
   readonly moduleFolder: string;
@@ -42,6 +43,18 @@ export async function goVersion({ go, moduleFolder, env, signal }: GoOptions): P
   return reported;
 }
 
+/** Where Go's own archive and distributions put it; a shell that is no login shell often has no PATH to it. */
+const usualPlaces = ['/usr/local/go/bin/go', '/usr/lib/go/bin/go', '/snap/bin/go'];
+
+/** The Go program: from PATH, else from a usual place, else the bare name (which then fails with ENOENT). */
+export function findGo(env: GoOptions['env']): string {
+  const onPath = (env['PATH'] ?? '')
+    .split(':')
+    .filter(path.isAbsolute)
+    .map((folder) => path.join(folder, 'go'));
+  return [...onPath, ...usualPlaces].find((file) => existsSync(file)) ?? 'go';
+}
+
 /** What `go` runs with: everything of the user's (proxies, caches) but what would change the result. */
 export function goEnvironment(env: GoOptions['env'], goArch?: string): Record<string, string | undefined> {
   return {
@@ -49,6 +62,8 @@ export function goEnvironment(env: GoOptions['env'], goArch?: string): Record<st
     GOWORK: 'off',
     GOFLAGS: '-mod=readonly',
     CGO_ENABLED: '0',
+    // Some distributions turn the default off; a user's own choice stands.
+    GOTOOLCHAIN: env['GOTOOLCHAIN'] ?? 'auto',
     ...(goArch === undefined ? {} : { GOOS: 'linux', GOARCH: goArch }),
   };
 }

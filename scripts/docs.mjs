@@ -1,0 +1,49 @@
+/**
+ * `npm run docs`: writes what is generated from the sources. `--check` only compares and exits 1 if
+ * a file is not what it should be; a test runs that.
+ *
+ * A generator is a TypeScript module whose named export returns the text of its file. To add one,
+ * add a row. Generators are bundled first, because Node does not run TypeScript.
+ */
+import { build } from 'esbuild';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+
+/** file: what is written. module: where its generator is. generator: the export, `() => string | Promise<string>`. */
+const documents = [{ file: 'docs/errors.md', module: 'scripts/docs/errors-page.ts', generator: 'errorsPage' }];
+
+const checkOnly = process.argv.includes('--check');
+const bundles = path.join(root, '.cache/docs');
+let stale = 0;
+try {
+  for (const { file, module, generator } of documents) {
+    const outfile = path.join(bundles, `${path.basename(module, '.ts')}.mjs`);
+    await build({
+      entryPoints: [path.join(root, module)],
+      outfile,
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      packages: 'external',
+      logLevel: 'warning',
+    });
+    const text = await (await import(pathToFileURL(outfile).href))[generator]();
+    const target = path.join(root, file);
+    const present = await readFile(target, 'utf8').catch(() => undefined);
+    if (present === text) continue;
+    stale += 1;
+    if (checkOnly) {
+      process.stderr.write(`${file} is not what ${module} makes: run \`npm run docs\`\n`);
+      continue;
+    }
+    await mkdir(path.dirname(target), { recursive: true });
+    await writeFile(target, text);
+    process.stderr.write(`${file} written\n`);
+  }
+} finally {
+  await rm(bundles, { recursive: true, force: true });
+}
+process.exitCode = checkOnly && stale > 0 ? 1 : 0;

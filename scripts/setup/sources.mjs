@@ -1,0 +1,57 @@
+/** dist/: built when the sources are not those it was built from. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { runStep } from './run.mjs';
+import { heading } from './say.mjs';
+
+/** What decides the content of dist/. */
+const inputs = [
+  'src',
+  'scripts/build.mjs',
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'tsconfig.types.json',
+];
+
+/** @param types - also the declarations, which only a package needs and which take longer */
+export async function buildSources(root, { types = false } = {}) {
+  const stamp = await contentHash(root);
+  const stampFile = path.join(root, '.cache/build-stamp.json');
+  const built = await readFile(stampFile, 'utf8').then(JSON.parse, () => ({}));
+  const has = (file) => existsSync(path.join(root, 'dist', file));
+  const bundled = built.bundle === stamp && has('cli.js');
+  const declared = bundled && built.types === stamp && has('types/index.d.ts');
+  if (bundled && (declared || !types)) return;
+  heading('build');
+  await mkdir(path.dirname(stampFile), { recursive: true });
+  // The bundler clears dist/, declarations included.
+  if (!bundled) await runStep(process.execPath, ['scripts/build.mjs'], 'the build failed', { cwd: root });
+  await writeFile(stampFile, JSON.stringify({ bundle: stamp }));
+  if (!types) return;
+  const tsc = [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.types.json'];
+  await runStep(process.execPath, tsc, 'the declarations could not be made', { cwd: root });
+  await writeFile(stampFile, JSON.stringify({ bundle: stamp, types: stamp }));
+}
+
+async function contentHash(root) {
+  const hash = createHash('sha256');
+  for (const input of inputs) {
+    for (const file of await filesOf(root, input)) {
+      const content = await readFile(path.join(root, file));
+      hash.update(JSON.stringify([file, content.length])).update(content);
+    }
+  }
+  return hash.digest('hex');
+}
+
+async function filesOf(root, input) {
+  if (path.extname(input) !== '') return [input];
+  const entries = await readdir(path.join(root, input), { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)))
+    .sort();
+}

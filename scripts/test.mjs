@@ -1,0 +1,101 @@
+/**
+ * `npm test`: set-up, then every check, then every test. Stops at the first step that fails, always
+ * ends with a summary and, alone on the last line, "N passed, N failed, N skipped".
+ *
+ * `npm run test:long` (--long) runs the long tests instead of the checks and the others.
+ */
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { installNodeModules, requireNode } from './setup/node-modules.mjs';
+import { root, setUp } from './setup/all.mjs';
+import { run } from './setup/run.mjs';
+import { heading, line, main, seconds, SetupError } from './setup/say.mjs';
+
+const cache = path.join(root, '.cache');
+const counts = { passed: 0, failed: 0, skipped: 0 };
+const reports = [];
+
+const tool = (script, ...args) => [process.execPath, [path.join(root, 'node_modules', script), ...args]];
+const command = async ([file, args]) => (await run(file, args, { cwd: root })).code === 0;
+
+const checks = [
+  { name: 'format', act: () => command(tool('prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.')) },
+  { name: 'lint', act: () => command(tool('eslint/bin/eslint.js', '.')) },
+  { name: 'types', act: () => command(tool('typescript/bin/tsc', '-p', '.')) },
+  { name: 'unused code', act: () => command(tool('knip/bin/knip.js')) },
+  { name: 'package', act: checkPackage },
+];
+const projects = process.argv.includes('--long') ? ['long'] : ['fast', 'real'];
+const steps = [
+  { name: 'set-up', act: async () => (await setUp({ tests: true }), true) },
+  ...(projects.includes('long') ? [] : checks),
+  ...projects.map((project) => ({ name: `tests: ${project}`, act: () => runTests(project) })),
+];
+
+await main(async () => {
+  await requireNode(root);
+  await installNodeModules(root);
+  await rm(path.join(cache, 'test-report.json'), { force: true });
+  const done = [];
+  for (const step of steps) {
+    heading(step.name);
+    const startedMs = performance.now();
+    const ok = await step.act().catch((error) => {
+      if (!(error instanceof SetupError)) throw error;
+      line(error.message);
+      return false;
+    });
+    const ms = performance.now() - startedMs;
+    line(`${step.name}: ${ok ? 'ok' : 'FAILED'} (${seconds(ms)})`);
+    done.push({ ...step, ok, ms });
+    if (!ok) break;
+  }
+  await writeFile(path.join(cache, 'test-report.json'), JSON.stringify(mergeReports()));
+  return summary(done);
+});
+
+async function runTests(project) {
+  const file = path.join(cache, `test-${project}.json`);
+  await rm(file, { force: true });
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
+  const ok = await command(tool('vitest/vitest.mjs', 'run', '--project', project, ...reporters));
+  const report = await readFile(file, 'utf8').then(JSON.parse, () => undefined);
+  if (report !== undefined) {
+    reports.push(report);
+    counts.passed += report.numPassedTests;
+    counts.failed += report.numFailedTests;
+    counts.skipped += report.numPendingTests + report.numTodoTests;
+  }
+  return ok;
+}
+
+/** One report of all projects, in vitest's own shape: "What works" is made from it. */
+function mergeReports() {
+  return { ...counts, testResults: reports.flatMap(({ testResults }) => testResults) };
+}
+
+/** What would be published, as its users' tools see it. */
+async function checkPackage() {
+  const folder = path.join(cache, 'package');
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  // Without scripts: the set-up has built what prepack would build again.
+  if (!(await command(['npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder]]))) return false;
+  const [tarball] = await readdir(folder);
+  const file = path.join(folder, tarball);
+  return (
+    (await command(tool('publint/src/cli.js', 'run', file, '--strict'))) &&
+    (await command(tool('@arethetypeswrong/cli/dist/index.js', file, '--profile', 'esm-only')))
+  );
+}
+
+function summary(done) {
+  heading('summary');
+  for (const { name, ok, ms } of done) line(`${ok ? 'ok    ' : 'FAILED'} ${name} (${seconds(ms)})`);
+  for (const { name } of steps.slice(done.length)) line(`not run ${name}`);
+  const broken = done.filter(({ ok }) => !ok).length;
+  // A step that failed without a failed test is a failure of its own.
+  const failed = counts.failed === 0 ? broken : counts.failed;
+  process.stdout.write(`${counts.passed} passed, ${failed} failed, ${counts.skipped} skipped\n`);
+  return failed > 0 || counts.passed === 0 ? 1 : 0;
+}
