@@ -13,6 +13,11 @@ import type { Probe } from './probe.ts';
 import { readinessFailure } from './readiness-failure.ts';
 import { checkWithin } from './until-ready.ts';
 
+/** A change of health, dated by the generation it was found in. */
+export type HealthChange =
+  | { readonly healthy: true; readonly generation: number }
+  | { readonly healthy: false; readonly generation: number; readonly error: ReadinessError };
+
 export interface WatchHealthOptions {
   readonly probe: Probe;
   readonly component: string;
@@ -23,30 +28,28 @@ export interface WatchHealthOptions {
   /** Time between the end of a check and the next, ± 10 % (default 5000 ms). */
   readonly everyMs?: number | undefined;
   /** How long one check may take (default 2000 ms). */
-  readonly attemptTimeoutMs?: number | undefined;
+  readonly timeoutMs?: number | undefined;
   /** Failures in a row that make it unhealthy (default 3). */
   readonly failures?: number | undefined;
   /** Passes in a row that make it healthy again (default 1). */
   readonly successes?: number | undefined;
-  readonly onHealthy: () => void;
-  /** The error carries the generation that it was found in. */
-  readonly onUnhealthy: (error: ReadinessError) => void;
+  readonly onChange: (change: HealthChange) => void;
   readonly onAttempt?: (attempt: Attempt, count: number) => void;
   readonly lastLogLines?: () => readonly string[];
   readonly holderOf?: FailureContext['holderOf'];
 }
 
 /** Thresholds as Kubernetes' probes have them; the time between checks is half of theirs (its default is 10 s). */
-export const healthDefaults = { everyMs: 5_000, attemptTimeoutMs: 2_000, failures: 3, successes: 1 } as const;
+const defaults = { everyMs: 5_000, timeoutMs: 2_000, failures: 3, successes: 1 };
 const jitter = 0.1;
 
 /** Begins to watch; the first check is made after one interval. Disposing ends it, also in the middle of a check. */
 export function watchHealth(options: WatchHealthOptions): Disposable {
-  const { probe, clock, random } = options;
-  const everyMs = options.everyMs ?? healthDefaults.everyMs;
-  const attemptTimeoutMs = options.attemptTimeoutMs ?? healthDefaults.attemptTimeoutMs;
-  const failureLimit = options.failures ?? healthDefaults.failures;
-  const successLimit = options.successes ?? healthDefaults.successes;
+  const { probe, clock, random, generation, onChange } = options;
+  const everyMs = options.everyMs ?? defaults.everyMs;
+  const timeoutMs = options.timeoutMs ?? defaults.timeoutMs;
+  const failureLimit = options.failures ?? defaults.failures;
+  const successLimit = options.successes ?? defaults.successes;
   const end = linkedAbort();
   const { signal } = end;
   let healthy = true;
@@ -68,7 +71,7 @@ export function watchHealth(options: WatchHealthOptions): Disposable {
     let failure: unknown;
     let passed = true;
     try {
-      await checkWithin(probe, clock, attemptTimeoutMs, signal);
+      await checkWithin(probe, clock, timeoutMs, signal);
     } catch (caught) {
       if (signal.aborted) return;
       passed = false;
@@ -80,7 +83,7 @@ export function watchHealth(options: WatchHealthOptions): Disposable {
     count += 1;
     options.onAttempt?.(attempt, count);
     judge(passed, attempt, beganMs, failure);
-    // A listener may have ended the watch, which the compiler does not see.
+    // `onChange` may have ended the watch, which the compiler does not see.
     if (!(signal.aborted as boolean)) schedule(everyMs * (1 + jitter * (2 * random() - 1)));
   };
 
@@ -98,13 +101,12 @@ export function watchHealth(options: WatchHealthOptions): Disposable {
     healthy = !healthy;
     if (healthy) {
       attempts = new AttemptLog();
-      options.onHealthy();
+      onChange({ healthy: true, generation });
       return;
     }
     const elapsedMs = clock.monotonicMs() - troubleSinceMs;
-    options.onUnhealthy(
-      readinessFailure({ ...options, phase: 'health' }, { attempts, elapsedMs, lastFailure: failure }),
-    );
+    const error = readinessFailure({ ...options, phase: 'health' }, { attempts, elapsedMs, lastFailure: failure });
+    onChange({ healthy: false, generation, error });
   };
 
   // A hint is worth a look only while something is to be gained: to become healthy again soon.

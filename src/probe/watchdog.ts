@@ -2,13 +2,14 @@
  * The watchdog of sd_notify as a source of health: the process was given WATCHDOG_USEC and has to
  * send WATCHDOG=1 within that time. Source: sd_notify(3), sd_watchdog_enabled(3).
  */
-import { AttemptLog, type ReadinessError } from '../error/readiness-error.ts';
+import { AttemptLog } from '../error/readiness-error.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import type { FailureContext } from './hints.ts';
 import type { NotifySocket } from './notify-port.ts';
 import { ProbeFailure } from './probe.ts';
 import { readinessFailure } from './readiness-failure.ts';
+import type { HealthChange } from './watch-health.ts';
 
 export interface WatchdogOptions {
   readonly socket: NotifySocket;
@@ -17,15 +18,14 @@ export interface WatchdogOptions {
   readonly component: string;
   readonly generation: number;
   readonly clock: Clock;
-  readonly onHealthy: () => void;
-  readonly onUnhealthy: (error: ReadinessError) => void;
+  readonly onChange: (change: HealthChange) => void;
   readonly lastLogLines?: () => readonly string[];
   readonly holderOf?: FailureContext['holderOf'];
 }
 
 /** Watches from now on: the first ping is due after one interval. One timer, moved only when it fires. */
 export function watchWatchdog(options: WatchdogOptions): Disposable {
-  const { socket, clock } = options;
+  const { socket, clock, generation, onChange } = options;
   const startedMs = clock.monotonicMs();
   let timer: Disposable | undefined;
   let healthy = true;
@@ -44,11 +44,11 @@ export function watchWatchdog(options: WatchdogOptions): Disposable {
       timer = clock.timer(leftMs, look);
       if (!healthy) {
         healthy = true;
-        options.onHealthy();
+        onChange({ healthy: true, generation });
       }
     } else if (healthy) {
       healthy = false;
-      options.onUnhealthy(missed());
+      onChange({ healthy: false, generation, error: missed() });
     }
   };
 
