@@ -1,5 +1,5 @@
 /** The typed table of `${name}` variables that unit files may use, with one line for the reference page. */
-import type { VariableTable } from '../unit/variables.ts';
+import type { Variable } from '../unit/variables.ts';
 import { layoutOf } from './layout.ts';
 import { flagOf, portDefaults, type PortName, type Settings } from './settings.ts';
 
@@ -18,7 +18,7 @@ const portAbout: Record<PortName, string> = {
   dnsReadyPort: 'Port of the cluster’s DNS server for its readiness, loopback only',
 };
 
-export function variablesOf(settings: Settings): VariableTable {
+export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {
   const layout = layoutOf(settings);
   const table: Record<string, readonly [value: string, about: string]> = {
     dataDir: [settings.dataDir, 'Data directory (--data-dir)'],
@@ -49,5 +49,5 @@ export function variablesOf(settings: Settings): VariableTable {
   for (const name of Object.keys(portDefaults) as PortName[]) {
     table[name] = [String(settings[name]), `${portAbout[name]} (${flagOf(name)})`];
   }
-  return Object.fromEntries(Object.entries(table).map(([name, [value, about]]) => [name, { value, about }]));
+  return new Map(Object.entries(table).map(([name, [value, about]]) => [name, { value, about }]));
 }
