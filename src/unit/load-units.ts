@@ -2,12 +2,11 @@
  * Unit files to units: read, expand variables, lay drop-ins over, check with the schema, make
  * instances of templates. All mistakes of all files are reported at once.
  *
- * Synchronous on purpose: some twenty small files are read faster than a thread pool is woken, and
- * nothing else can happen before the units are known.
+ * Files are read synchronously: some twenty small ones are read faster than a thread pool is woken,
+ * and nothing else can happen before the units are known.
  *
  * Not here: edges between units (graph/build-graph.ts); an edge may name a unit that does not exist.
  */
-import { stringify } from 'yaml';
 import { nearestName } from '../kernel/nearest.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import { commandLine, diagnosticAt, sortDiagnostics, type Diagnostic } from './diagnostic.ts';
@@ -49,10 +48,11 @@ export interface LoadedUnits {
 /** A chain of templates that name each other must end somewhere. */
 const maxInstances = 1000;
 
-export function loadUnits(options: LoadOptions): Result<LoadedUnits, Diagnostic[]> {
+/** Never rejects for what a file holds: every mistake is a diagnostic, sorted by place. */
+export async function loadUnits(options: LoadOptions): Promise<Result<LoadedUnits, Diagnostic[]>> {
   const diagnostics: Diagnostic[] = [];
   const loader = new Loader(options, (diagnostic) => diagnostics.push(diagnostic));
-  const units = loader.load();
+  const units = await loader.load();
   const disabled = disable(units, options.disable ?? [], (diagnostic) => diagnostics.push(diagnostic));
   const sorted = sortDiagnostics(diagnostics);
   if (sorted.some(({ severity }) => severity === 'error')) return err(sorted);
@@ -65,7 +65,7 @@ class Loader {
   readonly #report: (diagnostic: Diagnostic) => void;
   readonly #sources = new Map<string, SourceText>();
   readonly #dropIns: ReadonlyMap<string, readonly SourceText[]>[] = [];
-  readonly #raw = new Map<SourceText, Record<string, unknown> | undefined>();
+  readonly #raw = new Map<SourceText, Readonly<Record<string, unknown>> | undefined>();
   readonly #units = new Map<string, Unit>();
 
   constructor(options: LoadOptions, report: (diagnostic: Diagnostic) => void) {
@@ -73,12 +73,16 @@ class Loader {
     this.#report = report;
   }
 
-  load(): ReadonlyMap<string, Unit> {
+  async load(): Promise<ReadonlyMap<string, Unit>> {
     const { dirs, dropInDirs = [], wanted = [] } = this.#options;
     for (const dir of dirs) {
       for (const [name, source] of readUnitFolder(dir, this.#report)) this.#sources.set(name, source);
     }
     for (const dir of dropInDirs) this.#dropIns.push(readDropInFolder(dir, this.#report));
+    for (const source of this.#sources.values()) this.#raw.set(source, await source.parse(this.#report));
+    for (const folder of this.#dropIns) {
+      for (const source of [...folder.values()].flat()) this.#raw.set(source, await source.parse(this.#report));
+    }
 
     const queue = [...this.#sources.keys()].filter((name) => !name.endsWith('@'));
     queue.push(...wanted.filter((name) => this.#isInstance(name)));
@@ -154,7 +158,7 @@ class Loader {
     let source = this.#overrideSources.get(name);
     if (source === undefined) {
       // The text is only made to show a mistake in it.
-      source = new SourceText(`(options for ${name})`, () => stringify(override));
+      source = new SourceText(`(options for ${name})`, () => overrideText(override));
       this.#overrideSources.set(name, source);
       this.#raw.set(source, override);
     }
@@ -162,7 +166,6 @@ class Loader {
   }
 
   #layer(source: SourceText, variables: VariableTable): Layer | undefined {
-    if (!this.#raw.has(source)) this.#raw.set(source, source.parse(this.#report));
     const raw = this.#raw.get(source);
     if (raw === undefined) return undefined;
     const value = expandVariables(raw, variables, ({ path, token, ...text }) => {
@@ -198,6 +201,13 @@ class Loader {
     }
     for (const name of this.#options.overrides?.keys() ?? []) if (!isKnown(name)) warn(commandLine, name);
   }
+}
+
+/** An override written down, one key a line. JSON values are YAML values. */
+function overrideText(override: Partial<UnitInput>): string {
+  return Object.entries(override)
+    .map(([key, value]) => `${key}: ${JSON.stringify(value).replaceAll(/(?<="):|,(?=")/g, '$& ')}\n`)
+    .join('');
 }
 
 /** "web@" of "web@one" */

@@ -1,5 +1,5 @@
 /** How a unit file says what "ready" and "healthy" mean. The probes themselves are in probe/. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { duration } from './scalars.ts';
 
 const tls = {

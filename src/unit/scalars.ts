@@ -1,5 +1,5 @@
 /** The small value types of unit files, shared by all its schemas. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseDurationMs } from '../kernel/duration.ts';
 
 /** Unit names: lower case, digits, dots and dashes; `name@instance` for an instance of a template. */

@@ -4,7 +4,7 @@ import { nearestName } from '../kernel/nearest.ts';
 import type { DiagnosticCode } from './diagnostic.ts';
 import { describeSchema, describeValue, keysAt, pathText, schemaAt, titleOf } from './schema-walk.ts';
 import { unitSchema } from './schema.ts';
-import type { Target } from './source-text.ts';
+import type { Target } from './located.ts';
 import type { Path } from './variables.ts';
 
 export interface Finding {

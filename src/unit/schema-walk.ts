@@ -1,5 +1,5 @@
 /** Finding one's way in the unit schema: which keys may stand at a path, and what a value there is called. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { edgeKinds } from './schema.ts';
 import type { Path } from './variables.ts';
 

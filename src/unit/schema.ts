@@ -3,7 +3,7 @@
  * defaults filled in, durations in milliseconds). One schema gives the types, the diagnostics,
  * the JSON Schema for editors and the reference page.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { healthSchema, readySchema } from './probe-schema.ts';
 import { duration, signalName, unitName } from './scalars.ts';
 
