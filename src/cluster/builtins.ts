@@ -1,5 +1,5 @@
 /** The builtins that the shipped units run, by the name that stands in their `run` or `undo`. */
-import type { Builtin, Builtins } from '../executor/builtin-port.ts';
+import type { Builtin, Builtins } from '../unit/builtin.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { certificatesBuiltin } from './certificates.ts';
 import { clusterDnsBuiltin, clusterDnsObjectsBuiltin, type Connect } from './cluster-dns.ts';

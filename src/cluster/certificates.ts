@@ -8,7 +8,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { Builtin } from '../executor/builtin-port.ts';
+import type { Builtin } from '../unit/builtin.ts';
 import type { Clock } from '../kernel/clock.ts';
 import {
   certificateError,

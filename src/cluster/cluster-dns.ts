@@ -6,7 +6,7 @@
  * question, because only an answer proves that DNS is ready (design contract 2).
  */
 import { Resolver } from 'node:dns/promises';
-import type { Builtin } from '../executor/builtin-port.ts';
+import type { Builtin } from '../unit/builtin.ts';
 import { backoffDelayMs } from '../kernel/backoff.ts';
 import { onAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';

@@ -5,7 +5,7 @@
  * Everything lies under the data and run directories: nothing of two k3s-lites on one machine meets.
  */
 import { readFile } from 'node:fs/promises';
-import type { Builtin } from '../executor/builtin-port.ts';
+import type { Builtin } from '../unit/builtin.ts';
 import { layoutOf } from './layout.ts';
 import type { Settings } from './settings.ts';
 import { writeIfChanged } from './stored-file.ts';
@@ -23,7 +23,7 @@ root = ${toml(layout.containerdRoot)}
 state = ${toml(layout.containerdState)}
 imports = []
 # opt makes /opt/containerd; nri listens on one socket for the whole machine: neither is used here.
-disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri", "io.containerd.image-verifier.v1.bindir"]
+disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
 
 [grpc]
   address = ${toml(layout.containerdSocket)}

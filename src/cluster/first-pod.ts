@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import type { Builtin } from '../executor/builtin-port.ts';
+import type { Builtin } from '../unit/builtin.ts';
 import type { Connect } from './cluster-dns.ts';
 import { pauseImage } from './config-files.ts';
 import { importRecipe } from './images.ts';

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { describeExit } from '../error/readiness-error.ts';
 import { StartupError } from '../error/startup-error.ts';
-import type { Builtin, BuiltinContext } from '../executor/builtin-port.ts';
+import type { Builtin, BuiltinContext } from '../unit/builtin.ts';
 import { pauseImage } from './config-files.ts';
 import { layoutOf } from './layout.ts';
 import { goArchitecture, packOciArchive, type ImageRecipe } from './oci-archive.ts';

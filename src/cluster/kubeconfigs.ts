@@ -4,7 +4,7 @@
  */
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Builtin } from '../executor/builtin-port.ts';
+import type { Builtin } from '../unit/builtin.ts';
 import { layoutOf } from './layout.ts';
 import type { Settings } from './settings.ts';
 import { writeIfChanged } from './stored-file.ts';

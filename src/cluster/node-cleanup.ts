@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readlink, rm, rmdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import type { Builtin, BuiltinContext } from '../executor/builtin-port.ts';
+import type { Builtin, BuiltinContext } from '../unit/builtin.ts';
 import { criClient } from './cri-client.ts';
 import { layoutOf } from './layout.ts';
 import type { Settings } from './settings.ts';

@@ -6,7 +6,7 @@
  * Both are watched, nothing is polled.
  */
 import { z } from 'zod';
-import type { Builtin } from '../executor/builtin-port.ts';
+import type { Builtin } from '../unit/builtin.ts';
 import { linkedAbort } from '../kernel/abort.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Connect } from './cluster-dns.ts';

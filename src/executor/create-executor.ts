@@ -7,6 +7,7 @@
  *
  * Not here: how a process is spawned (process/), what "ready" means (probe/), printing (report/).
  */
+import { setMaxListeners } from 'node:events';
 import { createEventStream, type EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { unknownUnitError } from '../graph/unknown-unit.ts';
@@ -31,6 +32,8 @@ export function createExecutor({ graph, ports, events: given }: ExecutorOptions)
   const events = given ?? createEventStream({ clock });
   const startQueue = createStartQueue(clock);
   const hurry = new AbortController();
+  // Every unit that is being stopped listens: no leak, so Node must not warn of one.
+  setMaxListeners(0, hurry.signal);
   const runners = new Map<string, UnitRunner>();
   const wanted = new Set<string>();
   /** How many wanted units are not up; null before anything is wanted. */
@@ -72,7 +75,7 @@ export function createExecutor({ graph, ports, events: given }: ExecutorOptions)
     const after = runner.channel.current;
     const unit = runner.unit.name;
     if (isNews(before, after)) events.emit({ type: 'unit.state', unit, from: before.state, snapshot: after });
-    if (before.state === after.state && before.pid === after.pid && before.exhausted === after.exhausted) return;
+    if (!concernsDependents(before, after)) return;
     tellDependents(unit);
     if (!wanted.has(unit) || isUp(before.state) === isUp(after.state) || isClosing) return;
     const wasReady = missing.current === 0;
@@ -137,6 +140,8 @@ export function createExecutor({ graph, ports, events: given }: ExecutorOptions)
     ...getters,
     start(units = graph.order) {
       for (const name of units) runnerOf(name);
+      // A unit wanted again while everything stops would never be stopped.
+      if (isClosing) return;
       const closure = graph.closure(units);
       for (const name of closure) wanted.add(name);
       startedMs = clock.monotonicMs();
@@ -167,9 +172,10 @@ export function createExecutor({ graph, ports, events: given }: ExecutorOptions)
     isReady: () => missing.current === 0,
     stop({ reason = 'on request', hurry: hurrySignal } = {}) {
       isClosing = true;
-      if (hurrySignal !== undefined) onAbort(hurrySignal, () => hurry.abort(hurrySignal.reason));
       stopping ??= stopAll(reason);
-      return stopping;
+      if (hurrySignal === undefined) return stopping;
+      const listener = onAbort(hurrySignal, () => hurry.abort(hurrySignal.reason));
+      return stopping.finally(() => listener[Symbol.dispose]());
     },
     hint(unit, source) {
       const runner = runnerOf(unit);
@@ -177,6 +183,17 @@ export function createExecutor({ graph, ports, events: given }: ExecutorOptions)
       runner.retry();
     },
   };
+}
+
+/** True if gates, errors or flags of dependents may depend on the change. */
+function concernsDependents(before: UnitSnapshot, after: UnitSnapshot): boolean {
+  return (
+    before.state !== after.state ||
+    before.pid !== after.pid ||
+    before.exhausted !== after.exhausted ||
+    // A unit that stays blocked, but by another root: those it blocks must name the new one.
+    before.lastError !== after.lastError
+  );
 }
 
 /** Worth an event: anything a person sees, but not each gate of many (those are `unit.gate`). */

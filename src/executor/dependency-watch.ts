@@ -47,13 +47,14 @@ export class DependencyWatch {
 
   /** Soft dependencies missing since the start, until they are ready; parallel ones that cannot start. */
   degraded(): readonly Degraded[] {
-    const soft = this.#missing.filter(({ unit }) => !isUp(this.#snapshotOf(unit).state));
+    // Forgotten once ready: losing it again later is no degraded start (design contract 1).
+    this.#missing = this.#missing.filter(({ unit }) => !isUp(this.#snapshotOf(unit).state));
     const parallel = this.#needs.flatMap((need) => {
       if (need.kind !== 'parallel') return [];
       const target = this.#snapshotOf(need.unit);
       return cannotStart(target) ? [degradedBy(target, 'parallel', describeState(target))] : [];
     });
-    return [...soft, ...parallel];
+    return [...this.#missing, ...parallel];
   }
 }
 

@@ -13,7 +13,7 @@ export interface StopReport {
 export interface Executor {
   readonly graph: UnitGraph;
   readonly events: EventStream;
-  /** Wants `units` (default: all) and what they need up; returns at once. Readiness comes by channel. */
+  /** Wants `units` (default: all) and what they need up; returns at once. Readiness comes by channel. Does nothing once `stop` was called. */
   start(units?: readonly string[]): void;
   /** @throws ERR_UNKNOWN_UNIT, with the nearest known name */
   unit(name: string): ReadinessChannel;

@@ -5,7 +5,7 @@ import type { Probe } from '../probe/probe.ts';
 import type { ProbeContext } from '../probe/create-probe.ts';
 import type { ProcessPort } from '../process/process-port.ts';
 import type { ProbeSpec } from '../unit/probe-schema.ts';
-import type { Builtins } from './builtin-port.ts';
+import type { Builtins } from '../unit/builtin.ts';
 
 export interface ExecutorPorts {
   readonly clock: Clock;

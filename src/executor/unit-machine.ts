@@ -50,6 +50,8 @@ export interface Machine {
   readonly exhausted: boolean;
   /** It has been started since it was last down, so there may be something to undo. */
   readonly dirty: boolean;
+  /** Processes of the present generation survived its stop: they are ended before anything else happens. */
+  readonly hasSurvivors: boolean;
   readonly lastError?: ReadinessError;
 }
 
@@ -63,6 +65,7 @@ export const initialMachine: Machine = {
   restarts: 0,
   exhausted: false,
   dirty: false,
+  hasSurvivors: false,
 };
 
 export type Input =
@@ -126,6 +129,13 @@ const to = (machine: Machine, state: MachineState, ...effects: Effect[]): Step =
   effects,
 });
 
+const toStopping = (machine: Machine, next: 'down' | 'restart' | 'retry'): Step =>
+  to(machine, { id: 'stopping', next, undoing: false }, { type: 'stop', generation: machine.generation });
+
+/** A new start, once what survived the last stop is gone: at most one generation is alive. */
+const toWaiting = (machine: Machine): Step =>
+  machine.hasSurvivors ? toStopping(machine, 'restart') : to(machine, { id: 'waiting' });
+
 /** Pure. An input that has no meaning in a state changes nothing. */
 export function step(machine: Machine, input: Input, context: StepContext): Step {
   if ('generation' in input && input.generation !== machine.generation) return stay(machine);
@@ -150,14 +160,17 @@ export function step(machine: Machine, input: Input, context: StepContext): Step
       return onUnhealthy(machine, input.error, input.restart, context);
     case 'stopped':
       return machine.state.id === 'stopping' && !machine.state.undoing
-        ? onStopped(machine, machine.state.next, input.leftover, context)
+        ? onStopped(
+            { ...machine, hasSurvivors: input.leftover !== undefined },
+            machine.state.next,
+            input.leftover,
+            context,
+          )
         : stay(machine);
     case 'undone':
       return machine.state.id === 'stopping' && machine.state.undoing ? onDown(machine) : stay(machine);
     case 'retry':
-      return machine.state.id === 'backoff' || machine.state.id === 'failed'
-        ? to(machine, { id: 'waiting' })
-        : stay(machine);
+      return machine.state.id === 'backoff' || machine.state.id === 'failed' ? toWaiting(machine) : stay(machine);
     case 'restart':
       return onRestart(machine);
     default:
@@ -175,7 +188,7 @@ function onWantUp(machine: Machine): Step {
     case 'stopped':
     case 'backoff':
     case 'failed':
-      return to(machine, { id: 'waiting' });
+      return toWaiting(machine);
     case 'stopping':
       return machine.state.next === 'down' && !machine.state.undoing
         ? to(machine, { ...machine.state, next: 'restart' })
@@ -192,6 +205,7 @@ function onWantDown(machine: Machine, { policy }: StepContext): Step {
     case 'blocked':
     case 'backoff':
     case 'failed':
+      if (machine.hasSurvivors) return toStopping(machine, 'down');
       // Its processes are gone already; what an earlier generation did may still have to be undone.
       return machine.dirty && policy.hasUndo
         ? to(machine, { id: 'stopping', next: 'down', undoing: true }, { type: 'undo' })
@@ -200,11 +214,7 @@ function onWantDown(machine: Machine, { policy }: StepContext): Step {
     case 'ready':
     case 'unhealthy':
     case 'done':
-      return to(
-        machine,
-        { id: 'stopping', next: 'down', undoing: false },
-        { type: 'stop', generation: machine.generation },
-      );
+      return toStopping(machine, 'down');
     case 'stopping':
       return to(machine, { ...machine.state, next: 'down' });
     case 'stopped':
@@ -251,11 +261,7 @@ function onExited(machine: Machine, clean: boolean, error: ReadinessError, conte
   if (state.id !== 'ready' && state.id !== 'unhealthy') return stay(machine);
   const { when } = context.policy;
   if (clean && when !== 'always') {
-    return to(
-      { ...machine, desired: 'down' },
-      { id: 'stopping', next: 'down', undoing: false },
-      { type: 'stop', generation: machine.generation },
-    );
+    return toStopping({ ...machine, desired: 'down' }, 'down');
   }
   return onFailure(machine, error, context);
 }
@@ -275,7 +281,7 @@ function onFailure(machine: Machine, error: ReadinessError, { nowMs, policy }: S
   const earlier = wasQuiet ? [] : machine.failuresMs.filter((atMs) => nowMs - atMs < policy.limitWithinMs);
   const failuresMs = readySinceMs === undefined ? earlier : [...earlier, nowMs];
   const failedStarts = readySinceMs === undefined ? machine.failedStarts + 1 : 0;
-  return to(
+  return toStopping(
     {
       ...machine,
       lastError: error,
@@ -288,8 +294,7 @@ function onFailure(machine: Machine, error: ReadinessError, { nowMs, policy }: S
         failedStarts >= policy.limitStarts ||
         failuresMs.length >= policy.limitStarts,
     },
-    { id: 'stopping', next: 'retry', undoing: false },
-    { type: 'stop', generation: machine.generation },
+    'retry',
   );
 }
 
@@ -328,14 +333,10 @@ function onRestart(machine: Machine): Step {
     case 'ready':
     case 'unhealthy':
     case 'done':
-      return to(
-        machine,
-        { id: 'stopping', next: 'restart', undoing: false },
-        { type: 'stop', generation: machine.generation },
-      );
+      return toStopping(machine, 'restart');
     case 'backoff':
     case 'failed':
-      return to(machine, { id: 'waiting' });
+      return toWaiting(machine);
     default:
       return stay(machine);
   }

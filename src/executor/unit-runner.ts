@@ -209,8 +209,9 @@ export class UnitRunner {
       const text = `internal error: stopping ${unit} failed: ${String(error)}`;
       events.emit({ type: 'notice', level: 'warning', unit, text });
     }
-    this.#run = undefined;
     if (pids.length === 0) {
+      this.#run = undefined;
+      this.leftovers.length = 0;
       this.#send({ type: 'stopped', generation });
       return;
     }

@@ -1,7 +1,7 @@
 /** A builtin: a short, idempotent function of ours that a unit of `kind: builtin` runs. */
 import type { Exit } from '../error/readiness-error.ts';
-import type { Unit } from '../unit/schema.ts';
-import type { UnitSnapshot } from '../unit/state.ts';
+import type { Unit } from './schema.ts';
+import type { UnitSnapshot } from './state.ts';
 
 export interface BuiltinContext {
   readonly unit: Unit;
