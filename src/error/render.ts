@@ -7,6 +7,7 @@
  */
 import { createColors } from 'picocolors';
 import { errorCodes, type ErrorCode } from './codes.ts';
+import { isErrorJson } from './from-json.ts';
 import { errorToJson, type ErrorJson } from './startup-error.ts';
 import { printable, shorten, singleLine, wrapWords } from './text.ts';
 
@@ -86,12 +87,6 @@ function renderChain(json: ErrorJson, options: RenderOptions, isRootTold = false
 }
 
 const jsonOf = (error: unknown): ErrorJson => (isErrorJson(error) ? error : errorToJson(error));
-
-function isErrorJson(value: unknown): value is ErrorJson {
-  if (typeof value !== 'object' || value === null || value instanceof Error) return false;
-  const { type, message } = value as Partial<ErrorJson>;
-  return typeof type === 'string' && typeof message === 'string';
-}
 
 function aggregated(json: ErrorJson): readonly ErrorJson[] | undefined {
   const { errors } = json;

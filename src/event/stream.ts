@@ -14,7 +14,10 @@ export interface Subscriber {
 
 export interface EventStream {
   emit(event: Event): void;
-  /** Reads from `since` (default: what comes next; 0: all that the ring still has). A throwing subscriber is detached and reported. */
+  /**
+   * Reads from `since` (default: what comes next; 0: all that the ring still has; a seq that it has no more is told
+   * as dropped). A throwing subscriber is detached and reported. Disposing from within `onEvent` ends it at once.
+   */
   subscribe(subscriber: Subscriber, options?: { readonly since?: number }): Disposable;
   /** Everything the ring still holds, oldest first. */
   history(since?: number): readonly Envelope[];
@@ -46,6 +49,12 @@ export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: Event
     if (readers.size > 0) schedule();
   };
 
+  /** A reader that asks for more than the ring still has is told what it missed; one that asks for 0 is content. */
+  const firstSeq = (since: number | undefined) => {
+    if (since === undefined) return nextSeq;
+    return since <= 0 ? oldestSeq() : Math.min(since, nextSeq);
+  };
+
   const schedule = () => {
     if (scheduled) return;
     scheduled = true;
@@ -57,12 +66,20 @@ export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: Event
 
   /** Delivers until everybody is up to date or the time is over; true if something is left. */
   const drain = (deadlineMs: number): boolean => {
-    for (const reader of readers) {
-      while (reader.nextSeq < nextSeq) {
-        if (clock.monotonicMs() > deadlineMs) return true;
+    for (const reader of [...readers]) {
+      // A reader that was detached on the way, by itself or because it threw, gets nothing more.
+      while (readers.has(reader) && reader.nextSeq < nextSeq) {
+        if (clock.monotonicMs() > deadlineMs) {
+          // To the end of the row: the next turn begins with those that had to wait for this one.
+          readers.delete(reader);
+          readers.add(reader);
+          return true;
+        }
         deliver(reader);
       }
     }
+    // What the last readers emitted is still to be told to the first ones.
+    for (const reader of readers) if (reader.nextSeq < nextSeq) return true;
     return false;
   };
 
@@ -87,7 +104,7 @@ export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: Event
   return {
     emit,
     subscribe(subscriber, { since } = {}) {
-      const reader: Reader = { subscriber, nextSeq: since === undefined ? nextSeq : Math.max(since, oldestSeq()) };
+      const reader: Reader = { subscriber, nextSeq: firstSeq(since) };
       readers.add(reader);
       if (reader.nextSeq < nextSeq) schedule();
       return { [Symbol.dispose]: () => void readers.delete(reader) };
@@ -101,7 +118,7 @@ export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: Event
       return envelopes;
     },
     flush() {
-      drain(Number.POSITIVE_INFINITY);
+      while (drain(Number.POSITIVE_INFINITY));
     },
     get lastSeq() {
       return nextSeq - 1;

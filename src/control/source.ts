@@ -1,0 +1,15 @@
+/** What the control server needs of the program that it speaks for. */
+import type { Executor } from '../executor/executor-api.ts';
+import type { LogSource } from '../process/process-port.ts';
+import type { GraphFormat, InstanceFacts } from './protocol.ts';
+
+export interface ControlSource {
+  readonly executor: Pick<Executor, 'graph' | 'events' | 'snapshots' | 'isReady' | 'unit'>;
+  facts(): InstanceFacts;
+  /** Output of a unit that is in the graph. */
+  log(unit: string): LogSource;
+  /** The graph with the present states. */
+  drawGraph(format: GraphFormat): Promise<string>;
+  /** Begins to stop everything and returns at once; a second call may hurry. */
+  down(options: { readonly hurry: boolean }): void;
+}

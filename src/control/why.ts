@@ -1,0 +1,83 @@
+/** Why a unit is in its state: a tree of reasons down to the units that hold everything up. Pure. */
+import { oneLine, rootLine } from '../error/render.ts';
+import { errorToJson } from '../error/startup-error.ts';
+import type { UnitGraph } from '../graph/unit-graph.ts';
+import { formatDurationMs } from '../kernel/duration.ts';
+import { isUp, type UnitSnapshot } from '../unit/state.ts';
+import type { WhyReply, WhyTree } from './protocol.ts';
+
+export interface WhyInput {
+  readonly unit: string;
+  readonly snapshots: readonly UnitSnapshot[];
+  readonly graph: Pick<UnitGraph, 'needs'>;
+  /** Monotonic milliseconds, of the clock of the snapshots. */
+  readonly nowMs: number;
+  /** The last outcome of a starting unit's readiness check, if there was one. */
+  lastCheckOf?(unit: string): string | undefined;
+}
+
+export function explain({ unit, snapshots, graph, nowMs, lastCheckOf }: WhyInput): WhyReply {
+  const byName = new Map(snapshots.map((snapshot) => [snapshot.unit, snapshot]));
+  const told = new Set<string>();
+  const roots: WhyReply['roots'] = [];
+
+  const treeOf = (snapshot: UnitSnapshot): WhyTree => {
+    told.add(snapshot.unit);
+    const { state, lastError, nextRetryAt, pid, status } = snapshot;
+    const lastCheck = state === 'starting' ? lastCheckOf?.(snapshot.unit) : undefined;
+    const closed = new Set(snapshot.waitingFor.map((gate) => gate.unit));
+    const gates = graph.needs(snapshot.unit).flatMap(({ unit: name, kind }): WhyTree['gates'] => {
+      const target = byName.get(name);
+      if (target === undefined) return [];
+      const isOpen = !closed.has(name);
+      const why = isWorthTelling(target, isOpen) && !told.has(name) ? { why: treeOf(target) } : {};
+      return [{ unit: name, kind, isOpen, state: target.state, forMs: sinceMs(target, nowMs), ...why }];
+    });
+    if (!isUp(state) && closed.size === 0) roots.push(rootOf(snapshot, lastCheck, nowMs));
+    return {
+      unit: snapshot.unit,
+      state,
+      desired: snapshot.desired,
+      forMs: sinceMs(snapshot, nowMs),
+      generation: snapshot.generation,
+      restarts: snapshot.restarts,
+      ...(pid === undefined ? {} : { pid }),
+      ...(status === undefined ? {} : { status }),
+      ...(lastCheck === undefined ? {} : { lastCheck }),
+      ...(lastError === undefined ? {} : { error: errorToJson(lastError) }),
+      ...(nextRetryAt === undefined ? {} : { nextRetryInMs: Math.max(0, nextRetryAt.monotonicMs - nowMs) }),
+      degraded: snapshot.degraded.map(({ cause, ...rest }) => ({
+        ...rest,
+        ...(cause === undefined ? {} : { cause: errorToJson(cause) }),
+      })),
+      gates,
+    };
+  };
+
+  const snapshot = byName.get(unit);
+  if (snapshot === undefined) throw new Error(`internal error: no snapshot of ${unit}`);
+  const tree = treeOf(snapshot);
+  return { tree, roots: roots.filter((root) => root.unit !== unit || !isUp(snapshot.state)) };
+}
+
+/** A dependency that runs explains nothing; nor does an open gate to one that was never wanted up. */
+function isWorthTelling(target: UnitSnapshot, isOpen: boolean): boolean {
+  return !isOpen || (!isUp(target.state) && target.desired === 'up');
+}
+
+function sinceMs({ since }: UnitSnapshot, nowMs: number): number {
+  return Math.max(0, nowMs - since.monotonicMs);
+}
+
+function rootOf(snapshot: UnitSnapshot, lastCheck: string | undefined, nowMs: number): WhyReply['roots'][number] {
+  const { unit, state, lastError, desired } = snapshot;
+  if (lastError !== undefined && state !== 'starting' && state !== 'stopped') {
+    const { hint } = lastError.detail;
+    return { unit, line: rootLine(lastError), ...(hint === undefined ? {} : { hint }) };
+  }
+  const during = formatDurationMs(sinceMs(snapshot, nowMs));
+  const wish = desired === 'down' ? ', because it is not wanted up' : '';
+  const check = lastCheck === undefined ? '' : `: ${lastCheck}`;
+  const before = lastError === undefined ? '' : ` (before: ${oneLine(lastError)})`;
+  return { unit, line: `${unit} is ${state}, for ${during}${wish}${check}${before}` };
+}
