@@ -8,7 +8,8 @@ export type SnapshotDetails = Pick<
 >;
 
 export function buildSnapshot(unit: string, machine: Machine, since: Moment, details: SnapshotDetails): UnitSnapshot {
-  const { state, desired, generation, restarts, exhausted, lastError } = machine;
+  const { state, desired, generation, restarts, exhausted } = machine;
+  const lastError = state.id === 'blocked' ? state.error : machine.lastError;
   const isAtRest = state.id === 'stopped' || state.id === 'inactive';
   const { waitingFor, degraded, ...ofTheRun } = details;
   const pid = 'pid' in state ? state.pid : undefined;

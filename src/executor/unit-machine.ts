@@ -52,6 +52,7 @@ export interface Machine {
   readonly dirty: boolean;
   /** Processes of the present generation survived its stop: they are ended before anything else happens. */
   readonly hasSurvivors: boolean;
+  /** The unit's own last failure, until it is ready. */
   readonly lastError?: ReadinessError;
 }
 
@@ -231,7 +232,8 @@ function onGates(machine: Machine, input: Extract<Input, { type: 'gates' }>): St
     case 'closed':
       return id === 'waiting' ? stay(machine) : to(machine, { id: 'waiting' });
     case 'blocked':
-      return to({ ...machine, lastError: input.error }, { id: 'blocked', error: input.error });
+      // Its own last error stays: it counts again when what blocks it has recovered.
+      return to(machine, { id: 'blocked', error: input.error });
     case 'open': {
       const generation = machine.generation + 1;
       return to(
