@@ -1,0 +1,34 @@
+/**
+ * Thousands of random cases, and the proof that they go where it hurts. SIMULATION_RUNS and
+ * SIMULATION_SEED change how many and which; a failure prints its seed, its shrunk case and its story.
+ */
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import type { Reached } from '../kit/observer.ts';
+import { simulationCases } from '../kit/simulation-case.ts';
+import { simulate } from '../kit/simulator.ts';
+
+/** Of all cases at least so many reach each of these, or the simulation proves too little. */
+const share = 0.1;
+const mustReach = ['blocked', 'backoff', 'recovered', 'user stop'] as const satisfies readonly Reached[];
+
+export async function simulateMany(options: {
+  readonly runs: number;
+  readonly units: { readonly min: number; readonly max: number };
+}): Promise<void> {
+  const runs = Number(process.env['SIMULATION_RUNS'] ?? options.runs);
+  const seed = process.env['SIMULATION_SEED'];
+  const reached = new Map<Reached, number>();
+  const property = fc.asyncProperty(simulationCases(options.units), async (simulation) => {
+    const outcome = await simulate(simulation);
+    for (const state of outcome.reached) reached.set(state, (reached.get(state) ?? 0) + 1);
+    if (outcome.violations.length === 0) return;
+    throw new Error(`${outcome.violations.slice(0, 10).join('\n')}\n\n${outcome.story()}`);
+  });
+  await fc.assert(property, { numRuns: runs, ...(seed === undefined ? {} : { seed: Number(seed) }) });
+  for (const state of mustReach) {
+    expect(reached.get(state) ?? 0, `cases of ${String(runs)} that reached "${state}"`).toBeGreaterThanOrEqual(
+      runs * share,
+    );
+  }
+}

@@ -1,0 +1,422 @@
+/**
+ * Judges a run by its journal alone: what the executor said (events) against what was true (facts),
+ * by rules written down from the design and not from the executor's code.
+ *
+ * Entries are read one by one; where a rule speaks of what must be so when everything has settled,
+ * it is checked at the end of each instant (before time moves on).
+ */
+import { ReadinessError } from '../../src/error/readiness-error.ts';
+import { causeChain } from '../../src/error/startup-error.ts';
+import type { EventOf } from '../../src/event/event.ts';
+import type { UnitGraph } from '../../src/graph/unit-graph.ts';
+import type { Need, Unit } from '../../src/unit/schema.ts';
+import type { UnitSnapshot, UnitStateName } from '../../src/unit/state.ts';
+import type { JournalEntry } from './journal.ts';
+
+/** Rounding of sums of milliseconds. */
+const epsilonMs = 0.001;
+
+interface View {
+  readonly unit: Unit;
+  snapshot: UnitSnapshot | undefined;
+  state: UnitStateName;
+  /** Since when it waits (or is blocked), until it starts: soft gates count from here. */
+  waitsSinceMs: number;
+  readySinceMs: number;
+  /** Generations of which something is alive. */
+  readonly alive: Set<number>;
+  launched: number;
+  exited: number;
+  /** Newest generation that truly answered, or finished its work. */
+  answered: number;
+  finished: number;
+  decidedMs: number;
+  undoing: boolean;
+  failedStarts: number;
+  failuresMs: readonly number[];
+  /** It has reached its limit and has not been ready since. */
+  limitReached: boolean;
+  /** Soft dependencies it started without, until they are ready. */
+  missing: Set<string>;
+  wasDown: boolean;
+}
+
+export type Reached = 'blocked' | 'backoff' | 'failed' | 'recovered' | 'user stop' | 'degraded' | 'unhealthy';
+
+export interface Verdict {
+  /** Broken rules, one line each; empty when all is well. */
+  readonly violations: readonly string[];
+  readonly reached: ReadonlySet<Reached>;
+  /** When each unit was first ready, in ms. */
+  readonly firstReadyMs: ReadonlyMap<string, number>;
+}
+
+export function judge(graph: UnitGraph, entries: readonly JournalEntry[]): Verdict {
+  const observer = new Observer(graph);
+  for (const entry of entries) observer.read(entry);
+  observer.endOfInstant();
+  return observer;
+}
+
+const isUp = (state: UnitStateName) => state === 'ready' || state === 'done';
+const hasRun = (state: UnitStateName) => isUp(state) || state === 'unhealthy' || state === 'starting';
+
+class Observer implements Verdict {
+  readonly violations: string[] = [];
+  readonly reached = new Set<Reached>();
+  readonly firstReadyMs = new Map<string, number>();
+  readonly #graph: UnitGraph;
+  readonly #views: ReadonlyMap<string, View>;
+  #nowMs = 0;
+  #isClosing = false;
+  #userActedMs = -1;
+  #hasNews = false;
+
+  constructor(graph: UnitGraph) {
+    this.#graph = graph;
+    this.#views = new Map(graph.order.map((name) => [name, newView(graph.unit(name))]));
+  }
+
+  read(entry: JournalEntry): void {
+    if (entry.atMs > this.#nowMs) {
+      this.endOfInstant();
+      this.#nowMs = entry.atMs;
+    }
+    switch (entry.kind) {
+      case 'said':
+        if (entry.event.type === 'unit.state') this.#onState(entry.event);
+        else if (entry.event.type === 'down.started') this.#isClosing = true;
+        return;
+      case 'user':
+        this.#userActedMs = entry.atMs;
+        return;
+      case 'launched':
+      case 'refused':
+        this.#onLaunch(this.#view(entry.unit), entry.generation, entry.kind === 'refused');
+        return;
+      case 'answered':
+        this.#view(entry.unit).answered = entry.generation;
+        return;
+      case 'finished':
+        this.#view(entry.unit).finished = entry.generation;
+        return;
+      case 'exited':
+        this.#view(entry.unit).exited = entry.generation;
+        return;
+      case 'gone':
+        this.#view(entry.unit).alive.delete(entry.generation);
+        return;
+      case 'signalled':
+        this.#checkStopOrder(this.#view(entry.unit), `got ${entry.signal}`);
+        return;
+      case 'undoing':
+        this.#view(entry.unit).undoing = true;
+        this.#checkStopOrder(this.#view(entry.unit), 'was undone');
+        return;
+      case 'undone':
+        this.#view(entry.unit).undoing = false;
+        return;
+    }
+  }
+
+  #view(name: string): View {
+    const view = this.#views.get(name);
+    if (view === undefined) throw new Error(`the journal speaks of "${name}", which is not in the graph`);
+    return view;
+  }
+
+  #broken(unit: string, rule: string): void {
+    this.violations.push(`${this.#nowMs.toFixed(1)} ms: ${unit} ${rule}`);
+  }
+
+  #onLaunch(view: View, generation: number, isRefused: boolean): void {
+    const { name } = view.unit;
+    if (view.alive.size > 0) this.#broken(name, `was launched while generation ${[...view.alive].join()} is alive`);
+    if (view.undoing) this.#broken(name, 'was launched while it is being undone');
+    if (generation <= view.launched) this.#broken(name, `was launched as generation ${String(generation)} again`);
+    if (view.state !== 'starting' || view.snapshot?.generation !== generation) {
+      this.#broken(name, `was launched as generation ${String(generation)} in state ${view.state}`);
+    }
+    if (view.decidedMs !== this.#nowMs) this.#broken(name, 'was launched long after its gates were looked at');
+    view.launched = generation;
+    if (!isRefused) view.alive.add(generation);
+  }
+
+  #onState({ unit: name, from, snapshot }: EventOf<'unit.state'>): void {
+    const view = this.#view(name);
+    const before = view.snapshot;
+    const { state } = snapshot;
+    this.#hasNews = true;
+    if (from !== view.state) this.#broken(name, `left ${from}, but was ${view.state}`);
+    if (snapshot.generation < (before?.generation ?? 0)) this.#broken(name, 'went back a generation');
+    view.snapshot = snapshot;
+    view.state = state;
+    if (state !== from) this.#onNewState(view, from, before);
+    if (snapshot.exhausted !== view.limitReached) {
+      this.#broken(
+        name,
+        `says exhausted: ${String(snapshot.exhausted)}, but by our count: ${String(view.limitReached)}`,
+      );
+    }
+    if (snapshot.degraded.length > 0 && hasRun(state)) this.reached.add('degraded');
+  }
+
+  #onNewState(view: View, from: UnitStateName, before: UnitSnapshot | undefined): void {
+    const { state, snapshot } = view;
+    const { name } = view.unit;
+    const generation = snapshot?.generation ?? 0;
+    if (state === 'waiting' || state === 'blocked') view.waitsSinceMs = this.#nowMs;
+    switch (state) {
+      case 'starting':
+        this.#checkGates(view);
+        view.decidedMs = this.#nowMs;
+        if (generation !== (before?.generation ?? 0) + 1) this.#broken(name, 'started without a new generation');
+        return;
+      case 'ready':
+      case 'done':
+        this.#onReady(view, from, generation);
+        return;
+      case 'unhealthy':
+        this.reached.add('unhealthy');
+        return;
+      case 'stopping':
+        if (hasRun(from)) this.#countFailure(view, from, before);
+        return;
+      case 'backoff':
+        this.reached.add('backoff');
+        if (view.limitReached) this.#broken(name, 'is in backoff, but its limit is reached');
+        if (view.alive.size > 0) this.#broken(name, 'is in backoff, but its processes are alive');
+        return;
+      case 'failed':
+        this.reached.add('failed');
+        view.wasDown = true;
+        if (admitsSurvivors(view)) view.limitReached = true;
+        if (!view.limitReached) this.#broken(name, 'failed before its limit was reached');
+        return;
+      case 'blocked':
+        this.reached.add('blocked');
+        view.wasDown = true;
+        return;
+      case 'waiting':
+        this.#checkRetryTime(view, from, before);
+        if (from === 'stopping' && view.alive.size > 0) this.#broken(name, 'starts again over living processes');
+        return;
+      case 'stopped':
+        Object.assign(view, { failedStarts: 0, failuresMs: [], limitReached: false });
+        return;
+      case 'inactive':
+        this.#broken(name, 'became inactive');
+    }
+  }
+
+  #onReady(view: View, from: UnitStateName, generation: number): void {
+    const { name } = view.unit;
+    for (const { unit } of this.#graph.dependents(name)) this.#view(unit).missing.delete(name);
+    if (from === 'unhealthy') return;
+    if (from !== 'starting') this.#broken(name, `became ready from ${from}`);
+    if (!isTrulyReady(view, generation))
+      this.#broken(name, `became ready, but generation ${String(generation)} is not`);
+    if (!this.firstReadyMs.has(name)) this.firstReadyMs.set(name, this.#nowMs);
+    if (view.wasDown) this.reached.add('recovered');
+    Object.assign(view, { failedStarts: 0, limitReached: false, readySinceMs: this.#nowMs, wasDown: false });
+    if (view.state === 'done') view.failuresMs = [];
+  }
+
+  /** A stop that nobody asked for is a failure if it brought an error: counted as contract 1 says. */
+  #countFailure(view: View, from: UnitStateName, before: UnitSnapshot | undefined): void {
+    const { snapshot } = view;
+    if (snapshot?.desired !== 'up' || snapshot.lastError === before?.lastError) return;
+    const { limit, resetAfter, when } = view.unit.restart;
+    if (from === 'starting') {
+      view.failedStarts += 1;
+      view.failuresMs = view.failuresMs.filter((atMs) => this.#nowMs - atMs < limit.within);
+    } else {
+      const isQuiet = this.#nowMs - view.readySinceMs >= resetAfter;
+      const recent = isQuiet ? [] : view.failuresMs.filter((atMs) => this.#nowMs - atMs < limit.within);
+      view.failuresMs = [...recent, this.#nowMs];
+      view.failedStarts = 0;
+    }
+    const isOver = view.failedStarts >= limit.starts || view.failuresMs.length >= limit.starts;
+    if (isOver || when === 'never') view.limitReached = true;
+  }
+
+  #checkRetryTime(view: View, from: UnitStateName, before: UnitSnapshot | undefined): void {
+    if (from !== 'backoff' && from !== 'failed') return;
+    const retryMs = before?.nextRetryAt?.monotonicMs ?? Number.POSITIVE_INFINITY;
+    if (this.#nowMs < retryMs - epsilonMs && this.#userActedMs !== this.#nowMs) {
+      this.#broken(view.unit.name, `is tried again ${(retryMs - this.#nowMs).toFixed(1)} ms too early`);
+    }
+  }
+
+  #cannotStart(view: View): boolean {
+    return view.state === 'blocked' || (view.limitReached && !isUp(view.state));
+  }
+
+  /** How a gate stands now, by what is true of the target. */
+  #gate(view: View, need: Need): 'open' | 'without it' | 'closed' | 'blocked' {
+    const target = this.#view(need.unit);
+    if (need.kind === 'parallel' || isUp(target.state)) return 'open';
+    if (need.kind === 'soft') {
+      if (this.#cannotStart(target)) return 'without it';
+      return this.#nowMs - view.waitsSinceMs >= need.maxWaitMs - epsilonMs ? 'without it' : 'closed';
+    }
+    if (need.until === 'started') {
+      const runs = target.state === 'starting' && target.launched === target.snapshot?.generation;
+      if (target.state === 'unhealthy' || (runs && target.unit.kind !== 'builtin')) return 'open';
+    }
+    return this.#cannotStart(target) ? 'blocked' : 'closed';
+  }
+
+  /** No unit runs before its gate. */
+  #checkGates(view: View): void {
+    const { name } = view.unit;
+    if (this.#isClosing) this.#broken(name, 'starts while everything is being stopped');
+    view.missing = new Set();
+    for (const need of this.#graph.needs(name)) {
+      const gate = this.#gate(view, need);
+      if (gate === 'without it') view.missing.add(need.unit);
+      if (gate !== 'open' && gate !== 'without it') {
+        this.#broken(
+          name,
+          `starts, but its ${need.kind} gate ${need.unit} is ${gate} (${this.#view(need.unit).state})`,
+        );
+      }
+      const target = this.#view(need.unit);
+      if (need.kind === 'hard' && need.until === 'ready' && !isTrulyReady(target, target.launched)) {
+        this.#broken(name, `starts, but ${need.unit} was never ready as generation ${String(target.launched)}`);
+      }
+    }
+  }
+
+  /** While everything is being stopped, a unit is ended only after its hard and soft dependents. */
+  #checkStopOrder(view: View, what: string): void {
+    if (!this.#isClosing || view.snapshot?.desired !== 'down') return;
+    for (const { unit, need } of this.#graph.dependents(view.unit.name)) {
+      if (need.kind === 'parallel') continue;
+      const dependent = this.#view(unit);
+      const isOver = dependent.state === 'stopped' || dependent.state === 'inactive';
+      const isGone = dependent.alive.size === 0 || admitsSurvivors(dependent);
+      if (isOver && isGone && !dependent.undoing) continue;
+      this.#broken(view.unit.name, `${what} before its dependent ${unit} was gone (${dependent.state})`);
+    }
+  }
+
+  endOfInstant(): void {
+    if (!this.#hasNews && this.violations.length > 20) return;
+    this.#hasNews = false;
+    for (const view of this.#views.values()) {
+      this.#checkSettled(view);
+      this.#checkDegraded(view);
+    }
+  }
+
+  #checkSettled(view: View): void {
+    const { unit, state, snapshot } = view;
+    const { name } = unit;
+    switch (state) {
+      case 'waiting':
+      case 'blocked':
+        this.#checkWaits(view);
+        return;
+      case 'starting':
+        if (view.launched !== snapshot?.generation) this.#broken(name, 'is starting, but was not launched');
+        if (unit.ready?.notify === true && view.answered === view.launched && view.exited !== view.launched) {
+          this.#broken(name, 'has said that it is ready, and is not believed');
+        }
+        return;
+      case 'ready':
+      case 'unhealthy':
+        if (view.exited === snapshot?.generation) this.#broken(name, `is ${state}, but its process has exited`);
+        return;
+      case 'backoff':
+      case 'failed':
+        if ((snapshot?.nextRetryAt?.monotonicMs ?? Number.POSITIVE_INFINITY) < this.#nowMs - epsilonMs) {
+          this.#broken(name, 'was not tried again when it was time');
+        }
+        return;
+      default:
+    }
+  }
+
+  /** What waits has a gate to wait for; what is blocked names a root that is really failing. */
+  #checkWaits(view: View): void {
+    const { name } = view.unit;
+    if (this.#isClosing || view.snapshot?.desired !== 'up') return;
+    const gates = this.#graph.needs(name).map((need) => this.#gate(view, need));
+    const isBlocked = gates.includes('blocked');
+    if (!isBlocked && !gates.includes('closed')) this.#broken(name, `is ${view.state}, but its gates are open`);
+    if (isBlocked !== (view.state === 'blocked')) {
+      this.#broken(name, `is ${view.state}, but a hard dependency ${isBlocked ? 'cannot start' : 'can still start'}`);
+    }
+    if (view.state === 'blocked') this.#checkRootCause(view);
+  }
+
+  #checkRootCause(view: View): void {
+    const { name } = view.unit;
+    const chain = causeChain(view.snapshot?.lastError).filter((error) => error instanceof ReadinessError);
+    const names = chain.map(({ detail }) => detail.component);
+    if (names[0] !== name || names.length < 2) {
+      this.#broken(name, `is blocked with the chain ${names.join(' <- ') || 'of nothing'}`);
+      return;
+    }
+    for (const [index, from] of names.slice(0, -1).entries()) {
+      const to = names[index + 1] ?? '';
+      const hasEdge = this.#graph.needs(from).some((need) => need.kind === 'hard' && need.unit === to);
+      if (!hasEdge) this.#broken(name, `is blocked by ${from} <- ${to}, which is no hard edge`);
+    }
+    const root = this.#view(names.at(-1) ?? '');
+    if (!root.limitReached || isUp(root.state)) {
+      this.#broken(name, `names ${root.unit.name} as its root cause, which is ${root.state}`);
+    }
+    if (root.snapshot?.lastError !== chain.at(-1)) this.#broken(name, `names an old error of ${root.unit.name}`);
+  }
+
+  #checkDegraded(view: View): void {
+    const { snapshot, state } = view;
+    if (!hasRun(state)) return;
+    const parallel = this.#graph
+      .needs(view.unit.name)
+      .filter((need) => need.kind === 'parallel' && this.#cannotStart(this.#view(need.unit)))
+      .map(({ unit }) => unit);
+    const expected = [...view.missing, ...parallel].sort().join();
+    const said = (snapshot?.degraded ?? [])
+      .map(({ unit }) => unit)
+      .sort()
+      .join();
+    if (expected !== said) this.#broken(view.unit.name, `says it is degraded by [${said}], but it is by [${expected}]`);
+  }
+}
+
+function newView(unit: Unit): View {
+  return {
+    unit,
+    snapshot: undefined,
+    state: 'inactive',
+    waitsSinceMs: 0,
+    readySinceMs: 0,
+    alive: new Set(),
+    launched: 0,
+    exited: 0,
+    answered: 0,
+    finished: 0,
+    decidedMs: -1,
+    undoing: false,
+    failedStarts: 0,
+    failuresMs: [],
+    limitReached: false,
+    missing: new Set(),
+    wasDown: false,
+  };
+}
+
+/** It says that not even SIGKILL ended its processes: nothing can be done but go on. */
+function admitsSurvivors({ snapshot }: View): boolean {
+  return snapshot?.lastError?.code === 'ERR_STOP_INCOMPLETE';
+}
+
+/** The world, not the executor, has seen this generation ready. */
+function isTrulyReady(view: View, generation: number): boolean {
+  if (view.launched !== generation) return false;
+  if (view.unit.kind !== 'service') return view.finished === generation;
+  return view.unit.ready === undefined || view.answered === generation;
+}
