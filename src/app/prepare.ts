@@ -58,7 +58,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     defaultKubeconfig: path.join(paths.dataDir, 'k3s-lite.yaml'),
   });
   const dirs = listOf(values, 'units').map((dir) => path.resolve(cwd, dir));
-  const loading = loadUnits({
+  const loading = await loadUnits({
     dirs: dirs.length === 0 ? [shippedUnits()] : dirs,
     dropInDirs: configuration.dropInDirs,
     variables: Object.fromEntries(variablesOf(settings)),
