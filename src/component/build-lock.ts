@@ -5,25 +5,19 @@
  * The lock only saves work. If two builders ever meet (a takeover races, a network file system has no
  * O_EXCL, another PID namespace shares the cache), each builds in its own folder and the first rename wins.
  */
-import { readFileSync } from 'node:fs';
 import { mkdir, open, readFile, rm, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type Clock, sleep } from '../kernel/clock.ts';
+import { type ProcessId, systemProc } from '../process/proc-reader.ts';
 
 /** How often a waiting builder looks. The death of another builder's process has no event for us. */
 const lookAgainMs = 250;
-
-export interface Holder {
-  readonly pid: number;
-  /** Clock ticks since boot; tells a process from a later one with the same pid. Source: proc(5), stat, field 22. */
-  readonly startTime: string;
-}
 
 export interface LockOptions {
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
   /** Called once, when somebody else holds the lock. */
-  readonly onWait?: (holder: Holder | undefined) => void;
+  readonly onWait?: (holder: ProcessId | undefined) => void;
   /** Looked at while waiting; the wait ends without the lock as soon as it is true. */
   readonly unneeded?: () => Promise<boolean>;
 }
@@ -52,13 +46,14 @@ export async function acquireLock(file: string, options: LockOptions): Promise<A
 }
 
 /** This process, as others can recognise it. */
-export function thisProcess(): Holder {
-  return { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
+export function thisProcess(): ProcessId {
+  return { pid: process.pid, startTicks: systemProc.stat(process.pid)?.startTicks ?? 0 };
 }
 
-/** True while the very process that wrote itself down runs. */
-export function isAlive({ pid, startTime }: Holder): boolean {
-  return startTimeOf(pid) === startTime;
+/** True while the very process that wrote itself down runs; one that nobody has reaped yet does not. */
+export function isAlive({ pid, startTicks }: ProcessId): boolean {
+  const stat = systemProc.stat(pid);
+  return stat?.startTicks === startTicks && stat.state !== 'Z';
 }
 
 async function tryCreate(file: string): Promise<boolean> {
@@ -73,18 +68,8 @@ async function tryCreate(file: string): Promise<boolean> {
 }
 
 /** Undefined while the holder has not yet written itself down, or has just gone. */
-async function readHolder(file: string): Promise<Holder | undefined> {
+async function readHolder(file: string): Promise<ProcessId | undefined> {
   const text = await readFile(file, 'utf8').catch(() => '');
-  const match = /^\{"pid":(\d+),"startTime":"(\d*)"\}$/.exec(text);
-  return match === null ? undefined : { pid: Number(match[1]), startTime: match[2] ?? '' };
-}
-
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
-    // The second field is the program's name in brackets and may hold spaces and brackets itself.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
-  }
+  const match = /^\{"pid":(\d+),"startTicks":(\d+)\}$/.exec(text);
+  return match === null ? undefined : { pid: Number(match[1]), startTicks: Number(match[2]) };
 }

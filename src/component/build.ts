@@ -112,7 +112,7 @@ async function buildArtefact(artefact: Artefact, options: Settled): Promise<Buil
 
   await clearLeftovers(cache, name);
   const self = thisProcess();
-  const workshop = path.join(cache, `.building-${name}-${String(self.pid)}-${self.startTime}`);
+  const workshop = path.join(cache, `.building-${name}-${String(self.pid)}-${String(self.startTicks)}`);
   await mkdir(workshop, { recursive: true });
   try {
     const estimateMs = estimateBuildMs(artefact);
@@ -155,8 +155,9 @@ async function clearLeftovers(cache: string, name: string): Promise<void> {
   const prefix = `.building-${name}-`;
   for (const each of await readdir(cache)) {
     if (!each.startsWith(prefix)) continue;
-    const [pid = '', startTime = ''] = each.slice(prefix.length).split('-');
-    if (!isAlive({ pid: Number(pid), startTime })) await rm(path.join(cache, each), { recursive: true, force: true });
+    const [pid, startTicks] = each.slice(prefix.length).split('-').map(Number);
+    if (!isAlive({ pid: pid ?? 0, startTicks: startTicks ?? 0 }))
+      await rm(path.join(cache, each), { recursive: true, force: true });
   }
 }
 

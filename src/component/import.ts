@@ -50,7 +50,7 @@ export async function importComponents(options: ImportOptions): Promise<readonly
     for await (const _chunk of chunks);
   });
 
-  const workshop = path.join(cache, `.importing-${String(process.pid)}-${thisProcess().startTime}`);
+  const workshop = path.join(cache, `.importing-${String(process.pid)}-${String(thisProcess().startTicks)}`);
   await rm(workshop, { recursive: true, force: true });
   try {
     for (const build of index.builds) await mkdir(path.join(workshop, buildFolderName(build)), { recursive: true });

@@ -107,7 +107,7 @@ test('what a killed builder left is taken over and cleared', async () => {
   const dead = spawn('true');
   await once(dead, 'exit');
   const pid = dead.pid ?? 0;
-  writeFileSync(path.join(cache, `.lock-${name}`), JSON.stringify({ pid, startTime: '1' }));
+  writeFileSync(path.join(cache, `.lock-${name}`), JSON.stringify({ pid, startTicks: 1 }));
   mkdirSync(path.join(cache, `.building-${name}-${String(pid)}-1`));
   const [again] = await buildComponents({ ...fixture.options, force: true });
   expect(again?.fresh).toBe(true);
@@ -119,7 +119,7 @@ test('the lock of a later process with the same pid is not believed to be the ol
   const { cache } = fixture.options;
   const [first] = await buildComponents(fixture.options);
   const name = path.basename(first?.folder ?? '');
-  writeFileSync(path.join(cache, `.lock-${name}`), JSON.stringify({ ...thisProcess(), startTime: '1' }));
+  writeFileSync(path.join(cache, `.lock-${name}`), JSON.stringify({ ...thisProcess(), startTicks: 1 }));
   const [again] = await buildComponents({ ...fixture.options, force: true });
   expect(again?.fresh).toBe(true);
 });
