@@ -10,7 +10,7 @@ import type { Need, Unit } from '../unit/schema.ts';
 import { claimProblems } from './claims.ts';
 import { cycleProblems } from './cycles.ts';
 import { checkedNeeds } from './edges.ts';
-import { startOrder, type Dependents } from './start-order.ts';
+import { ordersStop, startOrder, type Dependents } from './start-order.ts';
 import type { UnitGraph } from './unit-graph.ts';
 
 /** What `loadUnits` gives, or units alone when none is disabled. */
@@ -102,7 +102,7 @@ class BuiltGraph implements UnitGraph {
 
   stopsAfter(name: string): readonly string[] {
     return this.dependents(name)
-      .filter(({ need }) => need.kind !== 'parallel')
+      .filter(({ need }) => ordersStop(need))
       .map(({ unit }) => unit);
   }
 

@@ -1,6 +1,6 @@
 /** The chain of units that decides how long a start takes: expected, and as it was. */
 import type { Moment, UnitStateName } from '../unit/state.ts';
-import { waits } from './start-order.ts';
+import { waitedMs, waits } from './start-order.ts';
 import type { UnitGraph } from './unit-graph.ts';
 
 /** What a picture shows of a running unit; a `UnitSnapshot` is one. */
@@ -12,23 +12,30 @@ export interface LiveUnit {
   readonly degraded: readonly { readonly unit: string; readonly reason: string }[];
 }
 
-/** From the first unit to the last by the expected durations (those that `buildGraph` was given, else 1 per unit). */
-export function expectedCriticalPath(graph: UnitGraph): string[] {
+/**
+ * From the first unit to the last by the expected durations.
+ *
+ * @param durationsMs - what `buildGraph` was given: milliseconds from start to ready, 1 for units not in it
+ */
+export function expectedCriticalPath(graph: UnitGraph, durationsMs?: ReadonlyMap<string, number>): string[] {
+  let next = (graph.levels[0] ?? []).reduce<string | undefined>(
+    (best, name) => (best === undefined || graph.tailMs(name) > graph.tailMs(best) ? name : best),
+    undefined,
+  );
   const path: string[] = [];
-  const longest = (names: readonly string[]) =>
-    names.reduce<string | undefined>(
-      (best, name) => (best === undefined || graph.tailMs(name) > graph.tailMs(best) ? name : best),
-      undefined,
-    );
-  let next = longest(graph.levels[0] ?? []);
   while (next !== undefined) {
     path.push(next);
-    next = longest(
-      graph
-        .dependents(next)
-        .filter(({ need }) => waits(need))
-        .map(({ unit }) => unit),
-    );
+    const ownMs = durationsMs?.get(next) ?? 1;
+    // The path ends at a unit that takes longer by itself than everything behind it.
+    let longestMs = ownMs;
+    let follower: string | undefined;
+    for (const { unit, need } of graph.dependents(next)) {
+      const thenMs = waitedMs(need, ownMs) + graph.tailMs(unit);
+      if (!waits(need) || thenMs < longestMs || (thenMs === longestMs && follower !== undefined)) continue;
+      longestMs = thenMs;
+      follower = unit;
+    }
+    next = follower;
   }
   return path;
 }

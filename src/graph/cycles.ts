@@ -7,7 +7,7 @@ import { alg, Graph } from '@dagrejs/graphlib';
 import { diagnosticAt, type Diagnostic } from '../unit/diagnostic.ts';
 import { placeOfEdgeTo } from './edges.ts';
 import type { NeedGraph } from './build-graph.ts';
-import { waits } from './start-order.ts';
+import { ordersStop } from './start-order.ts';
 
 /** Distinct cycles that are reported; behind them more may hide. */
 const maxCycles = 10;
@@ -16,7 +16,7 @@ const maxCycles = 10;
 export function findCycles(graph: NeedGraph): string[][] {
   const waiting = new Graph<object, object, object>({ directed: true });
   for (const name of graph.nodes()) waiting.setNode(name, {});
-  for (const { v, w } of graph.edges()) if (waits(graph.edge(v, w))) waiting.setEdge(v, w, {});
+  for (const { v, w } of graph.edges()) if (ordersStop(graph.edge(v, w))) waiting.setEdge(v, w, {});
 
   const cycles = new Map<string, string[]>();
   for (const component of alg.findCycles(waiting)) {

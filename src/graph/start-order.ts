@@ -13,8 +13,23 @@ export interface StartOrder {
   readonly dependents: Dependents;
 }
 
-/** Whether the dependent waits on this edge (and is stopped before its target). */
-export const waits = (need: Need) => need.kind !== 'parallel';
+/** Whether the dependent is stopped before its target: for these edges there must be no cycle. */
+export const ordersStop = (need: Need) => need.kind !== 'parallel';
+
+/** Whether the dependent may have to wait; a soft edge that waits 0 ms is there for the stop order alone. */
+export const waits = (need: Need) => need.kind === 'hard' || (need.kind === 'soft' && need.maxWaitMs > 0);
+
+/** How much of its target's `durationMs` the dependent waits for: all, as long as it has patience, or not at all. */
+export function waitedMs(need: Need, durationMs: number): number {
+  switch (need.kind) {
+    case 'hard':
+      return need.until === 'started' ? 0 : durationMs;
+    case 'soft':
+      return Math.min(durationMs, need.maxWaitMs);
+    case 'parallel':
+      return 0;
+  }
+}
 
 /** @param needs - checked edges without a cycle among those that wait */
 export function startOrder(
@@ -30,11 +45,12 @@ export function startOrder(
   const tailMs = new Map<string, number>();
   for (const level of levels.toReversed()) {
     for (const name of level) {
-      let longest = 0;
+      const ownMs = durationMs(name);
+      let longest = ownMs;
       for (const { unit, need } of dependents.get(name) ?? []) {
-        if (waits(need)) longest = Math.max(longest, tailMs.get(unit) ?? 0);
+        if (waits(need)) longest = Math.max(longest, waitedMs(need, ownMs) + (tailMs.get(unit) ?? 0));
       }
-      tailMs.set(name, durationMs(name) + longest);
+      tailMs.set(name, longest);
     }
   }
   const byTail = (a: string, b: string) => (tailMs.get(b) ?? 0) - (tailMs.get(a) ?? 0) || (a < b ? -1 : a > b ? 1 : 0);

@@ -8,6 +8,7 @@ import { defaultMaxWaitMs, type EdgeKind, type Need } from '../unit/schema.ts';
 import { unitStates } from '../unit/state.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import type { LiveUnit } from './critical-path.ts';
+import { waits } from './start-order.ts';
 import { stateColours } from './state-colours.ts';
 import type { UnitGraph } from './unit-graph.ts';
 
@@ -32,9 +33,9 @@ export function toDot(graph: UnitGraph, options: DotOptions = {}): string {
   const shown = new Set(options.only ?? graph.order);
   const lines = [
     'digraph "k3s-lite" {',
-    '  graph [rankdir=RL, newrank=true, nodesep=0.3, ranksep=0.7, fontname="sans-serif"];',
-    '  node [shape=box, style="rounded,filled", fillcolor=white, fontname="sans-serif", fontsize=11, margin="0.15,0.08"];',
-    '  edge [fontname="sans-serif", fontsize=9, color="#444444"];',
+    '  graph [rankdir=RL, newrank=true, nodesep=0.3, ranksep=0.7, fontname="Helvetica,Arial,sans-serif"];',
+    '  node [shape=box, style="rounded,filled", fillcolor=white, fontname="Helvetica,Arial,sans-serif", fontsize=11, margin="0.3,0.09"];',
+    '  edge [fontname="Helvetica,Arial,sans-serif", fontsize=9, color="#444444"];',
   ];
   graph.levels.forEach((level, index) => {
     const names = level.filter((name) => shown.has(name)).sort();
@@ -53,7 +54,7 @@ export function toDot(graph: UnitGraph, options: DotOptions = {}): string {
       );
     }
   }
-  lines.push('', ...legend(options.live !== undefined, critical.length > 0), '}', '');
+  lines.push('', ...legend(graph, [...shown], options.live !== undefined, critical.length > 0), '}', '');
   return lines.join('\n');
 }
 
@@ -64,7 +65,7 @@ function nodeAttributes(
   critical: readonly string[],
 ): string {
   const unit = graph.unit(name);
-  const text = [name, unit.about];
+  const text = [name, ...wrap(unit.about)];
   const attributes: string[] = [];
   if (live !== undefined) {
     text.push(live.state, ...live.degraded.map((lack) => `degraded: without ${lack.unit}`));
@@ -76,15 +77,26 @@ function nodeAttributes(
   return [`label=${quoteLabel(text)}`, `tooltip=${quoteLabel([`${unit.kind} ${name}`])}`, ...attributes].join(', ');
 }
 
+/** Lines of some 28 characters, so that the boxes of a rank stay narrow. */
+function wrap(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < 28) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 function edgeAttributes(need: Need, isCritical: boolean): string {
-  const attributes = [edgeStyles[need.kind]];
+  const attributes = [edgeStyles[need.kind], ...(need.kind === 'soft' && !waits(need) ? ['constraint=false'] : [])];
   const label = edgeNote(need);
   if (label !== '') attributes.push(`label=${quoteLabel([label])}`);
   if (isCritical) attributes.push('penwidth=3', 'color="#000000"');
   return attributes.join(', ');
 }
 
-/** What is not the default of an edge: "until started, on loss restart", "at most 5 s". */
+/** What is not the default of an edge: "until started, on loss restart", "at most 5.0 s", "no wait". */
 export function edgeNote(need: Need): string {
   switch (need.kind) {
     case 'hard':
@@ -93,6 +105,7 @@ export function edgeNote(need: Need): string {
         ...(need.onLoss === 'keep' ? [] : [`on loss ${need.onLoss}`]),
       ].join(', ');
     case 'soft':
+      if (need.maxWaitMs === 0) return 'no wait';
       return need.maxWaitMs === defaultMaxWaitMs ? '' : `at most ${formatDurationMs(need.maxWaitMs)}`;
     case 'parallel':
       return '';
@@ -103,13 +116,15 @@ export function edgeNote(need: Need): string {
 const isStep = (path: readonly string[], first: string, second: string) =>
   path.some((name, index) => name === first && path[index + 1] === second);
 
-function legend(isLive: boolean, hasPath: boolean): string[] {
+function legend(graph: UnitGraph, shown: readonly string[], isLive: boolean, hasPath: boolean): string[] {
   const row = (sign: string, text: string, colour = 'white') =>
     `<tr><td bgcolor="${colour}">${sign}</td><td align="left">${text}</td></tr>`;
   const rows = [
     row('───', 'hard: waits until it is ready'),
     row('- - -', 'soft: waits a time, starts without it'),
     row('· · ·', 'parallel: starts together'),
+    ...(shown.some((name) => graph.unit(name).kind === 'task') ? [row('▷', 'task: runs to its end')] : []),
+    ...(shown.some((name) => graph.unit(name).kind === 'builtin') ? [row('⊟', 'builtin: a function of k3s-lite')] : []),
     ...(hasPath ? [row('<b>━━━</b>', 'critical path')] : []),
     ...(isLive ? unitStates.map((state) => row(' ', state, stateColours[state])) : []),
     ...(isLive ? [row('▣', 'double border: degraded')] : []),
