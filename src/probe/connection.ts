@@ -42,12 +42,17 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
+/** Told of failed attempts; an `OwnerCheck` is one. */
+interface FailureListener {
+  failed(address: Address, failure: unknown): void;
+}
+
 /**
  * Opens a connection. The caller ends it.
  *
  * @throws {@link ProbeFailure} whose message is the errno name ("ECONNREFUSED"); the reason of `signal`
  */
-export function openConnection(address: Address, signal: AbortSignal): Promise<Socket> {
+export function openConnection(address: Address, signal: AbortSignal, owner?: FailureListener): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(abortError(signal));
@@ -67,7 +72,9 @@ export function openConnection(address: Address, signal: AbortSignal): Promise<S
     const onError = (cause: Error) => {
       settle();
       socket.destroy();
-      reject(connectFailure(cause));
+      const failure = connectFailure(cause);
+      owner?.failed(address, failure);
+      reject(failure);
     };
     const abort = onAbort(signal, () => {
       settle();

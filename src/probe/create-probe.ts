@@ -32,27 +32,27 @@ export interface ProbeContext {
  * @throws an Error that names the mistake, if `validateProbeSpec` has something to say
  */
 export function createProbe(spec: ProbeRecipe, context: ProbeContext): Probe {
-  const verifyOwner = ownerCheck({ pids: context.pids, note: context.note });
-  const probe = build(spec, context, verifyOwner);
+  const owner = ownerCheck({ pids: context.pids, note: context.note });
+  const probe = build(spec, context, owner);
   return context.notify === undefined || spec.notify === true ? probe : wokenBy(context.notify, probe);
 }
 
-function build(spec: ProbeRecipe, context: ProbeContext, verifyOwner: OwnerCheck): Probe {
+function build(spec: ProbeRecipe, context: ProbeContext, owner: OwnerCheck): Probe {
   if (spec.notify === true) {
     if (context.notify === undefined) throw new Error(`${context.unit}: a notify check needs a notify socket`);
     return notifyProbe(context.notify);
   }
   if (spec.http !== undefined) {
     const { url, body, ...rest } = spec.http;
-    return httpProbe({ ...rest, url: new URL(url), body: pattern(body), verifyOwner });
+    return httpProbe({ ...rest, url: new URL(url), body: pattern(body), owner });
   }
   if (spec.https !== undefined) {
     const { url, body, ca, cert, key, serverName, ...rest } = spec.https;
     const tls = { ca, cert, key, serverName };
-    return httpProbe({ ...rest, url: new URL(url), body: pattern(body), tls, verifyOwner });
+    return httpProbe({ ...rest, url: new URL(url), body: pattern(body), tls, owner });
   }
-  if (spec.tcp !== undefined) return connectProbe(parsed(spec.tcp, parseTcpAddress), verifyOwner);
-  if (spec.unix !== undefined) return connectProbe({ kind: 'unix', path: spec.unix }, verifyOwner);
+  if (spec.tcp !== undefined) return connectProbe(parsed(spec.tcp, parseTcpAddress), owner);
+  if (spec.unix !== undefined) return connectProbe({ kind: 'unix', path: spec.unix }, owner);
   if (spec.grpc !== undefined) {
     const { address, service, cri, ca, cert, key, serverName } = spec.grpc;
     const withTls = ca !== undefined || cert !== undefined || key !== undefined || serverName !== undefined;
@@ -61,14 +61,14 @@ function build(spec: ProbeRecipe, context: ProbeContext, verifyOwner: OwnerCheck
       service: service ?? '',
       cri: cri === true,
       ...(withTls ? { tls: { ca, cert, key, serverName } } : {}),
-      verifyOwner,
+      owner,
     });
   }
   if (spec.exec !== undefined) return execProbe(spec.exec, context.runToEnd);
   if (spec.file !== undefined) return fileProbe(spec.file);
   if (spec.log !== undefined) return logProbe(new RegExp(spec.log), context.log);
-  if (spec.all !== undefined) return allOf(spec.all.map((part) => build(part, context, verifyOwner)));
-  if (spec.any !== undefined) return anyOf(spec.any.map((part) => build(part, context, verifyOwner)));
+  if (spec.all !== undefined) return allOf(spec.all.map((part) => build(part, context, owner)));
+  if (spec.any !== undefined) return anyOf(spec.any.map((part) => build(part, context, owner)));
   throw new Error(`${context.unit}: a check needs a kind`);
 }
 

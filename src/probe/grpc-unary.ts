@@ -3,9 +3,9 @@
  * without a gRPC library. Source: grpc.io, "gRPC over HTTP2".
  */
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
-import type { Socket } from 'node:net';
 import { abortError, onAbort } from '../kernel/abort.ts';
 import { describeAddress, openConnection, type Address } from './connection.ts';
+import type { OwnerCheck } from './socket-owner.ts';
 import { secureConnection, type TlsFiles } from './tls.ts';
 
 export interface GrpcCall {
@@ -17,8 +17,8 @@ export interface GrpcCall {
   /** The encoded request message. */
   readonly message: Uint8Array;
   readonly signal: AbortSignal;
-  /** Called with the connection when the call has succeeded. */
-  readonly onConnected?: ((socket: Socket) => void) | undefined;
+  /** Looks whether the server is the one that is meant; see `ownerCheck`. */
+  readonly owner?: OwnerCheck | undefined;
 }
 
 /** A call that the server answered with a status other than OK. */
@@ -54,7 +54,7 @@ const maxAnswerBytes = 4 * 1024 * 1024;
  */
 export async function grpcUnary(call: GrpcCall): Promise<Uint8Array> {
   const { address, tls, signal } = call;
-  const plain = await openConnection(address, signal);
+  const plain = await openConnection(address, signal, call.owner);
   const host = address.kind === 'tcp' ? address.host : 'localhost';
   const socket =
     tls === undefined ? plain : await secureConnection(plain, { host, files: tls, protocol: 'h2' }, signal);
@@ -65,7 +65,7 @@ export async function grpcUnary(call: GrpcCall): Promise<Uint8Array> {
     const session = connect(`${secure ? 'https' : 'http'}://${authority}`, { createConnection: () => socket });
     try {
       const answer = messageOf(await request(session, call));
-      call.onConnected?.(plain);
+      call.owner?.verify(address, plain);
       return answer;
     } finally {
       session.destroy();

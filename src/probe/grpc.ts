@@ -1,5 +1,4 @@
 /** grpc: the health service answers SERVING, or a container runtime answers CRI `Version`. */
-import type { Socket } from 'node:net';
 import { describeAddress, paceOf, type Address } from './connection.ts';
 import { GrpcError, grpcStatus, grpcUnary } from './grpc-unary.ts';
 import { oneLine } from './outcome.ts';
@@ -14,7 +13,7 @@ export interface GrpcProbeOptions {
   /** Ask the CRI runtime service for its version instead. */
   readonly cri: boolean;
   readonly tls?: TlsFiles | undefined;
-  readonly verifyOwner?: OwnerCheck | undefined;
+  readonly owner?: OwnerCheck | undefined;
 }
 
 /** HealthCheckResponse.ServingStatus. Source: grpc.io, "GRPC Health Checking Protocol". */
@@ -22,7 +21,7 @@ const servingStatuses = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN']
 const serving = 1;
 
 export function grpcProbe(options: GrpcProbeOptions): Probe {
-  const { address, service, cri, tls, verifyOwner } = options;
+  const { address, service, cri, tls, owner } = options;
   const pace = paceOf(address);
   const what = cri ? 'cri' : service === '' ? 'health' : `health of ${service}`;
   return {
@@ -33,7 +32,7 @@ export function grpcProbe(options: GrpcProbeOptions): Probe {
         address,
         tls,
         signal,
-        onConnected: (socket: Socket) => verifyOwner?.(address, socket),
+        owner,
       };
       try {
         if (cri) await askCri(call);

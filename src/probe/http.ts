@@ -27,7 +27,7 @@ export interface HttpProbeOptions {
   readonly exclude?: readonly string[] | undefined;
   /** Only for https. */
   readonly tls?: TlsFiles | undefined;
-  readonly verifyOwner?: OwnerCheck | undefined;
+  readonly owner?: OwnerCheck | undefined;
 }
 
 /** Node.js keeps an idle connection for as long; attempts of a start come sooner. */
@@ -44,7 +44,7 @@ export function httpProbe(options: HttpProbeOptions): Probe {
   let agent: Agent | undefined;
 
   const openFor = async (signal: AbortSignal): Promise<Socket> => {
-    const socket = await openConnection(address, signal);
+    const socket = await openConnection(address, signal, options.owner);
     if (url.protocol === 'http:') return socket;
     const host = address.kind === 'tcp' ? address.host : '';
     return secureConnection(socket, { host, files: options.tls ?? {}, protocol: 'http/1.1' }, signal);
@@ -72,10 +72,11 @@ export function httpProbe(options: HttpProbeOptions): Probe {
           options,
           signal,
         );
+        // Before the answer counts, and so at the first one, not at the one that ends the waiting.
+        if (answer.socket !== undefined) options.owner?.verify(address, answer.socket);
         keep = answer.drained;
         judge(answer, options);
         keep = false;
-        if (answer.socket !== undefined) options.verifyOwner?.(address, answer.socket);
       } finally {
         if (!keep) {
           current.destroy();

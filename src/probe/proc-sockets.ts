@@ -4,7 +4,7 @@
  *
  * Source: proc(5) for /proc/net/{tcp,tcp6,unix}, /proc/PID/{fd,stat,comm}.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import type { PortHolder } from './hints.ts';
 
 export interface Listener {
@@ -18,20 +18,60 @@ const tcpListen = '0A';
 /** Flag of a unix socket that accepts connections, __SO_ACCEPTCON. Source: proc(5). */
 const acceptsConnections = 0x10000;
 
-/** TCP listeners on `port`, of all local addresses. */
-export function tcpListeners(port: number): Listener[] {
-  const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
-  const found: Listener[] = [];
-  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    for (const line of linesOf(table)) {
-      // Cheap test first: a busy node has thousands of lines.
-      if (!line.includes(`:${hexPort} `)) continue;
-      const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
-      const [hexAddress = '', localPort] = local.split(':');
-      if (state === tcpListen && localPort === hexPort && inode !== undefined) found.push({ inode, hexAddress });
+/**
+ * TCP listeners on `port`, of all local addresses, found one after the other: taking only the first
+ * is cheap. The kernel lists listeners first and then walks its whole table of connections, which
+ * takes 5 ms and more however few there are; so records are read one by one, no further than needed.
+ */
+export function* tcpListeners(port: number): Generator<Listener> {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const tables = [listeningRecords('/proc/net/tcp'), listeningRecords('/proc/net/tcp6')];
+  try {
+    // In turn, because servers of Go and Node.js listen in the second table, others in the first.
+    while (tables.length > 0) {
+      for (const table of [...tables]) {
+        const { value: record, done } = table.next();
+        if (done === true) tables.splice(tables.indexOf(table), 1);
+        else if (record.local.endsWith(suffix)) {
+          yield { inode: record.inode, hexAddress: record.local.slice(0, -suffix.length) };
+        }
+      }
     }
+  } finally {
+    for (const table of tables) table.return(undefined);
   }
-  return found;
+}
+
+/** Shorter than any record, so that one read makes the kernel find one record. */
+const readBytes = 100;
+
+function* listeningRecords(path: string): Generator<{ local: string; inode: string }, undefined> {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch {
+    return; // No IPv6, or no /proc at all.
+  }
+  try {
+    const chunk = Buffer.allocUnsafe(readBytes);
+    let rest = '';
+    for (let header = true; ;) {
+      const end = rest.indexOf('\n');
+      if (end === -1) {
+        const length = readSync(fd, chunk);
+        if (length === 0) return;
+        rest += chunk.toString('latin1', 0, length);
+        continue;
+      }
+      const [, local = '', , state, , , , , , inode] = rest.slice(0, end).trim().split(/\s+/);
+      rest = rest.slice(end + 1);
+      if (header) header = false;
+      else if (state !== tcpListen || inode === undefined) return;
+      else yield { local, inode };
+    }
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Unix stream sockets that listen at `path`. */
@@ -116,7 +156,7 @@ export function processFacts(pid: number): ProcessFacts | undefined {
 
 /** Who listens on a local TCP port; undefined when nobody does or it cannot be found out (another user's process). */
 export function whoHoldsPort(port: number): PortHolder | undefined {
-  const inodes = new Set(tcpListeners(port).map(({ inode }) => inode));
+  const inodes = new Set([...tcpListeners(port)].map(({ inode }) => inode));
   const pid = inodes.size === 0 ? undefined : findHolder(inodes);
   const command = pid === undefined ? undefined : processFacts(pid)?.command;
   return pid === undefined || command === undefined ? undefined : { pid, command };

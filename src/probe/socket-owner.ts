@@ -9,18 +9,14 @@
 import type { Socket } from 'node:net';
 import { describeAddress, isLoopback, type Address } from './connection.ts';
 import { ProbeFailure } from './probe.ts';
-import {
-  findHolder,
-  hexAddressesOf,
-  holdsSocket,
-  processFacts,
-  tcpListeners,
-  unixListeners,
-  type Listener,
-} from './proc-sockets.ts';
+import { findHolder, hexAddressesOf, holdsSocket, processFacts, tcpListeners, unixListeners } from './proc-sockets.ts';
 
-/** @throws {@link ProbeFailure} "127.0.0.1:2379 is held by pid 812 etcd, not by this unit" */
-export type OwnerCheck = (address: Address, socket: Socket) => void;
+export interface OwnerCheck {
+  /** To be told of each attempt that failed to connect. */
+  failed(address: Address, failure: unknown): void;
+  /** @throws {@link ProbeFailure} "127.0.0.1:2379 is held by pid 812 etcd, not by this unit" */
+  verify(address: Address, socket: Socket): void;
+}
 
 export interface OwnerCheckOptions {
   /** The unit's processes now. Empty: it has none (a task, a builtin), nothing is checked. */
@@ -30,29 +26,51 @@ export interface OwnerCheckOptions {
 }
 
 export function ownerCheck({ pids, note }: OwnerCheckOptions): OwnerCheck {
+  // Once per address: an address that was ours in this generation stays ours while its process lives.
+  const verified = new Set<string>();
   // Finding a stranger means looking through all of /proc: once for each listening socket, not at each attempt.
   const strangers = new Map<string, string>();
-  let noted = false;
-  return (address, socket) => {
+  // Reading the table of listeners can take 5 ms. Where nobody listened at the attempt just before,
+  // the listener is as old as that, which is proof enough for the first answer; the next attempt
+  // (a server that says "not yet", or the health check) looks.
+  const justRefused = new Set<string>();
+
+  const verify = (address: Address, socket: Socket): void => {
+    const place = describeAddress(address);
     const ours = pids();
-    if (ours.length === 0 || !isLocal(address, socket)) return;
-    const listeners = listenersAt(address, socket);
-    const inodes = new Set(listeners.map(({ inode }) => inode));
+    if (ours.length === 0 || verified.has(place) || !isLocal(address, socket)) return;
+    if (justRefused.delete(place)) return;
+    const inodes = new Set<string>();
+    for (const inode of listenersAt(address, socket)) {
+      if (ours.some((pid) => holdsSocket(pid, new Set([inode])) === true)) {
+        verified.add(place);
+        return;
+      }
+      inodes.add(inode);
+    }
     const key = [...inodes].join();
-    const known = strangers.get(key);
-    const verdict = known ?? judge(inodes, ours);
-    if (verdict === 'ours') return;
-    if (verdict === 'unknown') {
-      if (!noted) note?.(`who listens at ${describeAddress(address)} could not be found out`);
-      noted = true;
+    const stranger = strangers.get(key) ?? findStranger(inodes, ours);
+    if (stranger === 'ours' || stranger === 'unknown') {
+      if (stranger === 'unknown') note?.(`who listens at ${place} could not be found out`);
+      verified.add(place);
       return;
     }
-    strangers.set(key, verdict);
-    throw new ProbeFailure(`${describeAddress(address)} is held by ${verdict}, not by this unit`, {
-      hint: `stop ${verdict}, or choose another address for this unit`,
+    strangers.set(key, stranger);
+    throw new ProbeFailure(`${place} is held by ${stranger}, not by this unit`, {
+      hint: `stop ${stranger}, or choose another address for this unit`,
     });
   };
+  return {
+    verify,
+    failed(address, failure) {
+      if (failure instanceof ProbeFailure && nobodyListens.has(failure.message)) {
+        justRefused.add(describeAddress(address));
+      }
+    },
+  };
 }
+
+const nobodyListens = new Set(['ECONNREFUSED', 'ENOENT']);
 
 function isLocal(address: Address, socket: Socket): boolean {
   if (address.kind === 'unix') return true;
@@ -60,24 +78,25 @@ function isLocal(address: Address, socket: Socket): boolean {
   return remoteAddress !== undefined && (isLoopback(remoteAddress) || remoteAddress === socket.localAddress);
 }
 
-/** The sockets that can have accepted the connection: the kernel prefers an exact address to "any". */
-function listenersAt(address: Address, socket: Socket): readonly Listener[] {
-  if (address.kind === 'unix') return unixListeners(address.path);
-  const all = tcpListeners(address.port);
-  const wanted = hexAddressesOf(socket.remoteAddress ?? '');
-  const exact = all.filter(({ hexAddress }) => wanted.includes(hexAddress));
-  return exact.length > 0 ? exact : all.filter(({ hexAddress }) => /^0+$/.test(hexAddress));
+/** Inodes of the sockets that can have accepted the connection: bound to its address, or to any. */
+function* listenersAt(address: Address, socket: Socket): Generator<string> {
+  if (address.kind === 'unix') {
+    for (const { inode } of unixListeners(address.path)) yield inode;
+    return;
+  }
+  const exact = hexAddressesOf(socket.remoteAddress ?? '');
+  for (const { inode, hexAddress } of tcpListeners(address.port)) {
+    if (exact.includes(hexAddress) || /^0+$/.test(hexAddress)) yield inode;
+  }
 }
 
-/** "ours", "unknown", or who it is: "pid 812 etcd". */
-function judge(inodes: ReadonlySet<string>, ours: readonly number[]): string {
+/** "ours" after all (a child of the unit), "unknown", or who it is: "pid 812 etcd". */
+function findStranger(inodes: ReadonlySet<string>, ours: readonly number[]): string {
   if (inodes.size === 0) return 'unknown';
-  const held = ours.map((pid) => holdsSocket(pid, inodes));
-  if (held.includes(true)) return 'ours';
   const holder = findHolder(inodes);
   if (holder === undefined) {
-    // Our own processes could be looked at and none has it: then it is one we may not look at.
-    return held.includes(undefined) ? 'unknown' : "another user's process";
+    // When our own processes could be looked at, it is one that we may not look at.
+    return ours.some((pid) => holdsSocket(pid, inodes) === undefined) ? 'unknown' : "another user's process";
   }
   return belongsTo(holder, ours) ? 'ours' : `pid ${String(holder)} ${processFacts(holder)?.command ?? ''}`.trimEnd();
 }
