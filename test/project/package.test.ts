@@ -79,4 +79,17 @@ describe('the lockfile', () => {
   test('names no registry host', () => {
     expect(readFileSync(path.join(root, 'package-lock.json'), 'utf8')).not.toMatch(/https?:\/\/[^"]*registry/);
   });
+
+  test('holds every optional platform package, or `npm ci` refuses it (scripts/complete-lockfile.mjs adds them)', () => {
+    const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8')) as {
+      readonly packages: Readonly<Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>>;
+    };
+    const lacking = Object.entries(packages).flatMap(([place, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter(
+        (name) =>
+          packages[`node_modules/${name}`] === undefined && packages[`${place}/node_modules/${name}`] === undefined,
+      ),
+    );
+    expect(lacking).toEqual([]);
+  });
 });
