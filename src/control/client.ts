@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import { errorFromJson, isErrorJson } from '../error/from-json.ts';
 import { StartupError } from '../error/startup-error.ts';
+import type { GraphFormat } from '../graph/draw.ts';
 import {
   downReplySchema,
   eventLineSchema,
@@ -10,7 +11,6 @@ import {
   unitReplySchema,
   whyReplySchema,
   type EventLine,
-  type GraphFormat,
   type Status,
   type UnitReply,
   type WhyReply,

@@ -5,11 +5,9 @@
 import { z } from 'zod';
 import { isErrorJson } from '../error/from-json.ts';
 import type { ErrorJson } from '../error/startup-error.ts';
+import { graphFormats } from '../graph/draw.ts';
 import { edgeKinds } from '../unit/schema.ts';
 import { unitStates } from '../unit/state.ts';
-
-export const graphFormats = ['dot', 'svg', 'text', 'json'] as const;
-export type GraphFormat = (typeof graphFormats)[number];
 
 /** Lines of a log that one request may ask for. */
 export const maxLogLines = 100_000;

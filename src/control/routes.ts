@@ -1,12 +1,15 @@
 /** The table of the control API: which path answers what. No HTTP here (server.ts). */
+import type { Writable } from 'node:stream';
 import { z } from 'zod';
 import { errorCodes } from '../error/codes.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { envelopeJson } from '../event/envelope-json.ts';
+import { writeEvents } from '../event/write-events.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { nearestName } from '../kernel/nearest.ts';
+import type { GraphFormat } from '../graph/draw.ts';
 import type { UnitSnapshot } from '../unit/state.ts';
-import { followEvents, followLog, type StopFollowing } from './follow.ts';
+import { followLog } from './follow-log.ts';
 import {
   defaultLogLines,
   downRequestSchema,
@@ -14,11 +17,9 @@ import {
   graphQuerySchema,
   logsQuerySchema,
   noQuerySchema,
-  type GraphFormat,
 } from './protocol.ts';
 import type { ControlSource } from './source.ts';
 import { explain } from './why.ts';
-import type { Writable } from 'node:stream';
 
 export interface RouteInput {
   readonly source: ControlSource;
@@ -32,7 +33,7 @@ export interface RouteInput {
 export type Reply =
   | { readonly kind: 'json'; readonly status?: number; readonly value: unknown }
   | { readonly kind: 'text'; readonly contentType: string; readonly text: string }
-  | { readonly kind: 'stream'; readonly contentType: string; follow(out: Writable): StopFollowing };
+  | { readonly kind: 'stream'; readonly contentType: string; follow(out: Writable): Disposable };
 
 export interface Route {
   readonly method: 'GET' | 'POST';
@@ -122,7 +123,7 @@ export const routes: readonly Route[] = [
       const { events } = source.executor;
       if (follow) {
         const sinceSeq = since ?? events.lastSeq + 1;
-        return { kind: 'stream', contentType: linesOfJson, follow: (out) => followEvents(events, out, sinceSeq) };
+        return { kind: 'stream', contentType: linesOfJson, follow: (out) => writeEvents(events, out, sinceSeq) };
       }
       const text = events.history(since).map((envelope) => `${envelopeJson(envelope)}\n`);
       return { kind: 'text', contentType: linesOfJson, text: text.join('') };

@@ -9,7 +9,6 @@ import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { errorToJson, StartupError } from '../error/startup-error.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
-import type { StopFollowing } from './follow.ts';
 import { matchRoute, statusOf, type Reply } from './routes.ts';
 import { listenPrivately } from './socket-file.ts';
 import type { ControlSource } from './source.ts';
@@ -37,7 +36,7 @@ const closeGraceMs = 500;
 /** @throws StartupError ERR_CONTROL if the socket cannot be made safely or another k3s-lite answers on it */
 export async function createControlServer(options: ControlServerOptions): Promise<ControlServer> {
   const { socketPath, source, clock = systemClock } = options;
-  const following = new Map<ServerResponse, StopFollowing>();
+  const following = new Map<ServerResponse, Disposable>();
   // Node.js would check all connections for stalled requests every 30 s; only this user can stall us.
   const server = createServer({ connectionsCheckingInterval: 2 ** 31 - 1, keepAlive: false }, (request, response) => {
     void serve(request, response);
@@ -73,11 +72,11 @@ export async function createControlServer(options: ControlServerOptions): Promis
         response.writeHead(200, { 'content-type': reply.contentType, 'cache-control': 'no-store' });
         // The head goes out before the first line, so that a client knows that it misses nothing from here on.
         response.flushHeaders();
-        const stop = reply.follow(response);
-        following.set(response, stop);
+        const feed = reply.follow(response);
+        following.set(response, feed);
         const end = () => {
           following.delete(response);
-          stop();
+          feed[Symbol.dispose]();
         };
         response.once('close', end);
       }
@@ -86,7 +85,7 @@ export async function createControlServer(options: ControlServerOptions): Promis
 
   const sendError = (response: ServerResponse, error: unknown) => {
     const isExpected = error instanceof StartupError;
-    const told: StartupError = isExpected ? error : internalError(error);
+    const told = isExpected ? (error as StartupError) : internalError(error);
     if (!isExpected) source.executor.events.emit({ type: 'notice', level: 'warning', text: told.message });
     if (response.headersSent || response.destroyed) {
       response.destroy();
@@ -102,8 +101,8 @@ export async function createControlServer(options: ControlServerOptions): Promis
   const close = async () => {
     source.executor.events.flush();
     const ended = new Promise<void>((resolve) => void server.close(() => resolve()));
-    for (const [response, stop] of [...following]) {
-      stop();
+    for (const [response, feed] of [...following]) {
+      feed[Symbol.dispose]();
       response.end();
     }
     server.closeIdleConnections();

@@ -1,7 +1,8 @@
 /** What the control server needs of the program that it speaks for. */
 import type { Executor } from '../executor/executor-api.ts';
+import type { GraphFormat } from '../graph/draw.ts';
 import type { LogSource } from '../process/process-port.ts';
-import type { GraphFormat, InstanceFacts } from './protocol.ts';
+import type { InstanceFacts } from './protocol.ts';
 
 export interface ControlSource {
   readonly executor: Pick<Executor, 'graph' | 'events' | 'snapshots' | 'isReady' | 'unit'>;

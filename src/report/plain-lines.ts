@@ -6,11 +6,11 @@ import { createColors } from 'picocolors';
 import { oneLine, renderError } from '../error/render.ts';
 import type { ReadinessError } from '../error/readiness-error.ts';
 import type { Envelope, EventOf } from '../event/event.ts';
-import type { Subscriber } from '../event/stream.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import { unreachable } from '../kernel/unreachable.ts';
 import { isUp, type UnitSnapshot, type WaitingFor } from '../unit/state.ts';
 import { emptyModel, fold, selfMs, type Model, type UnitView } from './model.ts';
+import type { Reporter } from './reporter.ts';
 
 export interface PlainOptions {
   /** Takes one or more whole lines, with the line break. */
@@ -21,7 +21,7 @@ export interface PlainOptions {
 }
 
 /** A subscriber that writes lines. */
-export function plainReporter({ write, colour = false, width }: PlainOptions): Subscriber {
+export function plainReporter({ write, colour = false, width }: PlainOptions): Reporter {
   const model = emptyModel();
   const lines = plainLines({ colour, ...(width === undefined ? {} : { width }) });
   return {
@@ -30,6 +30,8 @@ export function plainReporter({ write, colour = false, width }: PlainOptions): S
       if (said.length > 0) write(`${said.join('\n')}\n`);
     },
     onDropped: (count) => write(`(${String(count)} events dropped: this output is too slow)\n`),
+    say: (text) => write(text.endsWith('\n') ? text : `${text}\n`),
+    close: () => undefined,
   };
 }
 
