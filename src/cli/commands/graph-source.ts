@@ -1,0 +1,42 @@
+/** What `check`, `plan` and `graph` look at; tests give them another one. */
+import { readConfiguration, type Configuration } from '../../app/configuration.ts';
+import { prepare, type Prepared } from '../../app/prepare.ts';
+import type { GraphFormat } from '../../graph/draw.ts';
+import type { CommandInput } from '../command.ts';
+
+export interface GraphSource {
+  /** Loads and checks what the command line asks for, and starts nothing. @throws StartupError ERR_CONFIG, ERR_UNIT_FILE, ERR_GRAPH */
+  load(input: CommandInput, units: readonly string[]): Promise<LoadedGraph>;
+  /** The running k3s-lite draws its own graph with the present states. @throws StartupError ERR_CONTROL */
+  drawLive(input: CommandInput, format: GraphFormat): Promise<string>;
+}
+
+export interface LoadedGraph extends Pick<Prepared, 'graph' | 'loaded'> {
+  /** Milliseconds from start to ready of each unit, from earlier starts; empty when there were none. */
+  readonly durationsMs: ReadonlyMap<string, number>;
+}
+
+const noDurations: ReadonlyMap<string, number> = new Map();
+
+export const installedGraph: GraphSource = {
+  async load(input, units) {
+    const configuration = configurationOf(input);
+    const durationsMs = noDurations;
+    const { env, cwd } = input;
+    return {
+      ...(await prepare({ configuration, units, env, cwd, needsPrograms: false, durationsMs })),
+      durationsMs,
+    };
+  },
+  async drawLive(input, format) {
+    const { paths } = configurationOf(input);
+    const { controlClient } = await import('../../control/client.ts');
+    return controlClient({ socketPath: paths.controlSocket, dataDir: paths.dataDir, signal: input.signal }).graph(
+      format,
+    );
+  },
+};
+
+function configurationOf({ options, env, cwd }: CommandInput): Configuration {
+  return readConfiguration({ options, env, cwd, uid: process.getuid?.() ?? 0 });
+}
