@@ -1,0 +1,235 @@
+/**
+ * The real process layer: launches units, records them, keeps their logs, ends them.
+ *
+ * A unit does not need us to live: it writes to its own file and leads its own session. Disposing
+ * the layer therefore ends no process; it lets go of watches and removes empty cgroups.
+ */
+import { closeSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import type { Exit } from '../error/readiness-error.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Unit } from '../unit/schema.ts';
+import { resolveAccount } from './account.ts';
+import type { CgroupTree, UnitCgroup } from './cgroup.ts';
+import { childEnv } from './child-env.ts';
+import { checkFolder, findProgram } from './find-program.ts';
+import { defaultLogLimits, type LogLimits } from './log-file.ts';
+import { createLogWatch } from './log-watch.ts';
+import { withOpenFilesLimit } from './open-files-limit.ts';
+import { type ProcReader, systemProc } from './proc-reader.ts';
+import { joinStops, type StopOptions } from './join-stops.ts';
+import type { LaunchRequest, ProcessPort, RunningProcess } from './process-port.ts';
+import { formatMarker, markerVariable, type RunMarker } from './run-marker.ts';
+import { type Notice, openRunRecords } from './run-record.ts';
+import { runToEnd } from './run-to-end.ts';
+import type { StopTarget } from './scope-members.ts';
+import { setOomScoreAdjust, spawnDetached } from './spawn.ts';
+import { stopProcesses } from './stop.ts';
+import { openUnitLog, type UnitLog } from './unit-log.ts';
+
+export interface ProcessLayerOptions {
+  readonly clock: Clock;
+  /** One file of output per unit; made with mode 0700. */
+  readonly logDir: string;
+  /** One record per running unit; made with mode 0700. */
+  readonly recordDir: string;
+  /** Undefined: process group and environment marker only. */
+  readonly cgroup?: CgroupTree | undefined;
+  /** Identifies the data directory in the environment of its processes; no slash. */
+  readonly marker: string;
+  /** Environment from which the minimal one of the units is picked. */
+  readonly baseEnv: Readonly<Record<string, string | undefined>>;
+  /** Working directory of units that name none. */
+  readonly defaultCwd: string;
+  readonly notice?: Notice;
+  readonly logLimits?: LogLimits;
+  readonly proc?: ProcReader;
+}
+
+export interface ProcessLayer extends ProcessPort, AsyncDisposable {}
+
+/** @throws the file system's error if its folders cannot be made */
+export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
+  const { clock, logDir, cgroup: tree, marker, logLimits = defaultLogLimits, proc = systemProc } = options;
+  const { notice = () => undefined } = options;
+  mkdirSync(logDir, { recursive: true, mode: 0o700 });
+  const records = openRunRecords(options.recordDir, notice);
+  const supervisor = `${String(process.pid)}-${String(proc.stat(process.pid)?.startTicks ?? 0)}`;
+  const logs = new Map<string, UnitLog>();
+  const logWatch = createLogWatch(clock);
+  const pendingWork = new Set<Promise<unknown>>();
+  const told = new Set<string>();
+  let temporaryFiles = 0;
+
+  const noticeOnce: Notice = (text, unit) => {
+    const key = `${unit ?? ''}\0${text}`;
+    if (told.has(key)) return;
+    told.add(key);
+    notice(text, unit);
+  };
+  const track = (work: Promise<unknown>) => {
+    pendingWork.add(work);
+    void work.finally(() => pendingWork.delete(work));
+  };
+  const log = (unit: string): UnitLog => {
+    let found = logs.get(unit);
+    if (found === undefined) {
+      const file = path.join(logDir, `${unit}.log`);
+      found = openUnitLog({ path: file, limits: logLimits, clock, notice: (text) => notice(text, unit) });
+      logs.set(unit, found);
+    }
+    return found;
+  };
+
+  /** Everything but the output file: what to run, as whom, where, with which environment. */
+  const prepare = (
+    unit: Unit,
+    argv: readonly string[],
+    run: RunMarker,
+    extraEnv: Readonly<Record<string, string>> = {},
+  ) => {
+    const account = resolveAccount(unit);
+    const cwd = path.resolve(options.defaultCwd, unit.cwd ?? '.');
+    checkFolder(cwd);
+    const env = childEnv({
+      unit,
+      baseEnv: options.baseEnv,
+      extraEnv,
+      account,
+      cwd,
+      marker: [markerVariable, formatMarker(run)],
+    });
+    const [program = '', ...args] = argv;
+    const command = withOpenFilesLimit(
+      { file: findProgram(program, cwd, env['PATH']), args },
+      unit.limits?.nofile,
+      env['PATH'],
+      (text) => noticeOnce(text, unit.name),
+    );
+    return { ...command, env, cwd, account };
+  };
+
+  const launch = ({ unit, generation, extraEnv }: LaunchRequest): RunningProcess => {
+    const { scope, signal, within } = unit.stop;
+    const run: RunMarker = { marker, unit: unit.name, generation, supervisor, scope };
+    const prepared = prepare(unit, [...unit.run, ...flagWords(unit.flags)], run, extraEnv);
+    const cgroup = tree?.create(`${unit.name}.${String(generation)}-${supervisor}`);
+    const unitLog = log(unit.name);
+    const output = unitLog.begin();
+    let spawned;
+    try {
+      spawned = spawnDetached({ ...prepared, output });
+    } catch (error) {
+      unitLog.finish();
+      cgroup?.remove();
+      throw error;
+    } finally {
+      closeSync(output);
+    }
+    const { pid } = spawned;
+    let exit: Exit | undefined;
+    const target: StopTarget = {
+      pid,
+      // Readable even if it has ended: until we return to the event loop nobody has waited for it.
+      startTicks: proc.stat(pid)?.startTicks ?? 0,
+      scope,
+      run: formatMarker(run),
+      cgroup,
+    };
+    try {
+      records.write({
+        version: 1,
+        unit: unit.name,
+        generation,
+        hash: unit.hash,
+        pid,
+        startTicks: target.startTicks,
+        bootId: proc.bootId(),
+        run: target.run,
+        program: prepared.file,
+        scope,
+        stopSignal: signal,
+        stopWithinMs: within,
+        ...(cgroup === undefined ? {} : { cgroup: cgroup.path }),
+        ...(extraEnv['NOTIFY_SOCKET'] === undefined ? {} : { notifySocket: extraEnv['NOTIFY_SOCKET'] }),
+        startedWallMs: clock.wallMs(),
+      });
+    } catch (error) {
+      // Nobody would find it after a crash of ours: it does not count as started.
+      process.kill(-pid, 'SIGKILL');
+      cgroup?.remove();
+      throw error;
+    }
+    const watched = logWatch.add(unitLog);
+    const exited = spawned.exited.then((ended) => {
+      exit = ended;
+      watched[Symbol.dispose]();
+      unitLog.finish();
+      return ended;
+    });
+    const entered = cgroup?.enter(pid);
+    if (entered !== undefined) track(entered);
+    const oomScore = unit.limits?.oomScoreAdjust;
+    if (oomScore !== undefined && !setOomScoreAdjust(pid, oomScore)) {
+      noticeOnce('limits.oomScoreAdjust is not set: the system refused it', unit.name);
+    }
+    const end = async ({ hurry, onStep }: StopOptions) => {
+      const remaining = await stopProcesses({
+        target,
+        exited,
+        hasExited: () => exit !== undefined,
+        signal,
+        withinMs: within,
+        hurry,
+        onStep,
+        clock,
+        proc,
+      });
+      if (remaining.length > 0) return remaining;
+      records.remove(unit.name, target.run);
+      if (cgroup !== undefined && entered !== undefined) track(removeWhenEntered(cgroup, entered));
+      return remaining;
+    };
+    return { pid, exited, stop: joinStops(end) };
+  };
+
+  return {
+    launch,
+    async runToEnd({ unit, argv, signal }) {
+      const run: RunMarker = { marker, unit: unit.name, generation: 0, supervisor, scope: 'group' };
+      temporaryFiles += 1;
+      const temporaryFile = path.join(logDir, `.${supervisor}.${String(temporaryFiles)}`);
+      const { exit, output } = await runToEnd({ ...prepare(unit, argv, run), signal, temporaryFile });
+      if (output.length > 0) appendSafely(log(unit.name), output);
+      return { exit, output: output.toString('utf8') };
+    },
+    log,
+    append(unit, line) {
+      appendSafely(log(unit), `${line}\n`);
+    },
+    async [Symbol.asyncDispose]() {
+      logWatch[Symbol.dispose]();
+      for (const unitLog of logs.values()) unitLog[Symbol.dispose]();
+      await Promise.all(pendingWork);
+      tree?.remove();
+    },
+  };
+
+  function appendSafely(unitLog: UnitLog, text: string | Buffer): void {
+    try {
+      unitLog.append(text);
+    } catch (error) {
+      noticeOnce(`cannot write to a log in ${logDir}: ${String(error)}`);
+    }
+  }
+}
+
+/** The flags of a unit as words: `--name=value`; null leaves one out. */
+export function flagWords(flags: Unit['flags']): readonly string[] {
+  return Object.entries(flags).flatMap(([name, value]) => (value === null ? [] : [`--${name}=${value}`]));
+}
+
+async function removeWhenEntered(cgroup: UnitCgroup, entered: Promise<boolean>): Promise<void> {
+  await entered;
+  cgroup.remove();
+}

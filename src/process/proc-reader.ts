@@ -1,0 +1,122 @@
+/**
+ * What /proc says of processes, as a port: a test can hand out reused pids, which the kernel does
+ * only once in many thousand forks. Everything is synchronous: /proc never blocks on a disk.
+ */
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+
+/** Identity and place of a process. A pid alone is reused; with its start time it is unique until reboot. */
+export interface ProcStat {
+  readonly pid: number;
+  /** One letter: R, S, D, Z… Source: proc(5). */
+  readonly state: string;
+  readonly ppid: number;
+  readonly pgrp: number;
+  readonly session: number;
+  /** Clock ticks from boot to its start. */
+  readonly startTicks: number;
+}
+
+export interface ProcReader {
+  pids(): readonly number[];
+  /** Undefined when there is no such process. */
+  stat(pid: number): ProcStat | undefined;
+  /** Value of a variable in the environment that the process was started with, undefined when unset or unreadable. */
+  environ(pid: number, name: string): string | undefined;
+  /** Changes at each boot of the machine. */
+  bootId(): string;
+}
+
+/** A process as we remember it: signals go only to a pid that still has this start time. */
+export interface ProcessId {
+  readonly pid: number;
+  readonly startTicks: number;
+}
+
+/** Environments longer than this are not read to their end; our variable is put first. */
+const maxEnviron = 1 << 20;
+
+export function parseStat(text: string): ProcStat | undefined {
+  // The name in parentheses may itself hold spaces and parentheses: count from the last one.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const [state, ppid, pgrp, session] = fields;
+  const startTicks = fields[19];
+  if (state === undefined || startTicks === undefined) return undefined;
+  return {
+    pid: Number.parseInt(text, 10),
+    state,
+    ppid: Number(ppid),
+    pgrp: Number(pgrp),
+    session: Number(session),
+    startTicks: Number(startTicks),
+  };
+}
+
+export const systemProc: ProcReader = createSystemProc();
+
+function createSystemProc(): ProcReader {
+  let bootId: string | undefined;
+  let buffer: Buffer | undefined;
+
+  const readEnviron = (pid: number): Buffer | undefined => {
+    let fd: number;
+    try {
+      fd = openSync(`/proc/${String(pid)}/environ`, 'r');
+    } catch {
+      return undefined;
+    }
+    buffer ??= Buffer.allocUnsafe(1 << 16);
+    try {
+      let length = 0;
+      for (;;) {
+        const read = readSync(fd, buffer, length, buffer.length - length, null);
+        length += read;
+        if (read === 0 || length >= maxEnviron) return buffer.subarray(0, length);
+        if (length === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
+      }
+    } catch {
+      // EACCES: not ours to read; ESRCH: it has just ended.
+      return undefined;
+    } finally {
+      closeSync(fd);
+    }
+  };
+
+  return {
+    pids: () =>
+      readdirSync('/proc')
+        .map(Number)
+        .filter((pid) => pid > 0),
+    stat(pid) {
+      try {
+        return parseStat(readFileSync(`/proc/${String(pid)}/stat`, 'latin1'));
+      } catch {
+        return undefined;
+      }
+    },
+    environ(pid, name) {
+      const environ = readEnviron(pid);
+      if (environ === undefined) return undefined;
+      const prefix = `${name}=`;
+      let from = 0;
+      if (!environ.subarray(0, prefix.length).equals(Buffer.from(prefix))) {
+        const at = environ.indexOf(`\0${prefix}`);
+        if (at < 0) return undefined;
+        from = at + 1;
+      }
+      const end = environ.indexOf(0, from);
+      return environ.toString('utf8', from + prefix.length, end < 0 ? environ.length : end);
+    },
+    bootId: () => (bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
+  };
+}
+
+/** Alive: it exists, is the same process as remembered, and is no zombie. */
+export function isAlive(proc: ProcReader, { pid, startTicks }: ProcessId): boolean {
+  const stat = proc.stat(pid);
+  return stat?.startTicks === startTicks && !isDead(stat);
+}
+
+/** A zombie has ended; only its parent has not looked yet. */
+export function isDead({ state }: ProcStat): boolean {
+  return state === 'Z' || state === 'X' || state === 'x';
+}

@@ -1,0 +1,47 @@
+/**
+ * Who belongs to a run: everything that has to be gone when its stop has ended.
+ *
+ * Three signs, joined, because each alone is incomplete: the process group (left by setsid), the
+ * cgroup (entered a moment after the start), the environment marker (lost by an emptied environment).
+ */
+import type { UnitCgroup } from './cgroup.ts';
+import { isDead, type ProcessId, type ProcReader, type ProcStat } from './proc-reader.ts';
+import { markerVariable, type StopScope } from './run-marker.ts';
+
+/** What a stop has to end. */
+export interface StopTarget extends ProcessId {
+  readonly scope: StopScope;
+  /** Value of the marker variable of this run. */
+  readonly run: string;
+  readonly cgroup?: UnitCgroup | undefined;
+}
+
+/** All living processes of the target but us, in the order of /proc. Looks at every process of the machine: for stopping only. */
+export function findMembers(target: StopTarget, proc: ProcReader): readonly ProcessId[] {
+  const { pid: mainPid, startTicks: mainStart, scope, run } = target;
+  const main = proc.stat(mainPid);
+  const isMain = main?.startTicks === mainStart;
+  if (scope === 'process') return isMain && !isDead(main) ? [target] : [];
+  // The number of a group stays reserved while it has members. When a stranger has the pid of our
+  // main process, the group of that number is the stranger's too.
+  const isOurGroup = main === undefined || isMain;
+  const inCgroup = new Set(scope === 'cgroup' ? target.cgroup?.pids() : []);
+  const members: ProcessId[] = [];
+  for (const pid of proc.pids()) {
+    if (pid === process.pid) continue;
+    const stat = proc.stat(pid);
+    // What a process starts cannot be older than itself.
+    if (stat === undefined || isDead(stat) || stat.startTicks < mainStart) continue;
+    const isMember =
+      inCgroup.has(pid) ||
+      (isOurGroup && isInGroup(stat, mainPid)) ||
+      (scope === 'cgroup' && proc.environ(pid, markerVariable) === run);
+    if (isMember) members.push({ pid, startTicks: stat.startTicks });
+  }
+  return members;
+}
+
+/** The group of a process that was started as leader of its own session, as we start them all. */
+function isInGroup({ pgrp, session }: ProcStat, mainPid: number): boolean {
+  return pgrp === mainPid && session === mainPid;
+}

@@ -1,0 +1,76 @@
+/**
+ * The only place that spawns units. The child's output is a file, never a pipe of ours: it neither
+ * blocks nor dies when we do (design contract 6). It leads a session and a process group of its own.
+ */
+import { writeFileSync } from 'node:fs';
+import { execa, type Options } from 'execa';
+import type { Exit } from '../error/readiness-error.ts';
+import type { Account } from './account.ts';
+import { explainFailedSpawn } from './find-program.ts';
+
+export interface SpawnRequest {
+  /** Absolute path of the program. */
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly account: Account | undefined;
+  /** File descriptor of standard output and error. */
+  readonly output: number;
+}
+
+export interface Spawned {
+  readonly pid: number;
+  /** Settles once, never rejects. */
+  readonly exited: Promise<Exit>;
+}
+
+/** @throws an Error whose `code` is the errno name */
+export function spawnDetached({ file, args, env, cwd, account, output }: SpawnRequest): Spawned {
+  const options: Options = {
+    stdin: 'ignore',
+    // As integers: with `{file}` every byte would go through us.
+    stdout: output,
+    stderr: output,
+    detached: true,
+    buffer: false,
+    cleanup: false,
+    reject: false,
+    extendEnv: false,
+    preferLocal: false,
+    env,
+    cwd,
+    ...(account === undefined || isOurs(account) ? {} : { uid: account.uid, gid: account.gid }),
+  };
+  const child = execa(file, args, options);
+  const exited = child.then(exitOf);
+  if (child.pid === undefined) {
+    const words = [file, ...args, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
+    throw explainFailedSpawn(file, words, account !== undefined && !isOurs(account));
+  }
+  return { pid: child.pid, exited };
+}
+
+function isOurs({ uid, gid }: Account): boolean {
+  return uid === process.getuid?.() && gid === process.getgid?.();
+}
+
+interface Ended {
+  readonly exitCode?: number | undefined;
+  readonly signal?: string | undefined;
+}
+
+export function exitOf({ exitCode, signal }: Ended): Exit {
+  if (exitCode !== undefined) return { kind: 'code', code: exitCode };
+  return signal === undefined ? { kind: 'unknown' } : { kind: 'signal', signal };
+}
+
+/** Best effort, as less than 0 needs root: false if it was refused. */
+export function setOomScoreAdjust(pid: number, value: number): boolean {
+  try {
+    writeFileSync(`/proc/${String(pid)}/oom_score_adj`, String(value));
+    return true;
+  } catch {
+    return false;
+  }
+}
