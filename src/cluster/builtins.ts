@@ -11,6 +11,7 @@ import { kubeClient, readCredentials } from './kube-client.ts';
 import { kubeconfigsBuiltin } from './kubeconfigs.ts';
 import { layoutOf } from './layout.ts';
 import { cleanupBuiltins } from './node-cleanup.ts';
+import { nodeObjectBuiltin } from './node-object.ts';
 import { nodeReadyBuiltin } from './node-ready.ts';
 import type { Settings } from './settings.ts';
 
@@ -29,6 +30,7 @@ export function clusterBuiltins(settings: Settings, { clock }: ClusterPorts): Bu
     'import-images': importImagesBuiltin(settings),
     'cluster-dns-objects': clusterDnsObjectsBuiltin(settings, connect),
     'cluster-dns': clusterDnsBuiltin(settings, clock),
+    'node-object': nodeObjectBuiltin(settings.nodeName, { clock, connect }),
     'node-ready': nodeReadyBuiltin(settings.nodeName, { clock, connect }),
     ...configFilesBuiltins(settings),
     ...kernelSettingsBuiltins(settings),

@@ -7,6 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Builtin } from '../unit/builtin.ts';
 import { layoutOf } from './layout.ts';
+import { rememberTables, tablesFile } from './nft-tables.ts';
 import type { Settings } from './settings.ts';
 import { writeIfChanged } from './stored-file.ts';
 
@@ -182,7 +183,8 @@ export function configFilesBuiltins(settings: Settings): Record<'config-files' |
     'config-files': async ({ log }) => {
       for (const file of await ensureConfigFiles(settings)) log(`wrote ${file}`);
     },
-    cni: async ({ log }) => {
+    cni: async ({ log, run }) => {
+      await rememberTables(run, tablesFile(settings));
       const file = `${layoutOf(settings).cniConf}/10-k3s-lite.conflist`;
       if (await writeIfChanged(file, cniConfig(settings))) log(`wrote ${file}`);
     },

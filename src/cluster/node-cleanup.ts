@@ -8,6 +8,7 @@ import path from 'node:path';
 import type { Builtin, BuiltinContext } from '../unit/builtin.ts';
 import { criClient } from './cri-client.ts';
 import { layoutOf } from './layout.ts';
+import { deleteTable, removeEmptyTables, tablesFile } from './nft-tables.ts';
 import type { Settings } from './settings.ts';
 
 interface Mount {
@@ -111,17 +112,40 @@ export async function ensureCgroupRoot(settings: Settings): Promise<void> {
   for (const { point } of roots) await mkdir(path.join(point, settings.cgroupRoot), { recursive: true });
 }
 
-/** Undo of cni: the bridge, the addresses that were given out, the tables of the plugins when empty. */
+/** Undo of kube-proxy: the tables of nftables mode in one step, the chains of iptables mode by its own clean-up. */
+function removeProxyRules(settings: Settings): Builtin {
+  return async ({ run, log }) => {
+    for (const family of ['ip', 'ip6']) {
+      if (await deleteTable(run, { family, name: 'kube-proxy' })) log(`removed nftables table ${family} kube-proxy`);
+    }
+    // Its clean-up calls iptables, which leaves empty tables behind: only when there is something to clean.
+    if (settings.proxyMode === 'nftables') return;
+    const config = `${layoutOf(settings).agentEtc}/kube-proxy.json`;
+    const { exit, output } = await run(['kube-proxy', `--config=${config}`, '--cleanup']);
+    if (exit.kind !== 'code' || exit.code !== 0) throw new Error(`kube-proxy --cleanup: ${lastLine(output)}`);
+  };
+}
+
+const lastLine = (output: string): string => output.trimEnd().split('\n').at(-1) ?? '';
+
+/** Undo of cni: the bridge, the addresses that were given out, what the plugins keep beside. */
 function removeLinks(settings: Settings): Builtin {
   return async (context) => {
     const { run, log } = context;
     if (hasLink('cni0')) {
       const { exit, output } = await run(['ip', 'link', 'delete', 'cni0']);
-      if (exit.kind !== 'code' || exit.code !== 0) throw new Error(`cannot delete cni0: ${output.trim()}`);
+      if (exit.kind !== 'code' || exit.code !== 0) throw new Error(`cannot delete cni0: ${lastLine(output)}`);
       log('removed cni0');
     }
+    await removeEmptyTables(run, tablesFile(settings));
     await rm(layoutOf(settings).cniState, { recursive: true, force: true });
+    // libcni's cache of results; shared, so only when empty.
+    await removeIfEmpty('/var/lib/cni/results', '/var/lib/cni');
   };
+}
+
+async function removeIfEmpty(...folders: readonly string[]): Promise<void> {
+  for (const folder of folders) await rmdir(folder).catch(() => undefined);
 }
 
 /** Read here and not below /sys: sysfs shows the network namespace it was mounted in. */
@@ -144,7 +168,7 @@ function removeContainerdState(settings: Settings): Builtin {
     if (settings.cgroupRoot !== '/') await removeCgroups(settings.cgroupRoot);
     // The shims' sockets lie here whatever the state folder is (containerd pkg/shim `socketRoot`);
     // removed only when empty, because another containerd may use it.
-    for (const folder of ['/run/containerd/s', '/run/containerd']) await rmdir(folder).catch(() => undefined);
+    await removeIfEmpty('/run/containerd/s', '/run/containerd');
   };
 }
 
@@ -165,6 +189,7 @@ function shimsOf(socket: string): number[] {
 export function cleanupBuiltins(settings: Settings): Record<string, Builtin> {
   return {
     'remove-pods': removePods(settings),
+    'remove-proxy-rules': removeProxyRules(settings),
     'remove-links': removeLinks(settings),
     'remove-containerd-state': removeContainerdState(settings),
   };

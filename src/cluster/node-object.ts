@@ -1,0 +1,48 @@
+/**
+ * The `node-object` builtin: makes this machine's Node object as soon as kube-apiserver takes
+ * requests, before the kubelet runs.
+ *
+ * A kubelet that finds neither its Lease nor its Node gives up on the Lease until the next renewal,
+ * 10 s later (component-helpers `lease.controller.ensureLease`, kubelet `SetNodeOwnerFunc`), and on a
+ * new cluster it nearly always asks for the Lease first. With the Node there, registration and Lease
+ * pass at the first attempt; the kubelet then fills the Node in as it does after each restart.
+ */
+import type { Builtin } from '../unit/builtin.ts';
+import { backoffDelayMs } from '../kernel/backoff.ts';
+import { sleep, type Clock } from '../kernel/clock.ts';
+import type { Connect } from './cluster-dns.ts';
+import { KubeApiError } from './kube-client.ts';
+
+const pace = { firstMs: 15, factor: 1.3, maxMs: 250, jitter: 0.1 };
+
+/** Refusals that asking again does not change. */
+const final: readonly number[] = [400, 401, 422];
+
+export function nodeObjectBuiltin(nodeName: string, { clock, connect }: { clock: Clock; connect: Connect }): Builtin {
+  const body = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: nodeName, labels: { 'kubernetes.io/hostname': nodeName } },
+  };
+  return async ({ signal, log }) => {
+    using client = await connect();
+    let said = '';
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await client.create('/api/v1/nodes', body, signal);
+        log(`made node ${nodeName}`);
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof KubeApiError) {
+          if (error.reason === 'AlreadyExists') return;
+          if (final.includes(error.status)) throw error;
+        }
+        const line = error instanceof Error ? error.message : String(error);
+        if (line !== said) log(line);
+        said = line;
+      }
+      await sleep(clock, backoffDelayMs(pace, attempt, Math.random), signal);
+    }
+  };
+}
