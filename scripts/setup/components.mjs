@@ -25,7 +25,8 @@ export async function buildMissingComponents(root, { node }) {
   line('Built once from source and kept in the cache; the first time takes minutes.');
   await runStep(
     process.execPath,
-    [cli, 'components', 'build', ...artefacts],
+    // Without names: all that is missing.
+    [cli, 'components', 'build', ...(node ? [] : artefacts)],
     'The components could not be built: see above.',
   );
 }

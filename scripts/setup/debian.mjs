@@ -21,8 +21,6 @@ const forNode = [
   { package: 'iproute2', present: () => onPath('ip') },
   { package: 'conntrack', present: () => onPath('conntrack') },
   { package: 'nftables', present: () => onPath('nft') },
-  { package: 'kmod', present: () => onPath('modprobe') },
-  { package: 'mount', present: () => onPath('mount') },
   // The image of the example pod holds one static program.
   { package: 'busybox-static', present: () => ['/bin/busybox', '/usr/bin/busybox'].some(isStatic) },
 ];

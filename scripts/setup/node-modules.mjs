@@ -28,7 +28,7 @@ export async function installNodeModules(root) {
  * Compares versions in package-lock.json with the list that npm keeps inside node_modules, which it
  * writes last: an interrupted installation has none. Optional packages may be of other platforms.
  */
-async function matchesLockfile(root) {
+export async function matchesLockfile(root) {
   const [wanted, present] = await Promise.all(
     ['package-lock.json', 'node_modules/.package-lock.json'].map(async (file) => {
       try {

@@ -206,7 +206,7 @@ const cni: Artefact = {
     ...strip,
     `-X github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion=v${cniPluginsVersion}`,
   ],
-  coldSeconds: 15,
+  coldSeconds: 20,
   programs: ['bridge', 'loopback', 'host-local', 'portmap'].map(cniProgram),
 };
 

@@ -19,7 +19,7 @@ export interface WholeBuild {
 export function progressPrinter(io: Io, { count, totalMs }: WholeBuild): ProgressPrinter {
   if (count > 0) {
     io.err(
-      `building ${String(count)} component${count === 1 ? '' : 's'}: at most about ${formatDurationMs(totalMs)} here\n`,
+      `building ${String(count)} component${count === 1 ? '' : 's'}: about ${formatDurationMs(totalMs)} when nothing is cached\n`,
     );
   }
   let lastComponent = '';
@@ -51,6 +51,6 @@ function describe({ component, step, elapsedMs, estimateMs }: Progress): string 
   const time =
     estimateMs === undefined
       ? formatDurationMs(elapsedMs)
-      : `${formatDurationMs(elapsedMs)} of at most about ${formatDurationMs(estimateMs)}`;
+      : `${formatDurationMs(elapsedMs)} of about ${formatDurationMs(estimateMs)}`;
   return `${component}: ${step} (${time})`;
 }
