@@ -73,7 +73,7 @@ export function httpProbe(options: HttpProbeOptions): Probe {
           signal,
         );
         // Before the answer counts, and so at the first one, not at the one that ends the waiting.
-        if (answer.socket !== undefined) options.owner?.verify(address, answer.socket);
+        if (answer.socket !== null) options.owner?.verify(address, answer.socket);
         keep = answer.drained;
         judge(answer, options);
         keep = false;
@@ -109,7 +109,7 @@ interface Answer {
   readonly body: string;
   /** Read to its end: the connection can be used again. */
   readonly drained: boolean;
-  readonly socket: Socket | undefined;
+  readonly socket: Socket | null;
 }
 
 function exchange(request: ClientRequest, options: HttpProbeOptions, signal: AbortSignal): Promise<Answer> {
@@ -130,9 +130,11 @@ function exchange(request: ClientRequest, options: HttpProbeOptions, signal: Abo
     request.on('error', fail);
     request.on('response', (response) => {
       const status = response.statusCode ?? 0;
+      // Taken now: at the end of the answer the agent has taken the connection back.
+      const socket = response.socket as Socket | null;
       const finish = (body: string, drained: boolean) => {
         abort[Symbol.dispose]();
-        resolve({ status, body, drained, socket: response.socket });
+        resolve({ status, body, drained, socket });
       };
       if (passesStatus(status, options) && options.body === undefined) {
         finish('', false);

@@ -2,7 +2,7 @@
  * "A port that another process answers on is not our readiness": after a connection to an address
  * of this machine, looks whether the listening socket belongs to the unit's processes.
  *
- * Ours is a process whose pid is the unit's, that is in the group of one, or that descends from one
+ * Ours is a process whose pid is the unit's, that is in a group led by one, or that descends from one
  * (a server behind a wrapper). Where that cannot be told the check passes and says so in a note:
  * a readiness that cannot be disproved is better than a start that never ends.
  */
@@ -104,8 +104,8 @@ function findStranger(inodes: ReadonlySet<string>, ours: readonly number[]): str
 function belongsTo(holder: number, ours: readonly number[]): boolean {
   const first = processFacts(holder);
   if (first === undefined) return false;
-  const groups = new Set(ours.map((pid) => processFacts(pid)?.group));
-  if (groups.has(first.group)) return true;
+  // The group counts only when one of ours leads it: all others may share the supervisor's.
+  if (ours.includes(first.group)) return true;
   for (let facts: typeof first | undefined = first; facts !== undefined && facts.ppid > 1;) {
     if (ours.includes(facts.ppid)) return true;
     facts = processFacts(facts.ppid);
