@@ -8,10 +8,12 @@ import { exitCode, type ExitCode } from '../error/codes.ts';
 import { ReadinessError } from '../error/readiness-error.ts';
 import type { Executor } from '../executor/executor-api.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { deferred } from '../kernel/deferred.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import { isUp, type UnitSnapshot } from '../unit/state.ts';
-import { listenForSignals, type StopSignal } from './signals.ts';
+import { listenForSignals } from './signals.ts';
+import { askedFor, type StopRequests } from './stop-requests.ts';
+
+const notInTime = 'not ready in time';
 
 export interface SuperviseOptions {
   readonly executor: Executor;
@@ -20,51 +22,42 @@ export interface SuperviseOptions {
   readonly clock: Clock;
   /** Not ready by then: everything is stopped and the exit code is 4. */
   readonly timeoutMs?: number | undefined;
-  /** Called each time everything has become ready. */
-  onReady(): void;
+  /** Called the first time that everything is ready. */
+  onReady(elapsedMs: number): void;
   /** Told why it was not ready in time, one error for each root cause. */
   onNotReady(errors: readonly Error[]): void;
-  /** Aborts when somebody asks for a stop through the control socket. */
-  readonly down: AbortSignal;
+  readonly stopper: StopRequests;
 }
-
-type End =
-  { readonly kind: 'signal'; readonly signal: StopSignal } | { readonly kind: 'down' } | { readonly kind: 'timeout' };
 
 /** Runs until it is told to stop; everything is gone when it resolves. */
 export async function supervise(options: SuperviseOptions): Promise<ExitCode> {
-  const { executor, units, clock, timeoutMs, down } = options;
-  const ended = deferred<End>();
-  const hurry = new AbortController();
+  const { executor, units, clock, timeoutMs, stopper } = options;
   using _signals = listenForSignals((signal, count) => {
-    if (count === 1) ended.resolve({ kind: 'signal', signal });
-    else if (count === 2) hurry.abort(new Error(`second ${signal}`));
-    else process.exit(signal === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
+    if (count > 2) process.exit(signal === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
+    stopper.request({ reason: signal, hurry: count > 1 });
   });
-  down.addEventListener('abort', () => ended.resolve({ kind: 'down' }), { once: true });
-
   let wasReady = false;
   using _events = executor.events.subscribe({
     onEvent({ event }) {
-      if (event.type !== 'up.ready') return;
+      if (event.type !== 'up.ready' || wasReady) return;
       wasReady = true;
       timer?.[Symbol.dispose]();
-      options.onReady();
+      options.onReady(event.elapsedMs);
     },
   });
-  const timer = timeoutMs === undefined ? undefined : clock.timer(timeoutMs, () => ended.resolve({ kind: 'timeout' }));
+  const timer =
+    timeoutMs === undefined ? undefined : clock.timer(timeoutMs, () => stopper.request({ reason: notInTime }));
 
   executor.start(units.length === 0 ? undefined : units);
-  const end = await ended.promise;
+  const reason = await stopper.requested;
   timer?.[Symbol.dispose]();
-  if (end.kind === 'timeout') options.onNotReady(reasonsNotReady(executor.snapshots(), timeoutMs ?? 0));
-  const reason = end.kind === 'signal' ? end.signal : end.kind === 'down' ? 'down was asked for' : 'not ready in time';
-  const { leftovers } = await executor.stop({ reason, hurry: hurry.signal });
+  if (reason === notInTime) options.onNotReady(reasonsNotReady(executor.snapshots(), timeoutMs ?? 0));
+  const { leftovers } = await executor.stop({ reason, hurry: stopper.hurry });
   executor.events.flush();
   if (leftovers.length > 0) return exitCode.bug;
-  if (end.kind === 'timeout') return exitCode.notReady;
-  if (end.kind === 'down' || wasReady) return exitCode.ok;
-  return end.signal === 'SIGINT' ? exitCode.interrupted : exitCode.terminated;
+  if (reason === notInTime) return exitCode.notReady;
+  if (wasReady || reason === askedFor) return exitCode.ok;
+  return reason === 'SIGINT' ? exitCode.interrupted : exitCode.terminated;
 }
 
 /** Every unit that is not up, root causes first; the blocked ones carry their chain. */

@@ -36,18 +36,14 @@ async function draw(input: CommandInput, source: GraphSource, format: GraphForma
 }
 
 function formatOf(given: unknown): GraphFormat {
-  const name = given ?? 'dot';
+  const name = typeof given === 'string' ? given : 'dot';
   const known = graphFormats.find((format) => format === name);
   if (known !== undefined) return known;
-  const near = nearestName(String(name), graphFormats);
+  const near = nearestName(name, graphFormats);
   const remedy = near === undefined ? '' : `; did you mean "${near}"?`;
-  throw new StartupError(
-    'ERR_USAGE',
-    `--format is "${String(name)}", but must be ${graphFormats.join(', ')}${remedy}`,
-    {
-      format: name,
-    },
-  );
+  throw new StartupError('ERR_USAGE', `--format is "${name}", but must be ${graphFormats.join(', ')}${remedy}`, {
+    format: name,
+  });
 }
 
 function write(file: string, text: string): void {

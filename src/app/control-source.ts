@@ -1,0 +1,38 @@
+/** What the control socket may see and do. */
+import type { ControlSource } from '../control/source.ts';
+import type { LocalExecutor } from '../executor/local-executor.ts';
+import type { Prepared } from './prepare.ts';
+import { version } from './version.ts';
+
+export interface ControlSourceOptions {
+  readonly executor: LocalExecutor;
+  readonly prepared: Prepared;
+  /** Ends `up` as a signal would. */
+  stop(options: { readonly hurry: boolean }): void;
+}
+
+export function controlSource({ executor, prepared, stop }: ControlSourceOptions): ControlSource {
+  const { settings, configuration } = prepared;
+  const startedAtMs = Date.now();
+  return {
+    executor,
+    facts: () => ({
+      version,
+      pid: process.pid,
+      dataDir: configuration.paths.dataDir,
+      startedAtMs,
+      ...(executor.graph.has('node-ready') ? { nodeName: settings.nodeName } : {}),
+      ...(executor.graph.has('kubeconfigs') ? { kubeconfig: settings.writeKubeconfig } : {}),
+    }),
+    log: (unit) => executor.process.log(unit),
+    async drawGraph(format) {
+      const [{ drawGraph }, { liveCriticalPath }] = await Promise.all([
+        import('../graph/draw.ts'),
+        import('../graph/critical-path.ts'),
+      ]);
+      const live = executor.snapshots();
+      return drawGraph(executor.graph, format, { live, criticalPath: liveCriticalPath(executor.graph, live) });
+    },
+    down: stop,
+  };
+}

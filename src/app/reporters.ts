@@ -1,0 +1,63 @@
+/** Chooses who shows the events: JSON lines, plain lines, or the live tree; and keeps the log and the record. */
+import type { EventStream } from '../event/stream.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { openLogFile } from '../report/log-file.ts';
+import { plainReporter } from '../report/plain-lines.ts';
+import type { Reporter } from '../report/reporter.ts';
+import { startRecorder } from '../report/start-store.ts';
+import type { Paths } from './paths.ts';
+
+export interface ReporterOptions {
+  readonly events: EventStream;
+  readonly clock: Clock;
+  readonly paths: Paths;
+  readonly json: boolean;
+  readonly io: {
+    out(text: string): void;
+    readonly outIsTty: boolean;
+    readonly columns: number;
+    readonly colour: boolean;
+  };
+}
+
+export interface Reporters extends AsyncDisposable {
+  /** Prints a text of its own without disturbing what is shown. Not with --json. */
+  say(text: string): void;
+}
+
+export async function startReporters({ events, clock, paths, json, io }: ReporterOptions): Promise<Reporters> {
+  const view = await viewOf({ clock, json, io });
+  const subscriptions = [events.subscribe(view), events.subscribe(startRecorder({ dir: paths.startsDir }))];
+  // The log is written from the ring after the start has begun: loading pino delays nothing.
+  const logFile = openLogFile({
+    events,
+    logDir: paths.logDir,
+    onError: (error) =>
+      events.emit({ type: 'notice', level: 'warning', text: `cannot write the log: ${error.message}` }),
+  });
+  return {
+    say: (text) => view.say(text),
+    async [Symbol.asyncDispose]() {
+      events.flush();
+      view.close();
+      for (const subscription of subscriptions) subscription[Symbol.dispose]();
+      await (await logFile).close();
+    },
+  };
+}
+
+async function viewOf({ clock, json, io }: Pick<ReporterOptions, 'clock' | 'json' | 'io'>): Promise<Reporter> {
+  if (json) {
+    return {
+      onEvent: (envelope) => io.out(`${JSON.stringify(envelope)}\n`),
+      onDropped: (count) => io.out(`${JSON.stringify({ dropped: count })}\n`),
+      say: () => undefined,
+      close: () => undefined,
+    };
+  }
+  if (io.outIsTty) {
+    const { liveView } = await import('../report/terminal/live-view.ts');
+    return liveView({ stream: process.stdout, clock, colour: io.colour });
+  }
+  return plainReporter({ write: (text) => io.out(text), colour: io.colour });
+}

@@ -1,0 +1,83 @@
+/**
+ * The composition root of `up`: constructs executor, process layer, reporters and control socket,
+ * connects them, and lets `supervise` run.
+ */
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { clusterBuiltins } from '../cluster/builtins.ts';
+import { createControlServer } from '../control/server.ts';
+import type { ExitCode } from '../error/codes.ts';
+import { createEventStream } from '../event/stream.ts';
+import { createLocalExecutor } from '../executor/local-executor.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { latestDurationsMs } from '../report/start-store.ts';
+import type { Configuration } from './configuration.ts';
+import { controlSource } from './control-source.ts';
+import { claimDataDirectory } from './data-directory.ts';
+import { prepare, timeoutOf } from './prepare.ts';
+import { readySummary } from './ready-summary.ts';
+import { renderFailure, type FailureOutput } from './render-failure.ts';
+import { startReporters } from './reporters.ts';
+import { stopRequests } from './stop-requests.ts';
+import { supervise } from './supervise.ts';
+
+export interface UpOptions {
+  readonly configuration: Configuration;
+  readonly units: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly io: FailureOutput & { out(text: string): void; readonly outIsTty: boolean };
+  /** Told when everything is ready, for `up --wait`. */
+  onReady?(): void;
+}
+
+/** @throws StartupError for every mistake that is found before anything starts */
+export async function up(options: UpOptions): Promise<ExitCode> {
+  const { configuration, units, env, cwd, io } = options;
+  const { paths, values } = configuration;
+  const clock = systemClock;
+  const timeoutMs = timeoutOf(values);
+  const durationsMs = latestDurationsMs(paths.startsDir);
+  const prepared = await prepare({ configuration, units, env, cwd, durationsMs });
+  const { graph, settings, searchPath } = prepared;
+  for (const dir of [paths.dataDir, paths.runDir, paths.logDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+
+  const events = createEventStream({ clock });
+  await using _claim = await claimDataDirectory({ paths, graph, clock, events });
+  await using executor = createLocalExecutor({
+    graph,
+    dataDir: paths.dataDir,
+    runDir: paths.runDir,
+    instance: path.basename(paths.runDir),
+    builtins: clusterBuiltins(settings, { clock }),
+    env: { ...env, PATH: searchPath.join(':') },
+    clock,
+    events,
+  });
+  await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
+  const stopper = stopRequests();
+  const control = createControlServer({
+    socketPath: paths.controlSocket,
+    clock,
+    source: controlSource({ executor, prepared, stop: stopper.stop }),
+  });
+  try {
+    return await supervise({
+      executor,
+      units,
+      clock,
+      timeoutMs,
+      stopper,
+      onReady(elapsedMs) {
+        const { colour, columns: width } = io;
+        reporters.say(readySummary({ executor, prepared, elapsedMs, colour, width }));
+        options.onReady?.();
+      },
+      onNotReady(errors) {
+        for (const error of errors) renderFailure(error, io);
+      },
+    });
+  } finally {
+    await (await control).close();
+  }
+}

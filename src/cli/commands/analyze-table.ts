@@ -1,0 +1,52 @@
+/** `analyze` as text. Pure. */
+import { createColors } from 'picocolors';
+import { blame, criticalChain, type StartRecord } from '../../app/read-starts.ts';
+import { formatDurationMs } from '../../kernel/duration.ts';
+
+/** All units by the time they needed themselves; the time they waited for others stands beside it. */
+export function renderBlame(record: StartRecord, colour: boolean): string {
+  const { dim, red } = createColors(colour);
+  const rows = blame(record).map((each) => ({
+    cells: [
+      each.selfMs === undefined ? 'not ready' : formatDurationMs(each.selfMs),
+      each.waitingMs === undefined ? '' : formatDurationMs(each.waitingMs),
+      each.unit,
+      [
+        ...(each.restarts === 0 ? [] : [`${String(each.restarts)} restarts`]),
+        ...(each.error === undefined ? [] : [each.error]),
+      ].join('; '),
+    ],
+    isReady: each.selfMs !== undefined,
+  }));
+  const head = ['SELF', 'WAITED', 'UNIT', ''];
+  const widths = head.map((title, at) => Math.max(title.length, ...rows.map(({ cells }) => (cells[at] ?? '').length)));
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, at) => (at < 2 ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  return [
+    headOf(record),
+    dim(line(head)),
+    ...rows.map(({ cells, isReady }) => (isReady ? line(cells) : red(line(cells)))),
+  ].join('\n');
+}
+
+/** The units that decided when the start was over, first to last. */
+export function renderChain(record: StartRecord, colour: boolean): string {
+  const { dim, bold } = createColors(colour);
+  const chain = criticalChain(record);
+  const ownMs = chain.reduce((sum, { selfMs }) => sum + selfMs, 0);
+  const widest = Math.max(0, ...chain.map(({ unit }) => unit.length));
+  const lines = chain.map(({ unit, selfMs, gatesOpenAtMs, readyAtMs }) => {
+    const span = `+${formatDurationMs(gatesOpenAtMs)} to +${formatDurationMs(readyAtMs)}`;
+    return `${bold(unit.padEnd(widest))}  ${formatDurationMs(selfMs).padStart(8)}  ${dim(span)}`;
+  });
+  const rest = Math.max(0, record.totalMs - ownMs);
+  return [headOf(record), ...lines, dim(`between them: ${formatDurationMs(rest)}`)].join('\n');
+}
+
+function headOf({ startedAtMs, ready, totalMs }: StartRecord): string {
+  const how = ready ? 'ready in' : 'not ready, given up after';
+  return `start of ${new Date(startedAtMs).toISOString()}: ${how} ${formatDurationMs(totalMs)}`;
+}

@@ -1,0 +1,97 @@
+/** `status` as text. Pure. */
+import { createColors } from 'picocolors';
+import type { Status, WireSnapshot } from '../../control/protocol.ts';
+import { rootLine } from '../../error/render.ts';
+import { shorten } from '../../error/text.ts';
+import { formatDurationMs } from '../../kernel/duration.ts';
+
+export interface StatusStyle {
+  readonly colour: boolean;
+  /** Without it nothing is cut. */
+  readonly width?: number;
+}
+
+const titles = ['UNIT', 'STATE', 'FOR', 'PID', 'RESTARTS', 'DETAIL'] as const;
+/** Columns of numbers are aligned on the right. */
+const isNumber = [false, false, true, true, true, false];
+
+export function renderStatus(status: Status, { colour, width = Number.POSITIVE_INFINITY }: StatusStyle): string {
+  const style = createColors(colour);
+  const { instance, ready, now, units } = status;
+  const rows = units.map((unit) => ({ unit, cells: cellsOf(unit, now.monotonicMs) }));
+  const widths = titles.map((title, at) =>
+    Math.max(title.length, ...rows.map(({ cells }) => (cells[at] ?? '').length)),
+  );
+  const line = (cells: readonly string[]) =>
+    shorten(
+      cells
+        .map((cell, at) => (isNumber[at] === true ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
+        .join('  ')
+        .trimEnd(),
+      width,
+    );
+  const paint = (unit: WireSnapshot) => {
+    switch (unit.state) {
+      case 'ready':
+      case 'done':
+        return unit.degraded.length === 0 ? style.green : style.yellow;
+      case 'failed':
+      case 'blocked':
+        return style.red;
+      case 'backoff':
+      case 'unhealthy':
+        return style.yellow;
+      case 'starting':
+      case 'stopping':
+        return style.cyan;
+      case 'waiting':
+      case 'inactive':
+      case 'stopped':
+        return style.dim;
+    }
+  };
+  const since = formatDurationMs(Math.max(0, now.wallMs - instance.startedAtMs));
+  const up = units.filter(({ state }) => state === 'ready' || state === 'done').length;
+  const head = `k3s-lite ${instance.version}, pid ${String(instance.pid)}, up for ${since}, data in ${instance.dataDir}`;
+  const verdict = ready ? style.green('ready') : style.yellow('not ready');
+  const place = [
+    ...(instance.nodeName === undefined ? [] : [`node ${instance.nodeName}`]),
+    ...(instance.kubeconfig === undefined ? [] : [`kubeconfig ${instance.kubeconfig}`]),
+  ];
+  return [
+    head,
+    ...(place.length === 0 ? [] : [place.join(', ')]),
+    `${verdict}: ${String(up)} of ${String(units.length)} units`,
+    '',
+    style.dim(line(titles)),
+    ...rows.map(({ unit, cells }) => paint(unit)(line(cells))),
+  ].join('\n');
+}
+
+function cellsOf(unit: WireSnapshot, nowMs: number): string[] {
+  return [
+    unit.unit,
+    unit.state,
+    unit.state === 'inactive' ? '' : formatDurationMs(Math.max(0, nowMs - unit.since.monotonicMs)),
+    unit.pid === undefined ? '' : String(unit.pid),
+    unit.restarts === 0 ? '' : String(unit.restarts),
+    detailOf(unit, nowMs),
+  ];
+}
+
+function detailOf(unit: WireSnapshot, nowMs: number): string {
+  const { state, waitingFor, degraded, lastError, nextRetryAt, status } = unit;
+  const parts: string[] = [];
+  if (state === 'waiting') {
+    const gates = waitingFor.map((gate) => (gate.kind === 'hard' ? gate.unit : `${gate.unit} (${gate.kind})`));
+    if (gates.length > 0) parts.push(`waits for ${gates.join(', ')}`);
+  } else if (lastError !== undefined) {
+    parts.push(state === 'blocked' ? `by ${String(lastError['reason'])}: ${rootLine(lastError)}` : rootLine(lastError));
+  }
+  if (nextRetryAt !== undefined) {
+    parts.push(`next try in ${formatDurationMs(Math.max(0, nextRetryAt.monotonicMs - nowMs))}`);
+  }
+  for (const each of degraded) parts.push(`without ${each.unit} (${each.reason})`);
+  if (parts.length === 0 && status !== undefined) parts.push(status);
+  return parts.join('; ');
+}

@@ -1,0 +1,87 @@
+/**
+ * An executor on this machine: real processes, real probes. What the library exports and what
+ * `up` runs; a test constructs `createExecutor` with ports of its own instead.
+ */
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { createEventStream, type EventStream } from '../event/stream.ts';
+import type { UnitGraph } from '../graph/unit-graph.ts';
+import { systemClock, type Clock } from '../kernel/clock.ts';
+import { createProbe } from '../probe/create-probe.ts';
+import { createNotifyPort } from '../probe/notify-socket.ts';
+import { openCgroupTree, type CgroupTree } from '../process/cgroup.ts';
+import { createProcessLayer } from '../process/create-process-layer.ts';
+import type { ProcessPort } from '../process/process-port.ts';
+import type { Builtins } from '../unit/builtin.ts';
+import { createExecutor } from './create-executor.ts';
+import type { Executor } from './executor-api.ts';
+
+export interface LocalExecutorOptions {
+  readonly graph: UnitGraph;
+  /** Folder for logs and run records. */
+  readonly dataDir: string;
+  /** Folder for sockets (default: `<dataDir>/run`); its path should be short. */
+  readonly runDir?: string;
+  /** Identifies `dataDir` in the environment of its processes (default: its path's hash). No slash. */
+  readonly instance: string;
+  /** Functions that units of `kind: builtin` run, by name. */
+  readonly builtins?: Builtins;
+  /** Environment from which the units' minimal one is picked (default: ours). */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly clock?: Clock;
+  readonly events?: EventStream;
+}
+
+export interface LocalExecutor extends Executor, AsyncDisposable {
+  readonly process: ProcessPort;
+}
+
+/** Disposing waits for what was written and removes the cgroups; it does not stop units: `stop` does. */
+export function createLocalExecutor(options: LocalExecutorOptions): LocalExecutor {
+  const { graph, dataDir, instance, clock = systemClock, env = process.env } = options;
+  const { runDir = path.join(dataDir, 'run'), events = createEventStream({ clock }) } = options;
+  for (const dir of [dataDir, runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const notice = (text: string, unit?: string) => {
+    events.emit({ type: 'notice', level: 'info', text, ...(unit === undefined ? {} : { unit }) });
+  };
+  const cgroup = openCgroup(graph, instance, notice);
+  const layer = createProcessLayer({
+    clock,
+    logDir: path.join(dataDir, 'logs'),
+    recordDir: path.join(runDir, 'runs'),
+    cgroup,
+    marker: instance,
+    baseEnv: env,
+    defaultCwd: dataDir,
+    notice,
+  });
+  const executor = createExecutor({
+    graph,
+    events,
+    ports: {
+      clock,
+      random: Math.random,
+      process: layer,
+      notify: createNotifyPort({ dir: path.join(runDir, 'notify'), clock }),
+      createProbe,
+      builtins: options.builtins ?? new Map(),
+    },
+  });
+  return {
+    ...executor,
+    process: layer,
+    async [Symbol.asyncDispose]() {
+      await layer[Symbol.asyncDispose]();
+      cgroup?.remove();
+    },
+  };
+}
+
+/** Only where a unit asks for it: without one nothing is made, and nothing is said about its absence. */
+function openCgroup(graph: UnitGraph, instance: string, notice: (text: string) => void): CgroupTree | undefined {
+  const isWanted = graph.order.some((name) => {
+    const { kind, stop } = graph.unit(name);
+    return kind !== 'builtin' && stop.scope === 'cgroup';
+  });
+  return isWanted ? openCgroupTree({ instance, notice }) : undefined;
+}
