@@ -13,14 +13,17 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
 /** file: what is written. module: where its generator is. generator: the export, `() => string | Promise<string>`. */
-const documents = [{ file: 'docs/errors.md', module: 'scripts/docs/errors-page.ts', generator: 'errorsPage' }];
+const documents = [
+  { file: 'docs/errors.md', module: 'src/error/reference.ts', generator: 'errorReference' },
+  { file: 'units/unit.schema.json', module: 'src/unit/json-schema.ts', generator: 'unitJsonSchema' },
+];
 
 const checkOnly = process.argv.includes('--check');
 const bundles = path.join(root, '.cache/docs');
 let stale = 0;
 try {
   for (const { file, module, generator } of documents) {
-    const outfile = path.join(bundles, `${path.basename(module, '.ts')}.mjs`);
+    const outfile = path.join(bundles, `${generator}.mjs`);
     await build({
       entryPoints: [path.join(root, module)],
       outfile,
