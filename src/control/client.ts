@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { errorFromJson, isErrorJson } from '../error/from-json.ts';
 import { StartupError } from '../error/startup-error.ts';
 import type { GraphFormat } from '../graph/draw.ts';
+import { abortError } from '../kernel/abort.ts';
 import {
   downReplySchema,
   eventLineSchema,
@@ -48,14 +49,14 @@ export function controlClient(options: ControlClientOptions): ControlClient {
     unit: (name) => get(unitPath(name), unitReplySchema),
     why: (name) => get(`${unitPath(name)}/why`, whyReplySchema),
     async logs(name, { lines, follow }) {
-      return linesOf(await ask(`${unitPath(name)}/logs?lines=${String(lines)}&follow=${follow ? '1' : '0'}`));
+      return linesOf(options, await ask(`${unitPath(name)}/logs?lines=${String(lines)}&follow=${follow ? '1' : '0'}`));
     },
     async graph(format) {
       return textOf(await ask(`/v1/graph?format=${format}`));
     },
     async events({ since, follow }) {
       const from = since === undefined ? '' : `&since=${String(since)}`;
-      return eventsOf(await ask(`/v1/events?follow=${follow ? '1' : '0'}${from}`));
+      return eventsOf(options, await ask(`/v1/events?follow=${follow ? '1' : '0'}${from}`));
     },
     async down(request) {
       return parseReply(downReplySchema, await textOf(await ask('/v1/down', request)));
@@ -100,7 +101,7 @@ function send(options: ControlClientOptions, path: string, body: unknown): Promi
 }
 
 function connectionError(error: NodeJS.ErrnoException, { socketPath, dataDir, signal }: ControlClientOptions): Error {
-  if (signal?.aborted === true) return signal.reason instanceof Error ? signal.reason : error;
+  if (signal?.aborted === true) return abortError(signal);
   if (error instanceof StartupError) return error;
   const where = { socketPath, dataDir };
   switch (error.code) {
@@ -159,7 +160,7 @@ async function textOf(response: IncomingMessage): Promise<string> {
   return text;
 }
 
-async function* linesOf(response: IncomingMessage): AsyncIterable<string> {
+async function* linesOf({ signal }: ControlClientOptions, response: IncomingMessage): AsyncIterable<string> {
   response.setEncoding('utf8');
   let rest = '';
   try {
@@ -169,12 +170,13 @@ async function* linesOf(response: IncomingMessage): AsyncIterable<string> {
       yield* lines;
     }
   } catch (error) {
+    if (signal?.aborted === true) throw abortError(signal);
     // A server that was killed resets the connection in the middle; for a follower that is the end.
     if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
   }
   if (rest !== '') yield rest;
 }
 
-async function* eventsOf(response: IncomingMessage): AsyncIterable<EventLine> {
-  for await (const line of linesOf(response)) yield parseReply(eventLineSchema, line);
+async function* eventsOf(options: ControlClientOptions, response: IncomingMessage): AsyncIterable<EventLine> {
+  for await (const line of linesOf(options, response)) yield parseReply(eventLineSchema, line);
 }

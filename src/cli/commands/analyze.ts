@@ -34,7 +34,11 @@ function viewOf(name: string): keyof typeof views {
 function startOf(given: unknown): number {
   if (given === undefined || given === 'latest') return 1;
   if (typeof given === 'string' && /^[1-9]\d{0,5}$/.test(given)) return Number(given);
-  throw new StartupError('ERR_USAGE', `--start is "${String(given)}", but must be latest, 1, 2…`, {
-    option: '--start',
-  });
+  throw new StartupError(
+    'ERR_USAGE',
+    `--start is "${typeof given === 'string' ? given : typeof given}", but must be latest, 1, 2…`,
+    {
+      option: '--start',
+    },
+  );
 }

@@ -28,7 +28,11 @@ function linesOf(given: unknown): number {
   if (given === undefined) return defaultLogLines;
   const count = typeof given === 'string' && /^\d{1,9}$/.test(given) ? Number(given) : Number.NaN;
   if (count <= maxLogLines) return count;
-  throw new StartupError('ERR_USAGE', `--lines is "${String(given)}", but must be 0 to ${String(maxLogLines)}`, {
-    option: '--lines',
-  });
+  throw new StartupError(
+    'ERR_USAGE',
+    `--lines is "${typeof given === 'string' ? given : typeof given}", but must be 0 to ${String(maxLogLines)}`,
+    {
+      option: '--lines',
+    },
+  );
 }

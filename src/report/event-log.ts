@@ -1,0 +1,130 @@
+/**
+ * The log of k3s-lite itself: every event as a line of JSON, by pino, in `<logDir>/k3s-lite.log`.
+ *
+ * pino is imported when the log is opened, never before: `--version` and the other short commands
+ * do not pay for it. Its own `err` serializer ignores `toJSON` and folds causes into one string
+ * (measured), so ours is registered. Writing is asynchronous; `close` waits for the last line.
+ */
+import path from 'node:path';
+import { errorToJson } from '../error/startup-error.ts';
+import type { Envelope, Event } from '../event/event.ts';
+import { redactEvent } from '../event/envelope-json.ts';
+import type { EventStream } from '../event/stream.ts';
+import { unreachable } from '../kernel/unreachable.ts';
+
+export interface EventLogOptions {
+  readonly events: EventStream;
+  readonly logDir: string;
+  /** Least level that is written (default info; debug has each passed health check). */
+  readonly level?: 'debug' | 'info' | 'warn';
+  /** Told once when the log cannot be written. */
+  onError?(error: Error): void;
+}
+
+export interface EventLog extends AsyncDisposable {
+  readonly file: string;
+  /** Writes what is pending and closes the file. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Secrets by their usual names, wherever an error's detail may carry them. */
+const secretPaths = ['password', 'token', 'secret', 'authorization'].flatMap((name) => [
+  name,
+  `*.${name}`,
+  `*.*.${name}`,
+]);
+
+/** Opens the log and subscribes to all events that the stream still has. Never throws: see `onError`. */
+export async function openEventLog({ events, logDir, level = 'info', onError }: EventLogOptions): Promise<EventLog> {
+  // The default export, because a bundle of CommonJS has no named ones.
+  const { default: pino } = await import('pino');
+  const file = path.join(logDir, 'k3s-lite.log');
+  const destination = pino.destination({ dest: file, sync: false, mkdir: true, mode: 0o600 });
+  let isBroken = false;
+  const ended = new Promise<void>((resolve) => {
+    destination.once('close', resolve);
+    destination.on('error', (error: Error) => {
+      if (!isBroken) onError?.(error);
+      isBroken = true;
+      resolve();
+    });
+  });
+  const log = pino(
+    {
+      level,
+      base: { pid: process.pid },
+      // The time of the event, not of its writing.
+      timestamp: false,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: errorToJson },
+      redact: { paths: secretPaths, censor: '***' },
+    },
+    destination,
+  );
+  const subscription = events.subscribe(
+    {
+      onEvent(envelope) {
+        if (!isBroken) log[levelOf(envelope.event)](lineOf(envelope), envelope.event.type);
+      },
+      onDropped: (dropped) => log.warn({ dropped }, 'events dropped: this log is too slow'),
+    },
+    { since: 0 },
+  );
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= (async () => {
+      events.flush();
+      subscription[Symbol.dispose]();
+      destination.end();
+      await ended;
+    })();
+    return closing;
+  };
+  return { file, close, [Symbol.asyncDispose]: close };
+}
+
+function lineOf({ seq, wallMs, monotonicMs, event }: Envelope): Record<string, unknown> {
+  const { type: _type, ...facts } = redactEvent(event);
+  const at = { time: new Date(wallMs).toISOString(), seq, monotonicMs };
+  if (event.type !== 'unit.failed') return { ...at, ...facts };
+  const { error, ...rest } = event;
+  return { ...at, unit: rest.unit, err: error };
+}
+
+function levelOf(event: Event): 'debug' | 'info' | 'warn' | 'error' {
+  switch (event.type) {
+    case 'unit.failed':
+      return 'error';
+    case 'up.lost':
+    case 'leftover.found':
+    case 'unit.waiting':
+      return 'warn';
+    case 'notice':
+      return event.level === 'warning' ? 'warn' : 'info';
+    case 'down.finished':
+      return event.leftovers.length === 0 ? 'info' : 'error';
+    case 'unit.state':
+      return isTrouble(event.snapshot.state) ? 'warn' : 'info';
+    case 'probe.attempt':
+      // A passed health check every few seconds would fill the file for years of good health.
+      return event.phase === 'health' && event.attempt.outcome === 'ok' ? 'debug' : 'info';
+    case 'probe.hint':
+    case 'notify.status':
+      return 'debug';
+    case 'up.started':
+    case 'up.ready':
+    case 'down.started':
+    case 'unit.gate':
+    case 'process.spawned':
+    case 'process.exited':
+    case 'process.stopping':
+    case 'component.progress':
+      return 'info';
+    default:
+      return unreachable(event);
+  }
+}
+
+function isTrouble(state: string): boolean {
+  return state === 'backoff' || state === 'failed' || state === 'blocked' || state === 'unhealthy';
+}
