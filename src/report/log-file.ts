@@ -12,7 +12,7 @@ import { redactEvent } from '../event/envelope-json.ts';
 import type { EventStream } from '../event/stream.ts';
 import { unreachable } from '../kernel/unreachable.ts';
 
-export interface EventLogOptions {
+export interface LogFileOptions {
   readonly events: EventStream;
   readonly logDir: string;
   /** Least level that is written (default info; debug has each passed health check). */
@@ -21,7 +21,7 @@ export interface EventLogOptions {
   onError?(error: Error): void;
 }
 
-export interface EventLog extends AsyncDisposable {
+export interface LogFile extends AsyncDisposable {
   readonly file: string;
   /** Writes what is pending and closes the file. Idempotent. */
   close(): Promise<void>;
@@ -35,7 +35,7 @@ const secretPaths = ['password', 'token', 'secret', 'authorization'].flatMap((na
 ]);
 
 /** Opens the log and subscribes to all events that the stream still has. Never throws: see `onError`. */
-export async function openEventLog({ events, logDir, level = 'info', onError }: EventLogOptions): Promise<EventLog> {
+export async function openLogFile({ events, logDir, level = 'info', onError }: LogFileOptions): Promise<LogFile> {
   // The default export, because a bundle of CommonJS has no named ones.
   const { default: pino } = await import('pino');
   const file = path.join(logDir, 'k3s-lite.log');
