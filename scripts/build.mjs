@@ -3,7 +3,9 @@
  * chunks, so that a start reads few files and a command loads only its own code.
  */
 import { build } from 'esbuild';
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
+
+const { version } = JSON.parse(await readFile('package.json', 'utf8'));
 
 await rm('dist', { recursive: true, force: true });
 await build({
@@ -14,6 +16,7 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20.19',
+  define: { K3S_LITE_VERSION: JSON.stringify(version) },
   // Native addon: it finds its binary beside itself.
   external: ['node-unix-socket'],
   // CommonJS dependencies call require() for Node's own modules.

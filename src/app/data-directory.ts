@@ -1,3 +1,39 @@
-export async function claimDataDirectory(_: unknown): Promise<AsyncDisposable> {
-  return Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() });
+/** Takes the data directory for this k3s-lite, and ends what an earlier one left running in it. */
+import path from 'node:path';
+import type { EventStream } from '../event/stream.ts';
+import type { UnitGraph } from '../graph/unit-graph.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { endLeftovers } from '../process/leftover.ts';
+import { lockDataDirectory } from '../process/lock.ts';
+import type { Paths } from './paths.ts';
+
+export interface ClaimOptions {
+  readonly paths: Paths;
+  readonly graph: UnitGraph;
+  readonly clock: Clock;
+  readonly events: EventStream;
+}
+
+/**
+ * Disposing gives the directory back.
+ *
+ * @throws StartupError ERR_LOCKED while another k3s-lite holds it
+ */
+export async function claimDataDirectory({ paths, graph, clock, events }: ClaimOptions): Promise<Disposable> {
+  const lock = lockDataDirectory({
+    dataDir: paths.dataDir,
+    contact: paths.controlSocket,
+    wallMs: clock.wallMs(),
+  });
+  await endLeftovers({
+    recordDir: path.join(paths.runDir, 'runs'),
+    marker: path.basename(paths.runDir),
+    clock,
+    // Dependents stop first: the levels of the start, backwards.
+    order: [...graph.levels].reverse(),
+    onFound: ({ unit, pids }) => events.emit({ type: 'leftover.found', unit, pids }),
+    notice: (text, unit) =>
+      events.emit({ type: 'notice', level: 'warning', text, ...(unit === undefined ? {} : { unit }) }),
+  });
+  return lock;
 }

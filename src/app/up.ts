@@ -43,7 +43,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   for (const dir of [paths.dataDir, paths.runDir, paths.logDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
 
   const events = createEventStream({ clock });
-  await using _claim = await claimDataDirectory({ paths, graph, clock, events });
+  using _claim = await claimDataDirectory({ paths, graph, clock, events });
   await using executor = createLocalExecutor({
     graph,
     dataDir: paths.dataDir,

@@ -1,7 +1,7 @@
 /** Parses the command line by the command table, runs one command, renders what it throws. */
 import { Command, CommanderError, Help } from 'commander';
 import { renderFailure } from '../app/render-failure.ts';
-import { exitCode, type ExitCode } from '../error/codes.ts';
+import { exitCode } from '../error/codes.ts';
 import { nearestName } from '../kernel/nearest.ts';
 import type { CommandInput, CommandRow, Io } from './command.ts';
 import { commandRows } from './commands.ts';
@@ -11,7 +11,7 @@ import { processIo } from './io.ts';
 /** @param argv - words after the program's name */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   const io = processIo();
-  let code: ExitCode = exitCode.ok;
+  let code: number = exitCode.ok;
   const program = new Command('k3s-lite')
     .description('Brings a real Kubernetes cluster up from declarative unit files, in graph order, and keeps it up.')
     .usage('COMMAND [options]')
@@ -77,7 +77,7 @@ function formatHelp(row: CommandRow, command: Command, helper: Help): string {
   return `${text}\nExamples:\n${row.examples.map((example) => `  ${example}\n`).join('')}`;
 }
 
-async function runRow(row: CommandRow, given: Pick<CommandInput, 'args' | 'options' | 'io'>): Promise<ExitCode> {
+async function runRow(row: CommandRow, given: Pick<CommandInput, 'args' | 'options' | 'io'>): Promise<number> {
   using interrupt = interruption();
   try {
     const { run } = await row.load();

@@ -2,7 +2,6 @@
  * What a command of the CLI is. Its table row (name, options, help) is cheap and always loaded;
  * its code is imported only when it runs.
  */
-import type { ExitCode } from '../error/codes.ts';
 
 /** Where a command writes: results to `out`, progress and errors to `err`. */
 export interface Io {
@@ -26,8 +25,8 @@ export interface CommandInput {
   readonly signal: AbortSignal;
 }
 
-/** The module behind a command: `export const run: CommandRun`. Throws StartupError for expected failures; the caller renders it. */
-export type CommandRun = (input: CommandInput) => Promise<ExitCode>;
+/** The module behind a command, with the exit code (see error/codes.ts): `export const run: CommandRun`. Throws StartupError for expected failures; the caller renders it. */
+export type CommandRun = (input: CommandInput) => Promise<number>;
 
 export interface OptionRow {
   /** As commander reads it: "-f, --follow", "--data-dir <dir>". */
