@@ -27,11 +27,12 @@ export interface Spawned {
 
 /** @throws an Error whose `code` is the errno name */
 export function spawnDetached({ file, args, env, cwd, account, output }: SpawnRequest): Spawned {
+  // An integer: with `{file}` every byte would go through us. execa takes any, its types know 1 and 2 alone.
+  const fd = output as 1;
   const options: Options = {
     stdin: 'ignore',
-    // As integers: with `{file}` every byte would go through us.
-    stdout: output,
-    stderr: output,
+    stdout: fd,
+    stderr: fd,
     detached: true,
     buffer: false,
     cleanup: false,

@@ -1,0 +1,160 @@
+/**
+ * Processes of an earlier k3s-lite on the same data directory that are still alive: after a
+ * `kill -9` of it, its units go on. `up` names them and ends them before it starts its own.
+ *
+ * They are known by their run records, and by the marker in their environment where a record is
+ * missing or a child has left its group. Where a unit's stop scope is its main process alone
+ * (containerd), only that is ended: what it started is meant to live on.
+ */
+import type { Clock } from '../kernel/clock.ts';
+import type { CgroupTree } from './cgroup.ts';
+import { isDead, type ProcessId, type ProcReader, systemProc } from './proc-reader.ts';
+import { markerVariable, parseMarker, type RunMarker } from './run-marker.ts';
+import { type Notice, openRunRecords, type RunRecord, type RunRecords } from './run-record.ts';
+import { findMembers, type StopTarget } from './scope-members.ts';
+import { stopProcesses } from './stop.ts';
+
+/** What is alive of one earlier run. */
+export interface Leftover {
+  readonly unit: string;
+  readonly generation: number;
+  readonly pids: readonly number[];
+  /** The run as it was recorded; undefined when only its marker was found. Adoption starts from it. */
+  readonly record: RunRecord | undefined;
+  readonly target: StopTarget;
+}
+
+export interface LeftoverOptions {
+  readonly recordDir: string;
+  /** As given to the process layer. */
+  readonly marker: string;
+  readonly cgroup?: CgroupTree | undefined;
+  readonly notice?: Notice;
+  readonly proc?: ProcReader;
+}
+
+/** Looks once at every process of the machine. Records of runs that have ended are removed. */
+export function findLeftovers(options: LeftoverOptions): readonly Leftover[] {
+  const { proc = systemProc, notice = () => undefined } = options;
+  return find(options, openRunRecords(options.recordDir, notice), proc, notice);
+}
+
+function find(
+  { marker, cgroup }: LeftoverOptions,
+  records: RunRecords,
+  proc: ProcReader,
+  notice: Notice,
+): readonly Leftover[] {
+  const marked = findMarked(marker, proc);
+  const leftovers: Leftover[] = [];
+  const found = new Set<string>();
+  for (const record of records.readAll()) {
+    const target: StopTarget = {
+      pid: record.pid,
+      startTicks: record.startTicks,
+      scope: record.scope,
+      run: record.run,
+      cgroup: record.cgroup === undefined ? undefined : cgroup?.find(record.cgroup),
+    };
+    found.add(record.run);
+    const pids = record.bootId === proc.bootId() ? findMembers(target, proc).map(({ pid }) => pid) : [];
+    if (pids.length > 0) leftovers.push({ unit: record.unit, generation: record.generation, pids, record, target });
+    else {
+      target.cgroup?.remove();
+      records.remove(record.unit, record.run);
+    }
+  }
+  for (const [text, { run, members }] of marked) {
+    const [oldest] = members;
+    if (found.has(text) || oldest === undefined) continue;
+    const pids = members.map(({ pid }) => pid);
+    if (run.scope === 'process') {
+      // Its main process cannot be told from what it started and what is meant to live on.
+      if (!hasRecord(leftovers, run)) {
+        notice(`processes started by an earlier ${run.unit} are still alive: ${pids.join(', ')}`, run.unit);
+      }
+      continue;
+    }
+    // No record tells its main process: the oldest stands for it, and the marker finds the others.
+    const target: StopTarget = { ...oldest, scope: 'cgroup', run: text };
+    leftovers.push({ unit: run.unit, generation: run.generation, pids, record: undefined, target });
+  }
+  return leftovers;
+}
+
+const hasRecord = (leftovers: readonly Leftover[], { unit }: RunMarker) =>
+  leftovers.some(({ unit: name, record }) => name === unit && record !== undefined);
+
+interface Marked {
+  readonly run: RunMarker;
+  /** Oldest first. */
+  readonly members: ProcessId[];
+}
+
+function findMarked(marker: string, proc: ProcReader): ReadonlyMap<string, Marked> {
+  const marked = new Map<string, Marked>();
+  for (const pid of proc.pids()) {
+    if (pid === process.pid) continue;
+    const text = proc.environ(pid, markerVariable);
+    const run = text === undefined ? undefined : parseMarker(text);
+    if (text === undefined || run?.marker !== marker) continue;
+    const stat = proc.stat(pid);
+    if (stat === undefined || isDead(stat)) continue;
+    const entry = marked.get(text) ?? { run, members: [] };
+    entry.members.push({ pid, startTicks: stat.startTicks });
+    marked.set(text, entry);
+  }
+  for (const { members } of marked.values()) members.sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
+  return marked;
+}
+
+export interface EndLeftoversOptions extends LeftoverOptions {
+  readonly clock: Clock;
+  /**
+   * Groups of unit names, each group ended together and before the next: the stop order. Units that
+   * it does not name (they are no longer in the graph) are ended first.
+   */
+  readonly order?: readonly (readonly string[])[];
+  readonly hurry?: AbortSignal;
+  /** Called before anything is ended. */
+  readonly onFound?: (leftover: Leftover) => void;
+  readonly onStep?: (unit: string, signal: string, remaining: readonly number[]) => void;
+}
+
+/** @returns pids that are alive after SIGKILL, by unit; empty when all is clean */
+export async function endLeftovers(options: EndLeftoversOptions): Promise<ReadonlyMap<string, readonly number[]>> {
+  const { clock, order = [], hurry, onFound, onStep, notice = () => undefined, proc = systemProc } = options;
+  const records = openRunRecords(options.recordDir, notice);
+  const leftovers = find(options, records, proc, notice);
+  for (const leftover of leftovers) onFound?.(leftover);
+  const named = new Set(order.flat());
+  const unnamed = leftovers.map(({ unit }) => unit).filter((unit) => !named.has(unit));
+  const survivors = new Map<string, readonly number[]>();
+  for (const group of [unnamed, ...order]) {
+    await Promise.all(
+      leftovers
+        .filter(({ unit }) => group.includes(unit))
+        .map(async ({ unit, target, record }) => {
+          const remaining = await stopProcesses({
+            target,
+            signal: (record?.stopSignal ?? 'SIGTERM') as NodeJS.Signals,
+            withinMs: record?.stopWithinMs ?? defaultWithinMs,
+            hurry,
+            onStep: (signal, pids) => onStep?.(unit, signal, pids),
+            clock,
+            proc,
+          });
+          if (remaining.length > 0) {
+            survivors.set(unit, [...(survivors.get(unit) ?? []), ...remaining]);
+            return;
+          }
+          target.cgroup?.remove();
+          records.remove(unit, target.run);
+        }),
+    );
+  }
+  return survivors;
+}
+
+/** Source: default of `stop.within` in the unit schema. */
+const defaultWithinMs = 10_000;
