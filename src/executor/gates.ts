@@ -12,6 +12,9 @@ export type Gates =
   | { readonly kind: 'closed'; readonly waitingFor: readonly WaitingFor[]; readonly softDeadlineMs?: number }
   | { readonly kind: 'blocked'; readonly by: UnitSnapshot; readonly waitingFor: readonly WaitingFor[] };
 
+/** A timer set for a deadline must not find that it is 10⁻¹³ ms too early (sums of floating-point milliseconds). */
+const roundingMs = 0.01;
+
 /** @param waitedMs - how long the unit has been waiting, in milliseconds */
 export function evaluateGates(
   needs: readonly Need[],
@@ -27,7 +30,7 @@ export function evaluateGates(
     const target = snapshotOf(need.unit);
     if (hasPassed(need, target)) continue;
     const failed = cannotStart(target);
-    if (need.kind === 'soft' && (failed || waitedMs >= need.maxWaitMs)) {
+    if (need.kind === 'soft' && (failed || waitedMs >= need.maxWaitMs - roundingMs)) {
       missing.push(degradedBy(target, 'soft', failed ? describeState(target) : 'not ready in time'));
       continue;
     }
