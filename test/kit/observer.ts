@@ -13,8 +13,8 @@ import type { Need, Unit } from '../../src/unit/schema.ts';
 import type { UnitSnapshot, UnitStateName } from '../../src/unit/state.ts';
 import type { JournalEntry } from './journal.ts';
 
-/** Rounding of sums of milliseconds. */
-const epsilonMs = 0.001;
+/** Rounding of sums of milliseconds: so much too early is on time. */
+const epsilonMs = 0.02;
 
 interface View {
   readonly unit: Unit;
@@ -253,12 +253,12 @@ class Observer implements Verdict {
   }
 
   /** How a gate stands now, by what is true of the target. */
-  #gate(view: View, need: Need): 'open' | 'without it' | 'closed' | 'blocked' {
+  #gate(view: View, need: Need, earlyMs = 0): 'open' | 'without it' | 'closed' | 'blocked' {
     const target = this.#view(need.unit);
     if (need.kind === 'parallel' || isUp(target.state)) return 'open';
     if (need.kind === 'soft') {
       if (this.#cannotStart(target)) return 'without it';
-      return this.#nowMs - view.waitsSinceMs >= need.maxWaitMs - epsilonMs ? 'without it' : 'closed';
+      return this.#nowMs - view.waitsSinceMs >= need.maxWaitMs - earlyMs ? 'without it' : 'closed';
     }
     if (need.until === 'started') {
       const runs = target.state === 'starting' && target.launched === target.snapshot?.generation;
@@ -273,7 +273,7 @@ class Observer implements Verdict {
     if (this.#isClosing) this.#broken(name, 'starts while everything is being stopped');
     view.missing = new Set();
     for (const need of this.#graph.needs(name)) {
-      const gate = this.#gate(view, need);
+      const gate = this.#gate(view, need, epsilonMs);
       if (gate === 'without it') view.missing.add(need.unit);
       if (gate !== 'open' && gate !== 'without it') {
         this.#broken(
