@@ -1,6 +1,7 @@
 /** A connection to a TCP or unix address: what tcp, unix, http and grpc checks all begin with. */
 import { connect, isIP, type Socket } from 'node:net';
 import { abortError, onAbort } from '../kernel/abort.ts';
+import { outcomeOf } from './outcome.ts';
 import { ProbeFailure, type ProbePace } from './probe.ts';
 
 export type Address =
@@ -72,7 +73,7 @@ export function openConnection(address: Address, signal: AbortSignal, owner?: Fa
     const onError = (cause: Error) => {
       settle();
       socket.destroy();
-      const failure = connectFailure(cause);
+      const failure = connectionFailure(cause);
       owner?.failed(address, failure);
       reject(failure);
     };
@@ -88,8 +89,7 @@ export function openConnection(address: Address, signal: AbortSignal, owner?: Fa
   });
 }
 
-function connectFailure(cause: Error): ProbeFailure {
-  const first = cause instanceof AggregateError ? (cause.errors[0] as unknown) : cause;
-  const code = (first as NodeJS.ErrnoException).code ?? (cause as NodeJS.ErrnoException).code;
-  return new ProbeFailure(code ?? cause.message, { cause });
+/** An error of a connection as the failure of a check: one line, the error kept as the cause. */
+export function connectionFailure(cause: Error): ProbeFailure {
+  return cause instanceof ProbeFailure ? cause : new ProbeFailure(outcomeOf(cause), { cause });
 }

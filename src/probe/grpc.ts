@@ -1,5 +1,5 @@
 /** grpc: the health service answers SERVING, or a container runtime answers CRI `Version`. */
-import { describeAddress, paceOf, type Address } from './connection.ts';
+import { connectionFailure, describeAddress, paceOf, type Address } from './connection.ts';
 import { GrpcError, grpcStatus, grpcUnary } from './grpc-unary.ts';
 import { oneLine } from './outcome.ts';
 import { ProbeFailure, type Probe } from './probe.ts';
@@ -38,7 +38,8 @@ export function grpcProbe(options: GrpcProbeOptions): Probe {
         if (cri) await askCri(call);
         else await askHealth(call, service);
       } catch (error) {
-        throw error instanceof GrpcError ? explained(error, cri) : error;
+        if (error instanceof GrpcError) throw explained(error, cri);
+        throw signal.aborted ? error : connectionFailure(error as Error);
       }
     },
   };

@@ -9,7 +9,7 @@ import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { abortError, onAbort } from '../kernel/abort.ts';
-import { openConnection, paceOf, type Address } from './connection.ts';
+import { connectionFailure, openConnection, paceOf, type Address } from './connection.ts';
 import { asksKubernetes, failedChecks } from './kubernetes-checks.ts';
 import { oneLine } from './outcome.ts';
 import { ProbeFailure, type Probe } from './probe.ts';
@@ -120,12 +120,7 @@ function exchange(request: ClientRequest, options: HttpProbeOptions, signal: Abo
     });
     const fail = (error: Error) => {
       abort[Symbol.dispose]();
-      const { code } = error as NodeJS.ErrnoException;
-      reject(
-        error instanceof ProbeFailure || signal.aborted
-          ? error
-          : new ProbeFailure(code ?? error.message, { cause: error }),
-      );
+      reject(signal.aborted ? error : connectionFailure(error));
     };
     request.on('error', fail);
     request.on('response', (response) => {

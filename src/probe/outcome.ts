@@ -24,8 +24,10 @@ function textOf(failure: unknown): string {
   // Several addresses of one name were tried, each with its own error; the first is as good as any.
   if (failure instanceof AggregateError && failure.errors.length > 0) return textOf(failure.errors[0]);
   if (!(failure instanceof Error)) return String(failure);
-  const { code, syscall } = failure as NodeJS.ErrnoException;
+  const { code, syscall, reason } = failure as NodeJS.ErrnoException & { readonly reason?: unknown };
   if (code === undefined) return failure.message;
+  // OpenSSL's messages are long and full of numbers; its reason says the same.
+  if (code.startsWith('ERR_SSL') && typeof reason === 'string') return `TLS: ${reason}`;
   // A system call's message repeats code and address, which the check's description has already.
   if (syscall !== undefined) return code;
   return failure.message.includes(code) ? failure.message : `${code}: ${failure.message}`;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { abortError, onAbort } from '../kernel/abort.ts';
+import { connectionFailure } from './connection.ts';
 import { ProbeFailure } from './probe.ts';
 
 /** PEM files; without `ca` the authorities that Node.js knows. */
@@ -63,8 +64,8 @@ function handshake(secured: TLSSocket, signal: AbortSignal): Promise<void> {
       secured.destroy();
       reject(error);
     };
-    const onError = (cause: NodeJS.ErrnoException) => {
-      fail(new ProbeFailure(tlsReason(cause), { cause }));
+    const onError = (cause: Error) => {
+      fail(connectionFailure(cause));
     };
     const onClose = () => {
       fail(new ProbeFailure('closed during the TLS handshake'));
@@ -83,12 +84,4 @@ function handshake(secured: TLSSocket, signal: AbortSignal): Promise<void> {
       fail(abortError(signal));
     });
   });
-}
-
-/** OpenSSL's messages are long; its reason, or the code of Node.js, says the same. */
-function tlsReason(cause: NodeJS.ErrnoException & { reason?: string }): string {
-  const { code, message, reason } = cause;
-  if (code === undefined) return message;
-  if (reason !== undefined && code.startsWith('ERR_SSL')) return `TLS: ${reason}`;
-  return message.includes(code) ? code : `${code}: ${message}`;
 }
