@@ -4,7 +4,7 @@ import type { RunningProcess, StopStep } from './process-port.ts';
 
 export type StopOptions = Parameters<RunningProcess['stop']>[0];
 
-/** A second caller joins the stop that is under way; its `hurry` hurries it, its steps are told too. */
+/** A second caller joins the stop that is under way: its `hurry` hurries it, the steps to come are told to both. */
 export function joinStops(end: (options: StopOptions) => Promise<readonly number[]>): RunningProcess['stop'] {
   let current: Promise<readonly number[]> | undefined;
   let listeners: StopStep[] = [];
@@ -13,14 +13,6 @@ export function joinStops(end: (options: StopOptions) => Promise<readonly number
     if (current === undefined) {
       hurry = new AbortController();
       listeners = [];
-      current = end({
-        hurry: hurry.signal,
-        onStep: (signal, remaining) => {
-          for (const listener of listeners) listener(signal, remaining);
-        },
-      }).finally(() => {
-        current = undefined;
-      });
     }
     if (onStep !== undefined) listeners.push(onStep);
     const link =
@@ -28,6 +20,14 @@ export function joinStops(end: (options: StopOptions) => Promise<readonly number
       onAbort(askedToHurry, () => {
         hurry.abort(abortError(askedToHurry));
       });
+    current ??= end({
+      hurry: hurry.signal,
+      onStep: (signal, remaining) => {
+        for (const listener of listeners) listener(signal, remaining);
+      },
+    }).finally(() => {
+      current = undefined;
+    });
     return current.finally(() => link?.[Symbol.dispose]());
   };
 }

@@ -1,0 +1,22 @@
+/** Makes a program of a TypeScript fixture, so that a test can start it as a process of its own and kill it. */
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+export const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
+
+/** @returns path of the bundle in `folder` */
+export async function bundle(name: string, folder: string): Promise<string> {
+  const outfile = path.join(folder, `${path.basename(name, '.ts')}.mjs`);
+  await build({
+    entryPoints: [fixture(name)],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'silent',
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  });
+  return outfile;
+}
