@@ -2,10 +2,10 @@
  * `up` on a terminal: a tree that is redrawn while units start or stop, plain lines in between.
  *
  * Redrawn on events, at most ten times a second; while nothing happens, twice a second for the
- * times. When everything is ready the last frame stays and no timer is left.
+ * times. When everything is ready the last frame stays and no timer is left. The library that
+ * rewrites the screen is loaded beside the start, which never waits for it.
  */
 import type { Envelope } from '../../event/event.ts';
-import type { Subscriber } from '../../event/stream.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { emptyModel } from '../model.ts';
 import { plainLines } from '../plain-lines.ts';
@@ -27,45 +27,69 @@ const idleFrameMs = 500;
 /** Events that are also said in lines above the tree: the tree has no room for them. */
 const saidAbove: ReadonlySet<Envelope['event']['type']> = new Set(['notice', 'leftover.found', 'unit.failed']);
 
-export async function liveView({ stream, clock, colour }: LiveViewOptions): Promise<Reporter> {
-  const { createLogUpdate } = await import('log-update');
-  // The cursor stays visible: hiding it would need a handler for every way this process can end.
-  const frame = createLogUpdate(stream, { showCursor: true });
+/** What is used of log-update. */
+interface Screen {
+  (text: string): void;
+  done(): void;
+  persist(text: string): void;
+}
+
+export function liveView({ stream, clock, colour }: LiveViewOptions): Reporter {
   const model = emptyModel();
   const lines = plainLines({ colour, width: stream.columns });
+  let screen: Screen | undefined;
   let isLive = false;
+  let isClosed = false;
   let drawnMs = Number.NEGATIVE_INFINITY;
   let timer: Disposable | undefined;
 
-  const draw = () => {
+  const stopTimer = () => {
     timer?.[Symbol.dispose]();
     timer = undefined;
-    drawnMs = clock.monotonicMs();
+  };
+  const frame = () => {
     const { columns, rows } = stream;
-    frame(renderTree(model, { columns, rows: rows - 1, colour, nowMs: drawnMs }).join('\n'));
+    // The last row stays free for the cursor, or the terminal would scroll with each frame.
+    return renderTree(model, { columns, rows: rows - 1, colour, nowMs: clock.monotonicMs() }).join('\n');
+  };
+  const draw = () => {
+    stopTimer();
+    if (screen === undefined) return;
+    drawnMs = clock.monotonicMs();
+    screen(frame());
     if (isLive) timer = clock.timer(idleFrameMs, draw);
   };
   const drawSoon = () => {
     const waitMs = drawnMs + frameMs - clock.monotonicMs();
-    if (waitMs <= 0) {
-      draw();
-      return;
-    }
-    timer?.[Symbol.dispose]();
+    if (waitMs <= 0) return draw();
+    stopTimer();
     timer = clock.timer(waitMs, draw);
   };
+  /** Leaves the last frame on the screen. */
   const settle = () => {
+    stopTimer();
     if (!isLive) return;
     isLive = false;
+    if (screen === undefined) {
+      stream.write(`${frame()}\n`);
+      return;
+    }
     draw();
-    frame.done();
+    screen.done();
   };
   const say = (text: string) => {
-    if (isLive) frame.persist(text.replace(/\n$/, ''));
+    if (isLive && screen !== undefined) screen.persist(text.replace(/\n$/, ''));
     else stream.write(text.endsWith('\n') ? text : `${text}\n`);
   };
 
-  const subscriber: Subscriber = {
+  void import('log-update').then(({ createLogUpdate }) => {
+    if (isClosed) return;
+    // The cursor stays visible: hiding it would need a handler for every way this process can end.
+    screen = createLogUpdate(stream, { showCursor: true });
+    if (isLive) drawSoon();
+  });
+
+  return {
     onEvent(envelope) {
       const said = lines(model, envelope);
       const { phase } = model;
@@ -76,13 +100,10 @@ export async function liveView({ stream, clock, colour }: LiveViewOptions): Prom
       if (isLive) drawSoon();
     },
     onDropped: (count) => say(`(${String(count)} events dropped: this terminal is too slow)`),
-  };
-  return {
-    ...subscriber,
     say,
     close() {
+      isClosed = true;
       settle();
-      timer?.[Symbol.dispose]();
     },
   };
 }
