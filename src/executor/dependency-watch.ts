@@ -45,7 +45,7 @@ export class DependencyWatch {
     return undefined;
   }
 
-  /** Soft dependencies missing since the start, until they are ready; parallel ones that cannot start. */
+  /** Soft dependencies missing since the start, until they are ready; those that are not waited for, while they cannot start. */
   degraded(): readonly Degraded[] {
     // Forgotten once ready: losing it again later is no degraded start (design contract 1).
     this.#missing = this.#missing.filter(({ unit }) => !isUp(this.#snapshotOf(unit).state));

@@ -189,6 +189,8 @@ export class UnitRunner {
         events,
         send: (input) => this.#send(input),
         note: (details) => {
+          // The exit of a stopped generation may become known when the next one runs.
+          if (generation !== this.#machine.generation) return;
           this.#details = { ...this.#details, ...details };
           this.#publish();
         },
