@@ -57,6 +57,7 @@ function paceOfAll(probes: readonly Probe[]): { pace?: ProbePace } {
       kind: 'eager',
       capMs: Math.max(...eager.map(({ capMs }) => capMs)),
       forMs: Math.min(...eager.map(({ forMs }) => forMs)),
+      restRatio: Math.max(...eager.map(({ restRatio = 1 }) => restRatio)),
     },
   };
 }

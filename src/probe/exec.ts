@@ -13,8 +13,8 @@ export function execProbe(argv: readonly string[], runToEnd: RunToEnd): Probe {
   const program = argv[0] ?? '';
   return {
     describe: () => `exec ${program.slice(program.lastIndexOf('/') + 1)}`,
-    // Each attempt is a process: at most 20 a second, and fewer when it takes its time (see pace.ts).
-    pace: { kind: 'eager', capMs: 50, forMs: 5_000 },
+    // Each attempt is a process: at most 20 a second, and never more than a fifth of the time.
+    pace: { kind: 'eager', capMs: 50, forMs: 5_000, restRatio: 4 },
     async check(signal) {
       const { exit, output } = await run(argv, signal, runToEnd);
       if (exit.kind === 'code' && exit.code === 0) return;

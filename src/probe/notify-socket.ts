@@ -23,24 +23,26 @@ export interface NotifyPortOptions {
 }
 
 export function createNotifyPort({ dir, clock }: NotifyPortOptions): NotifyPort {
-  let folder: string | undefined;
   let opened = 0;
   return {
     open(unit, generation) {
-      folder ??= privateFolder(dir);
       opened += 1;
-      const path = socketPath(folder, `${unit}.${String(generation)}`, opened);
-      return openSocket(path, clock);
+      const name = `${unit}.${String(generation)}`;
+      // Too deep for any name: a private folder elsewhere, which goes with the socket.
+      if (Buffer.byteLength(join(dir, '999999')) > maxPathBytes) {
+        const folder = mkdtempSync(join(tmpdir(), 'k3s-lite-notify-'));
+        return openSocket(join(folder, String(opened)), clock, () => {
+          rmSync(folder, { recursive: true, force: true });
+        });
+      }
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      chmodSync(dir, 0o700);
+      const path = socketPath(dir, name, opened);
+      return openSocket(path, clock, () => {
+        rmSync(path, { force: true });
+      });
     },
   };
-}
-
-function privateFolder(dir: string): string {
-  // Too deep for any socket name: a private folder elsewhere, which is not reused after us.
-  if (Buffer.byteLength(join(dir, '999999')) > maxPathBytes) return mkdtempSync(join(tmpdir(), 'k3s-lite-notify-'));
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  chmodSync(dir, 0o700);
-  return dir;
 }
 
 function socketPath(folder: string, name: string, number: number): string {
@@ -53,7 +55,7 @@ function loadDgramSocket(): new () => DgramSocket {
   return library.DgramSocket;
 }
 
-function openSocket(path: string, clock: Clock): NotifySocket {
+function openSocket(path: string, clock: Clock, remove: () => void): NotifySocket {
   const Socket = loadDgramSocket();
   rmSync(path, { force: true }); // Left by a supervisor that was killed.
   const socket = new Socket();
@@ -74,6 +76,7 @@ function openSocket(path: string, clock: Clock): NotifySocket {
     socket.bind(path);
   } catch (error) {
     socket.close();
+    remove();
     throw error;
   }
   return {
@@ -90,7 +93,7 @@ function openSocket(path: string, clock: Clock): NotifySocket {
       closed = true;
       listeners.clear();
       socket.close();
-      rmSync(path, { force: true });
+      remove();
     },
   };
 }

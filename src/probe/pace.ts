@@ -3,7 +3,7 @@
  *
  * A check that nothing wakes is noticed late by half its delay. So a cheap local one is asked every
  * few milliseconds while a start is young, and grows on to the general cap when it is not; a check
- * that turns out to be dear is asked less often by itself, because it may use a fifth of the time.
+ * that turns out to be dear is asked less often by itself, because it has to rest as long as it worked.
  */
 import { backoffDelayMs, type Backoff } from '../kernel/backoff.ts';
 import type { ProbePace } from './probe.ts';
@@ -20,8 +20,8 @@ export interface PaceOptions {
 
 /** An event-driven check is asked again only in case its event was lost. */
 const eventCapMs = 5_000;
-/** A check that takes t milliseconds waits at least 4 t before the next: it uses a fifth of the time at most. */
-const waitPerWork = 4;
+/** A check that takes t milliseconds waits at least t before the next, so that it uses half of the time at most. */
+const usualRestRatio = 1;
 /** After the eager time delays grow slowly, so that a start of 8 s is not noticed 0.2 s late. */
 const lateFactor = 1.1;
 
@@ -39,11 +39,13 @@ export function pacer(options: PaceOptions): (facts: AttemptFacts) => number {
   const { pace, firstMs, factor, jitter, capMs, random } = options;
   const general: Backoff = { firstMs, factor, jitter, maxMs: pace?.kind === 'event' ? eventCapMs : capMs };
   if (pace?.kind !== 'eager') {
-    return ({ count, tookMs }) => Math.max(backoffDelayMs(general, count, random), restMs(tookMs, capMs));
+    return ({ count, tookMs }) =>
+      Math.max(backoffDelayMs(general, count, random), Math.min(tookMs * usualRestRatio, capMs));
   }
   const eagerCapMs = Math.min(pace.capMs, capMs);
   const eager: Backoff = { ...general, firstMs: Math.min(firstMs, eagerCapMs), maxMs: eagerCapMs };
   const late: Backoff = { firstMs: eagerCapMs, factor: lateFactor, jitter, maxMs: capMs };
+  const restRatio = pace.restRatio ?? usualRestRatio;
   let eagerAttempts = 0;
   return ({ count, elapsedMs, tookMs }) => {
     if (elapsedMs < pace.forMs) eagerAttempts = count;
@@ -51,10 +53,6 @@ export function pacer(options: PaceOptions): (facts: AttemptFacts) => number {
       elapsedMs < pace.forMs
         ? backoffDelayMs(eager, count, random)
         : backoffDelayMs(late, count - eagerAttempts, random);
-    return Math.max(delayMs, restMs(tookMs, capMs));
+    return Math.max(delayMs, Math.min(tookMs * restRatio, capMs));
   };
-}
-
-function restMs(tookMs: number, capMs: number): number {
-  return Math.min(tookMs * waitPerWork, capMs);
 }

@@ -282,7 +282,7 @@ test('a dear check is asked less often by itself', async () => {
   const beganAtMs: number[] = [];
   const probe: Probe = {
     describe: () => 'exec slow',
-    pace: { kind: 'eager', capMs: 5, forMs: 10_000 },
+    pace: { kind: 'eager', capMs: 5, forMs: 10_000, restRatio: 4 },
     check: () =>
       new Promise((_resolve, reject) => {
         beganAtMs.push(clock.monotonicMs());

@@ -1,0 +1,212 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import fc from 'fast-check';
+import type { DgramSocket } from 'node-unix-socket';
+import { expect, test } from 'vitest';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { createProbe } from '../../src/probe/create-probe.ts';
+import { createNotifyPort } from '../../src/probe/notify-socket.ts';
+import type { NotifySocket, NotifyState } from '../../src/probe/notify-port.ts';
+import { maxDatagramBytes, readDatagram, silentState } from '../../src/probe/notify-state.ts';
+import { untilReady } from '../../src/probe/until-ready.ts';
+import { contextOf, failureOf, passes, patience, temporaryFolder } from './probe-fixture.ts';
+
+const { DgramSocket: Socket } = createRequire(import.meta.url)('node-unix-socket') as {
+  DgramSocket: new () => DgramSocket;
+};
+
+/** What a started process does: sends datagrams to $NOTIFY_SOCKET. */
+function sender(path: string) {
+  const socket = new Socket();
+  return {
+    send: (message: string | Uint8Array) =>
+      new Promise<void>((done, fail) => {
+        const bytes = Buffer.from(message as string);
+        socket.sendTo(bytes, 0, bytes.length, path, (error) => {
+          if (error === undefined || (error as unknown) === null) done();
+          else fail(error);
+        });
+      }),
+    [Symbol.dispose]: () => {
+      socket.close();
+    },
+  };
+}
+
+const told = (socket: NotifySocket) =>
+  new Promise<NotifyState>((done) => {
+    const subscription = socket.subscribe((state) => {
+      subscription[Symbol.dispose]();
+      done(state);
+    });
+  });
+
+const openFds = () => readdirSync('/proc/self/fd').length;
+
+test('[S5] READY=1 makes a notify check pass within milliseconds of being sent', async () => {
+  using folder = temporaryFolder();
+  using socket = createNotifyPort({ dir: join(folder.path, 'notify'), clock: systemClock }).open('etcd', 1);
+  using process = sender(socket.path);
+  const probe = createProbe({ notify: true }, contextOf({ notify: socket }));
+  const hints: string[] = [];
+  const outcome = untilReady(patience(probe, { onHint: (source) => hints.push(source) }));
+  expect(await failureOf(probe)).toBe('no READY=1 yet');
+  const first = told(socket);
+  await process.send('STATUS=loading snapshot\n');
+  await first;
+  expect(await failureOf(probe)).toBe('no READY=1 yet: loading snapshot');
+  const sentMs = performance.now();
+  await process.send('READY=1\nSTATUS=serving');
+  await outcome;
+  expect(performance.now() - sentMs).toBeLessThan(200);
+  expect(hints).toEqual(['notify', 'notify']);
+});
+
+test('each generation has its own socket in a folder that only we may enter, and nothing of it stays', () => {
+  using folder = temporaryFolder();
+  const dir = join(folder.path, 'notify');
+  const port = createNotifyPort({ dir, clock: systemClock });
+  const first = port.open('etcd', 1);
+  const second = port.open('etcd', 2);
+  expect(first.path).not.toBe(second.path);
+  expect(statSync(dir).mode & 0o777).toBe(0o700);
+  first[Symbol.dispose]();
+  expect(existsSync(first.path)).toBe(false);
+  second[Symbol.dispose]();
+  second[Symbol.dispose]();
+  expect(readdirSync(dir)).toEqual([]);
+});
+
+test('a generation does not hear what is sent to another one', async () => {
+  using folder = temporaryFolder();
+  const port = createNotifyPort({ dir: folder.path, clock: systemClock });
+  using old = port.open('etcd', 1);
+  using present = port.open('etcd', 2);
+  using late = sender(old.path);
+  const heard = told(old);
+  await late.send('READY=1');
+  await heard;
+  expect([old.current.ready, present.current.ready]).toEqual([true, false]);
+});
+
+test('a socket that a killed supervisor left behind is replaced, and long paths are shortened to what a socket may have', () => {
+  using folder = temporaryFolder();
+  const port = createNotifyPort({ dir: folder.path, clock: systemClock });
+  writeFileSync(join(folder.path, 'etcd.1'), '');
+  using again = port.open('etcd', 1);
+  expect(statSync(again.path).isSocket()).toBe(true);
+  using long = port.open(`worker@${'x'.repeat(120)}`, 1);
+  expect(Buffer.byteLength(long.path)).toBeLessThanOrEqual(107);
+  using deep = createNotifyPort({ dir: join(folder.path, 'd'.repeat(110)), clock: systemClock }).open('etcd', 1);
+  expect(Buffer.byteLength(deep.path)).toBeLessThanOrEqual(107);
+  expect(statSync(dirname(deep.path)).mode & 0o777).toBe(0o700);
+  deep[Symbol.dispose]();
+  expect(existsSync(dirname(deep.path))).toBe(false);
+});
+
+test('garbage of any size, sent for real, is ignored and what follows is still heard', async () => {
+  using folder = temporaryFolder();
+  using socket = createNotifyPort({ dir: folder.path, clock: systemClock }).open('etcd', 1);
+  using process = sender(socket.path);
+  await process.send(Uint8Array.of(0xff, 0xfe, 0x00));
+  await process.send(`STATUS=${'x'.repeat(20_000)}`);
+  await process.send('=\nREADY\n=1\nREADY=yes');
+  const heard = told(socket);
+  await process.send('READY=1');
+  await heard;
+  expect(socket.current).toMatchObject({ ready: true, status: undefined });
+});
+
+test('opening and closing a thousand sockets, some while they receive, leaks no descriptor', async () => {
+  using folder = temporaryFolder();
+  const port = createNotifyPort({ dir: folder.path, clock: systemClock });
+  port.open('warm-up', 1)[Symbol.dispose]();
+  await new Promise<void>((done) => void setImmediate(done));
+  const before = openFds();
+  for (let round = 0; round < 1000; round += 1) {
+    const socket = port.open('etcd', round);
+    if (round % 10 === 0) {
+      using process = sender(socket.path);
+      await process.send('READY=1');
+    }
+    socket[Symbol.dispose]();
+  }
+  await expect.poll(openFds).toBeLessThanOrEqual(before + 2);
+});
+
+test('a disposed socket lets the process end by itself', async () => {
+  using folder = temporaryFolder();
+  const module = resolve(import.meta.dirname, '../../src/probe/notify-socket.ts');
+  const clock = resolve(import.meta.dirname, '../../src/kernel/clock.ts');
+  const source = `
+    import { createNotifyPort } from ${JSON.stringify(module)};
+    import { systemClock } from ${JSON.stringify(clock)};
+    const socket = createNotifyPort({ dir: ${JSON.stringify(folder.path)}, clock: systemClock }).open('etcd', 1);
+    setTimeout(() => socket[Symbol.dispose](), 20);`;
+  const { build } = await import('esbuild');
+  const outfile = join(folder.path, 'child.mjs');
+  const root = resolve(import.meta.dirname, '../..');
+  await build({
+    stdin: { contents: source, resolveDir: root },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    outfile,
+    define: { 'import.meta.url': JSON.stringify(`file://${root}/src/probe/notify-socket.ts`) },
+  });
+  await promisify(execFile)(process.execPath, [outfile], { timeout: 5_000 });
+  expect(existsSync(join(folder.path, 'etcd.1'))).toBe(false);
+});
+
+const read = (text: string, state = silentState, nowMs = 1000) => readDatagram(state, Buffer.from(text), nowMs);
+
+test.each<[string, Partial<NotifyState>]>([
+  ['READY=1', { ready: true }],
+  ['STOPPING=1', { stopping: true }],
+  ['STATUS=two\u001b[2J words', { status: 'two words' }],
+  ['ERRNO=98', { errno: 98 }],
+  ['MAINPID=4711', { mainPid: 4711 }],
+  ['EXTEND_TIMEOUT_USEC=2500000', { extendedUntilMs: 3500 }],
+  ['WATCHDOG=1', { watchdogAtMs: 1000 }],
+  ['WATCHDOG=trigger', { watchdogAtMs: Number.NEGATIVE_INFINITY }],
+  ['WATCHDOG_USEC=30000000', { watchdogMs: 30_000 }],
+  ['READY=1\nMAINPID=7\nX_OWN=thing\nSTATUS=a=b', { ready: true, mainPid: 7, status: 'a=b' }],
+])('%j is understood', (text, expected) => {
+  expect(read(text)).toEqual({ ...silentState, ...expected });
+});
+
+test.each([
+  '',
+  'BARRIER=1',
+  'FDSTORE=1',
+  'READY=0',
+  'MAINPID=-1',
+  'MAINPID=0',
+  'ERRNO=x',
+  'WATCHDOG=2',
+  'garbage',
+  `STATUS=${'x'.repeat(maxDatagramBytes)}`,
+])('%j changes nothing', (text) => {
+  expect(read(text)).toBeUndefined();
+});
+
+test('an extension never shortens an earlier one', () => {
+  const first = read('EXTEND_TIMEOUT_USEC=9000000') ?? silentState;
+  expect(read('EXTEND_TIMEOUT_USEC=1000', first, 2000)?.extendedUntilMs).toBe(10_000);
+});
+
+test('no datagram whatever throws', () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void readDatagram(silentState, bytes, 0)));
+});
+
+test('a process that says that it stops is not ready', async () => {
+  const socket = { current: { ...silentState, ready: true, stopping: true, errno: 5 } } as unknown as NotifySocket;
+  const probe = createProbe({ notify: true }, contextOf({ notify: socket }));
+  expect(await failureOf(probe)).toBe('says that it is stopping (ERRNO=5)');
+  await passes(
+    createProbe({ notify: true }, contextOf({ notify: { ...socket, current: { ...silentState, ready: true } } })),
+  );
+});
