@@ -34,6 +34,8 @@ export interface Script {
   readonly leavesChild?: boolean;
   /** It is not even ended by SIGKILL until so many ms after its launch (uninterruptible sleep). */
   readonly survivesUntilMs?: number;
+  /** Its exit becomes known so many ms later than it happens: also after `stop` has found nothing alive. */
+  readonly exitToldLateMs?: number;
   /** Lines it writes as it starts. */
   readonly output?: readonly string[];
 }
@@ -202,6 +204,7 @@ class FakeProcess implements RunningProcess {
   isRunning = true;
   readonly #parts: FakeProcessParts;
   readonly #exited = deferred<Exit>();
+  readonly #ended = deferred();
   readonly #gone = deferred();
   readonly #timers: Disposable[] = [];
   readonly #launchedMs: number;
@@ -266,9 +269,15 @@ class FakeProcess implements RunningProcess {
     const { generation, note } = this.#parts;
     this.isRunning = false;
     for (const timer of this.#timers.splice(0)) timer[Symbol.dispose]();
-    note({ kind: 'exited', unit: this.unit, generation, exit });
     if (exit.kind === 'code' && exit.code === 0) note({ kind: 'finished', unit: this.unit, generation });
-    this.#exited.resolve(exit);
+    const { exitToldLateMs } = this.#parts.plan;
+    const tellExit = () => {
+      note({ kind: 'exited', unit: this.unit, generation, exit });
+      this.#exited.resolve(exit);
+    };
+    if (exitToldLateMs === undefined) tellExit();
+    else this.#parts.clock.timer(exitToldLateMs, tellExit);
+    this.#ended.resolve();
     this.#lookIfGone();
   }
 
@@ -314,7 +323,7 @@ class FakeProcess implements RunningProcess {
       };
       const timer = this.#parts.clock.timer(withinMs, end);
       const abort = hurry && onAbort(hurry, end);
-      void this.exited.then(end);
+      void this.#ended.promise.then(end);
     });
   }
 }

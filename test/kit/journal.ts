@@ -7,7 +7,7 @@ import type { Event } from '../../src/event/event.ts';
 import { createEventStream, type EventStream } from '../../src/event/stream.ts';
 import type { Clock } from '../../src/kernel/clock.ts';
 
-/** What the fake world saw. A generation is `gone` when nothing of it is alive; `exited` is its main process. */
+/** What the fake world saw. A generation is `gone` when nothing of it is alive; `exited`: its main process, when that becomes known. */
 export type Fact =
   | { readonly kind: 'launched' | 'gone' | 'answered' | 'finished'; readonly unit: string; readonly generation: number }
   | { readonly kind: 'refused'; readonly unit: string; readonly generation: number }

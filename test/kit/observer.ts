@@ -101,7 +101,7 @@ class Observer implements Verdict {
         this.#view(entry.unit).finished = entry.generation;
         return;
       case 'exited':
-        this.#view(entry.unit).exited = entry.generation;
+        this.#onExit(this.#view(entry.unit), entry.generation);
         return;
       case 'gone':
         this.#view(entry.unit).alive.delete(entry.generation);
@@ -140,6 +140,11 @@ class Observer implements Verdict {
     if (view.decidedMs !== this.#nowMs) this.#broken(name, 'was launched long after its gates were looked at');
     view.launched = generation;
     if (!isRefused) view.alive.add(generation);
+  }
+
+  /** The exit of an older generation may become known after the next one was launched. */
+  #onExit(view: View, generation: number): void {
+    view.exited = Math.max(view.exited, generation);
   }
 
   #onState({ unit: name, from, snapshot }: EventOf<'unit.state'>): void {
@@ -227,6 +232,8 @@ class Observer implements Verdict {
     const { snapshot } = view;
     if (snapshot?.desired !== 'up' || snapshot.lastError === before?.lastError) return;
     const { limit, resetAfter, when } = view.unit.restart;
+    const told = snapshot.lastError?.detail.generation;
+    if (told !== snapshot.generation) this.#broken(view.unit.name, `believes an error of generation ${String(told)}`);
     if (from === 'starting') {
       view.failedStarts += 1;
       view.failuresMs = view.failuresMs.filter((atMs) => this.#nowMs - atMs < limit.within);

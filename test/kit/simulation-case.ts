@@ -36,6 +36,7 @@ export interface UnitCase {
   readonly stopWithinMs: number;
   readonly ignoresStop: boolean;
   readonly undoMs: number | null;
+  readonly exitToldLateMs: number | null;
   readonly when: 'always' | 'on-failure' | 'never';
   readonly backoff: { readonly firstMs: number; readonly maxMs: number; readonly jitter: number };
   readonly limit: { readonly starts: number; readonly withinMs: number; readonly resetAfterMs: number };
@@ -96,6 +97,7 @@ const unit: fc.Arbitrary<UnitCase> = fc.record({
   stopWithinMs: ms(1000, 100),
   ignoresStop: seldom(5, false, fc.constant(true)),
   undoMs: seldom<number | null>(15, null, ms(200)),
+  exitToldLateMs: seldom<number | null>(10, null, ms(300)),
   when: seldom<UnitCase['when']>(10, 'always', fc.constantFrom('on-failure', 'never')),
   backoff: fc.record({ firstMs: ms(500, 1), maxMs: ms(3000, 500), jitter: fc.constantFrom(0, 0.2, 1) }),
   limit: fc.record({ starts: ms(4, 1), withinMs: ms(10_000, 500), resetAfterMs: ms(5000, 500) }),
@@ -164,7 +166,12 @@ export function scriptOf(simulation: SimulationCase, index: number, generation: 
   const one = simulation.units[index];
   if (one === undefined) return {};
   const { readyAfterMs, stopTakesMs, ignoresStop } = one;
-  const plan: Script = { readyAfterMs, stopTakesMs, ...(ignoresStop ? { ignoresStop } : {}) };
+  const plan: Script = {
+    readyAfterMs,
+    stopTakesMs,
+    ...(ignoresStop ? { ignoresStop } : {}),
+    ...(one.exitToldLateMs === null ? {} : { exitToldLateMs: one.exitToldLateMs }),
+  };
   const last = one.persists ? one.faults.at(-1) : undefined;
   const fault = nowMs >= simulation.repairAtMs ? undefined : (one.faults[generation - 1] ?? last);
   return fault === undefined ? plan : { ...plan, ...damage(fault, readyAfterMs) };

@@ -144,7 +144,10 @@ function lateUnits(
 ): readonly string[] {
   const { units, stopAtMs, restAtMs } = simulation;
   if (stopAtMs !== null || restAtMs !== null || units.some(({ faults }) => faults.length > 0)) return [];
-  const expected = expectedReadyMs(graph, (name) => units[Number(name.slice(1))]?.readyAfterMs ?? 0);
+  const expected = expectedReadyMs(graph, (name) => {
+    const one = units[Number(name.slice(1))];
+    return (one?.readyAfterMs ?? 0) + (one?.exitToldLateMs ?? 0);
+  });
   return [...expected].flatMap(([name, expectedMs]) => {
     const readyMs = firstReadyMs.get(name) ?? Number.POSITIVE_INFINITY;
     return readyMs <= expectedMs + 1
