@@ -1,0 +1,3 @@
+module k3s-lite.local/bench
+
+go 1.24
