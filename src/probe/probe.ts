@@ -21,7 +21,14 @@ export interface Probe {
  * the general cap. `event`: its hints tell all that can change, so it is asked again only for safety.
  */
 export type ProbePace =
-  { readonly kind: 'eager'; readonly capMs: number; readonly forMs: number } | { readonly kind: 'event' };
+  | {
+      readonly kind: 'eager';
+      readonly capMs: number;
+      readonly forMs: number;
+      /** The wait after an attempt is at least this many times its length (default 1). */
+      readonly restRatio?: number | undefined;
+    }
+  | { readonly kind: 'event' };
 
 /** A check that did not pass. `retry: false` means that no later attempt of this generation can pass. */
 export class ProbeFailure extends Error {
