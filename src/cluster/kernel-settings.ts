@@ -75,7 +75,7 @@ export async function applyKernelSettings({ root, previousFile, log }: KernelFil
   }
   for (const { setting, file } of wanted) {
     try {
-      await writeFile(file, setting.value, { flag: 'r+' });
+      await writeFile(file, setting.value);
       log(`${setting.name} = ${setting.value} (was ${previous[setting.name] ?? ''})`);
     } catch (error) {
       explain(setting, error);
@@ -96,7 +96,7 @@ export async function applyKernelSettings({ root, previousFile, log }: KernelFil
 export async function restoreKernelSettings({ root, previousFile, log }: KernelFiles): Promise<void> {
   const previous = await readPrevious(previousFile);
   for (const [name, value] of Object.entries(previous)) {
-    await writeFile(path.join(root, name), value, { flag: 'r+' });
+    await writeFile(path.join(root, name), value);
     log(`${name} = ${value} again`);
   }
   await unlink(previousFile).catch(() => undefined); // not there: nothing was changed

@@ -61,7 +61,7 @@ const list = z.object({
 const event = z.object({ type: z.string(), object: z.unknown() });
 const bookmark = z.object({ metadata: z.object({ resourceVersion: z.string() }) });
 
-/** Time between two tries of a watch whose connection broke. */
+/** Time between the end of a watch and the next one. */
 const rewatchMs = 250;
 
 export async function readCredentials(url: string, tls: string, name: string): Promise<KubeCredentials> {
@@ -157,6 +157,8 @@ export function kubeClient({ url, ca, cert, key }: KubeCredentials, clock: Clock
       } finally {
         response.destroy();
       }
+      // Servers end a watch after some minutes; one that ends each at once must not be asked in a tight loop.
+      await sleep(clock, rewatchMs, signal);
     }
   }
 

@@ -1,0 +1,91 @@
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { clusterBuiltins } from '../../src/cluster/builtins.ts';
+import { variablesOf } from '../../src/cluster/variables.ts';
+import { buildGraph } from '../../src/graph/build-graph.ts';
+import type { UnitGraph } from '../../src/graph/unit-graph.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { loadUnits } from '../../src/unit/load-units.ts';
+import { settingsIn } from './settings-kit.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const settings = settingsIn('/data');
+
+async function shipped(options: { disable?: string[]; dirs?: string[] } = {}): Promise<UnitGraph> {
+  const loaded = await loadUnits({
+    dirs: (options.dirs ?? ['units']).map((dir) => path.join(root, dir)),
+    variables: Object.fromEntries(variablesOf(settings)),
+    disable: options.disable ?? [],
+  });
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.error, null, 1));
+  const graph = buildGraph(loaded.value);
+  if (!graph.ok) throw new Error(JSON.stringify(graph.error, null, 1));
+  return graph.value;
+}
+
+/** Everything that must have stopped before `unit` stops, through hard and soft edges. */
+function stopsBefore(graph: UnitGraph, unit: string): Set<string> {
+  const before = new Set<string>();
+  const visit = (name: string) => {
+    for (const next of graph.stopsAfter(name)) {
+      if (before.has(next)) continue;
+      before.add(next);
+      visit(next);
+    }
+  };
+  visit(unit);
+  return before;
+}
+
+describe('the shipped units', () => {
+  test('[C3] they load, with hard, soft and parallel edges, and their graph has no cycle', async () => {
+    const graph = await shipped({ dirs: ['units', 'examples/first-pod'] });
+    expect(graph.order).toEqual(
+      expect.arrayContaining([
+        'certificates',
+        'containerd',
+        'etcd',
+        'kube-apiserver',
+        'kube-controller-manager',
+        'kubelet',
+        'node-ready',
+        'first-pod',
+      ]),
+    );
+  });
+
+  test('every builtin that a unit runs or undoes with exists, and none is left over', async () => {
+    const graph = await shipped({ dirs: ['units', 'examples/first-pod'] });
+    const units = graph.order.map((name) => graph.unit(name));
+    const named = units.flatMap((unit) => [
+      ...(unit.kind === 'builtin' ? [unit.run[0]] : []),
+      ...(unit.undo?.[0]?.startsWith('builtin:') === true ? [unit.undo[0].slice('builtin:'.length)] : []),
+    ]);
+    expect(new Set(named)).toEqual(new Set(clusterBuiltins(settings, { clock: systemClock }).keys()));
+  });
+
+  test('without the group `agent` the control plane is left, and nothing of it needs root', async () => {
+    const graph = await shipped({ disable: ['agent'] });
+    expect([...graph.order].sort()).toEqual([
+      'certificates',
+      'etcd',
+      'kube-apiserver',
+      'kube-controller-manager',
+      'kube-scheduler',
+      'kubeconfigs',
+    ]);
+    for (const name of graph.order) expect(graph.unit(name).user).toBeUndefined();
+  });
+
+  test('stop order: kubelet, kube-proxy, pod network, containerd, controllers, API server, etcd', async () => {
+    const graph = await shipped();
+    const order = ['kubelet', 'kube-proxy', 'cni', 'containerd', 'kube-controller-manager', 'kube-apiserver', 'etcd'];
+    for (const [index, unit] of order.entries()) {
+      const before = stopsBefore(graph, unit);
+      for (const earlier of order.slice(0, index)) expect(before, `${earlier} before ${unit}`).toContain(earlier);
+      for (const later of order.slice(index + 1)) expect(before, `${later} after ${unit}`).not.toContain(later);
+    }
+    expect(stopsBefore(graph, 'containerd')).toContain('kube-proxy');
+    expect(stopsBefore(graph, 'kube-scheduler')).toContain('containerd');
+  });
+});
