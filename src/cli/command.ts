@@ -9,7 +9,7 @@ export interface Io {
   err(text: string): void;
   readonly outIsTty: boolean;
   readonly errIsTty: boolean;
-  /** Columns of the terminal, 80 when unknown. */
+  /** Columns of the terminal; very many when it is none. */
   readonly columns: number;
   readonly colour: boolean;
 }

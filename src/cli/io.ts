@@ -1,6 +1,9 @@
 /** Standard output and error of this process. A reader that went away (`| head`) is no error. */
 import type { Io } from './command.ts';
 
+/** A file or a pipe has no width: nothing is wrapped for it. */
+const unlimitedColumns = 10_000;
+
 export function processIo(): Io {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -14,7 +17,7 @@ export function processIo(): Io {
     err: (text) => void stderr.write(text),
     outIsTty: stdout.isTTY,
     errIsTty: stderr.isTTY,
-    columns: stdout.columns || 80,
+    columns: stdout.columns || unlimitedColumns,
     colour: forced || (stdout.isTTY && env['NO_COLOR'] === undefined && env['TERM'] !== 'dumb'),
   };
 }

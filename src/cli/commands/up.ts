@@ -1,9 +1,20 @@
 /** `k3s-lite up [UNIT…]`. */
 import { readConfiguration } from '../../app/configuration.ts';
+import { detachedUp } from '../../app/detached-up.ts';
 import { up } from '../../app/up.ts';
 import type { CommandRun } from '../command.ts';
 
-export const run: CommandRun = async ({ args, options, io, env, cwd }) => {
+/** With --wait and without --timeout. Source: the flag's help. */
+const defaultWait = '5m';
+
+export const run: CommandRun = async ({ args, options, io, env, cwd, signal }) => {
   const configuration = readConfiguration({ options, env, cwd, uid: process.getuid?.() ?? 0 });
-  return up({ configuration, units: args, env, cwd, io });
+  if (configuration.values['wait'] !== true) {
+    // With --wait somebody listens for this message; otherwise there is no channel.
+    return up({ configuration, units: args, env, cwd, io, onReady: () => void process.send?.('ready') });
+  }
+  const words = process.argv.slice(1).filter((word) => word !== '--wait');
+  const timeout = configuration.values['timeout'] === undefined ? ['--timeout', defaultWait] : [];
+  const argv = [...words, ...timeout];
+  return detachedUp({ argv, paths: configuration.paths, env: { ...env, K3S_LITE_WAIT: 'false' }, out: io.out, signal });
 };

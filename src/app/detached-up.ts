@@ -1,0 +1,80 @@
+/**
+ * `up --wait`: starts the same `up` as a session of its own, shows what it prints until everything
+ * is ready, then leaves it running. A start that is not ready in time has stopped everything
+ * before we hear of it, and its exit code is ours.
+ */
+import { mkdirSync, openSync, closeSync, readSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { exitCode } from '../error/codes.ts';
+import { abortable } from '../kernel/abort.ts';
+import { sleep, systemClock } from '../kernel/clock.ts';
+import { startDetached } from '../process/detach.ts';
+import type { Paths } from './paths.ts';
+
+/** How often the output of the other process is looked at, in milliseconds: only while waiting. */
+const lookEveryMs = 50;
+
+export interface DetachedUpOptions {
+  /** The script and its arguments, without --wait. */
+  readonly argv: readonly string[];
+  readonly paths: Paths;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  out(text: string): void;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves with the exit code. @throws the reason of `signal` when it aborts, after the start was stopped */
+export async function detachedUp({ argv, paths, env, out, signal }: DetachedUpOptions): Promise<number> {
+  mkdirSync(paths.logDir, { recursive: true, mode: 0o700 });
+  const logFile = path.join(paths.logDir, 'up.log');
+  using output = tail(logFile, out);
+  const child = startDetached({ argv, logFile, env });
+  const ended = Promise.race([
+    child.message.then(() => exitCode.ok),
+    child.exited.then((exit) => (exit.kind === 'code' ? exit.code : exitCode.bug)),
+  ]);
+  const following = new AbortController();
+  const follow = followUntil(following.signal, output);
+  try {
+    return await abortable(ended, signal);
+  } catch (error) {
+    process.kill(child.pid, 'SIGTERM');
+    await child.exited;
+    throw error;
+  } finally {
+    following.abort(new Error('ended'));
+    await follow;
+    child.release();
+  }
+}
+
+async function followUntil(signal: AbortSignal, output: Tail): Promise<void> {
+  while (!signal.aborted) {
+    output.read();
+    await sleep(systemClock, lookEveryMs, signal).catch(() => undefined);
+  }
+  output.read();
+}
+
+interface Tail extends Disposable {
+  read(): void;
+}
+
+/** Passes on what is appended to `file` from now on. */
+function tail(file: string, out: (text: string) => void): Tail {
+  const fd = openSync(file, 'a+', 0o600);
+  let position = statSync(file).size;
+  const buffer = Buffer.alloc(64 * 1024);
+  return {
+    read() {
+      for (let count = -1; count !== 0;) {
+        count = readSync(fd, buffer, 0, buffer.length, position);
+        position += count;
+        if (count > 0) out(buffer.toString('utf8', 0, count));
+      }
+    },
+    [Symbol.dispose]: () => {
+      closeSync(fd);
+    },
+  };
+}
