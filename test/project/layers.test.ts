@@ -25,8 +25,9 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   control: ['event', 'executor'],
   app: ['executor', 'component', 'balancer', 'cluster', 'vip', 'report', 'control'],
   cli: ['app', 'control'],
-  // The public barrels lie in src/ itself.
-  'index.ts': ['unit', 'graph', 'probe', 'executor', 'event', 'error'],
+  // The public barrels, and what they add for library users, lie in src/ itself.
+  'index.ts': ['library.ts'],
+  'library.ts': ['unit', 'graph', 'probe', 'executor', 'event', 'error'],
   'testing.ts': ['unit', 'graph', 'probe', 'executor', 'event', 'error'],
 };
 
