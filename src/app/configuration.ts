@@ -119,7 +119,7 @@ function readFile(file: string): FlagValues {
     const place = at(isScalar(key) ? key.range?.[0] : 0);
     const flag = known.get(name);
     if (flag === undefined) throw unknownName(`${place}: key "${name}"`, name, known.keys());
-    const plain: unknown = (value as { toJSON?(): unknown } | null)?.toJSON?.() ?? null;
+    const plain: unknown = (value as { toJSON(): unknown } | null)?.toJSON() ?? null;
     values[name] = plainValue(flag, plain, place);
   }
   return values;

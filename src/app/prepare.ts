@@ -93,7 +93,7 @@ function settingsInput(values: FlagValues, cwd: string): SettingsInput {
   for (const { name } of keys) if (values[name] !== undefined) input[camelCase(name)] = values[name];
   const kubeconfig = input['writeKubeconfig'];
   if (typeof kubeconfig === 'string') input['writeKubeconfig'] = path.resolve(cwd, kubeconfig);
-  return input as SettingsInput;
+  return input;
 }
 
 /** `--etcd-arg key=value` as a drop-in of the unit; `key-` takes ours away. Source: K3s, the same syntax. */

@@ -36,6 +36,8 @@ export async function supervise(options: SuperviseOptions): Promise<ExitCode> {
     if (count > 2) process.exit(signal === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
     stopper.request({ reason: signal, hurry: count > 1 });
   });
+  using timer =
+    timeoutMs === undefined ? undefined : clock.timer(timeoutMs, () => stopper.request({ reason: notInTime }));
   let wasReady = false;
   using _events = executor.events.subscribe({
     onEvent({ event }) {
@@ -45,8 +47,6 @@ export async function supervise(options: SuperviseOptions): Promise<ExitCode> {
       options.onReady(event.elapsedMs);
     },
   });
-  const timer =
-    timeoutMs === undefined ? undefined : clock.timer(timeoutMs, () => stopper.request({ reason: notInTime }));
 
   executor.start(units.length === 0 ? undefined : units);
   const reason = await stopper.requested;

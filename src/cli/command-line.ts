@@ -61,7 +61,8 @@ function commandOf(
   if (row.args !== undefined) for (const argument of row.args.split(' ')) command.argument(argument);
   for (const { flags, about, list } of row.options) {
     // Commander's own variadic options swallow the words after them: `--units dir api`.
-    if (list === true) command.option(flags, about, (word: string, words: string[] = []) => [...words, word]);
+    if (list === true)
+      command.option(flags, about, (word: string, words: string[] | undefined) => [...(words ?? []), word]);
     else command.option(flags, about);
   }
   if (row.passThrough === true) {
