@@ -55,29 +55,26 @@ export const systemProc: ProcReader = createSystemProc();
 
 function createSystemProc(): ProcReader {
   let bootId: string | undefined;
-  let buffer: Buffer | undefined;
+  let buffer = Buffer.alloc(0);
 
-  const readEnviron = (pid: number): Buffer | undefined => {
-    let fd: number;
+  /** Into one buffer that is used again: a search reads some hundred of these files at once. */
+  const readFile = (pid: number, name: string, maxBytes: number): Buffer | undefined => {
+    if (buffer.length === 0) buffer = Buffer.allocUnsafe(1 << 16);
+    let fd: number | undefined;
     try {
-      fd = openSync(`/proc/${String(pid)}/environ`, 'r');
-    } catch {
-      return undefined;
-    }
-    buffer ??= Buffer.allocUnsafe(1 << 16);
-    try {
+      fd = openSync(`/proc/${String(pid)}/${name}`, 'r');
       let length = 0;
       for (;;) {
         const read = readSync(fd, buffer, length, buffer.length - length, null);
         length += read;
-        if (read === 0 || length >= maxEnviron) return buffer.subarray(0, length);
+        if (read === 0 || length >= maxBytes) return buffer.subarray(0, length);
         if (length === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
       }
     } catch {
-      // EACCES: not ours to read; ESRCH: it has just ended.
+      // ENOENT, ESRCH: it has ended. EACCES: not ours to read.
       return undefined;
     } finally {
-      closeSync(fd);
+      if (fd !== undefined) closeSync(fd);
     }
   };
 
@@ -87,14 +84,12 @@ function createSystemProc(): ProcReader {
         .map(Number)
         .filter((pid) => pid > 0),
     stat(pid) {
-      try {
-        return parseStat(readFileSync(`/proc/${String(pid)}/stat`, 'latin1'));
-      } catch {
-        return undefined;
-      }
+      // One line that one read gives whole.
+      const bytes = readFile(pid, 'stat', 1);
+      return bytes === undefined || bytes.length === 0 ? undefined : parseStat(bytes.toString('latin1'));
     },
     environ(pid, name) {
-      const environ = readEnviron(pid);
+      const environ = readFile(pid, 'environ', maxEnviron);
       if (environ === undefined) return undefined;
       const prefix = `${name}=`;
       let from = 0;

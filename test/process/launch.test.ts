@@ -184,21 +184,22 @@ test('oom_score_adj is set', async () => {
   expect(readFileSync(`/proc/${String(running.pid)}/oom_score_adj`, 'utf8').trim()).toBe('321');
 });
 
-test('a launch takes a few milliseconds of the main thread at most', async () => {
+test('a launch takes little of the main thread', async () => {
   await using place = scratch({ withCgroup: true });
   const unit = unitOf('quick', { run: ['true'] });
   const timesMs: number[] = [];
   for (let generation = 1; generation <= 21; generation += 1) {
-    const startMs = performance.now();
+    // Processor time: the machine may be busy with other tests.
+    const before = process.cpuUsage();
     const running = place.launch(unit, generation);
-    timesMs.push(performance.now() - startMs);
+    const { user, system } = process.cpuUsage(before);
+    timesMs.push((user + system) / 1000);
     await running.exited;
     await running.stop({});
   }
   timesMs.sort((a, b) => a - b);
-  console.info(`launch: median ${(timesMs[10] ?? 0).toFixed(2)} ms, slowest ${(timesMs[20] ?? 0).toFixed(2)} ms`);
-  // The heap of a test runner makes fork slower than it is in the program.
-  expect(timesMs[10]).toBeLessThan(10);
+  // 1.4 ms in the program; the heap of a test runner makes fork slower.
+  expect(timesMs[10]).toBeLessThan(8);
 });
 
 test('runToEnd gives exit and output, and logs it', async () => {

@@ -1,0 +1,142 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeAll, afterAll, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { lockDataDirectory, lockHolder } from '../../src/process/lock.ts';
+import { systemProc } from '../../src/process/proc-reader.ts';
+import { bundle } from './bundle.ts';
+
+let folder = '';
+let program = '';
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-lock-'));
+  program = await bundle('locker.ts', folder);
+});
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const dataDirectory = () => mkdtempSync(path.join(folder, 'data-'));
+
+interface Starter {
+  readonly child: ChildProcess;
+  /** Lets it ask for the lock, and gives its answer. */
+  ask(): Promise<string>;
+  kill(): Promise<void>;
+}
+
+async function starter(dataDir: string): Promise<Starter> {
+  const child = spawn(process.execPath, [program, dataDir], { stdio: ['pipe', 'pipe', 'inherit'] });
+  children.push(child);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async () => {
+    const line = await lines.next();
+    return line.done === true ? 'ended' : line.value;
+  };
+  expect(await next()).toBe('waiting');
+  return {
+    child,
+    ask() {
+      child.stdin.write('go\n');
+      return next();
+    },
+    kill: () =>
+      new Promise((resolve) => {
+        child.once('exit', () => resolve());
+        child.kill('SIGKILL');
+      }),
+  };
+}
+
+test('a second one is refused with ERR_LOCKED, which names the holder and how to reach it', () => {
+  const dataDir = dataDirectory();
+  const lock = lockDataDirectory({ dataDir, contact: '/run/control.sock', wallMs: 0 });
+  expect(() => lockDataDirectory({ dataDir, wallMs: 0 })).toThrow(
+    expect.objectContaining({
+      code: 'ERR_LOCKED',
+      message: `${dataDir} is held by another k3s-lite: pid ${String(process.pid)}, since 1970-01-01T00:00:00.000Z; it answers on /run/control.sock`,
+      detail: expect.objectContaining({ holderPid: process.pid, contact: '/run/control.sock' }) as unknown,
+    }),
+  );
+  expect(lockHolder(dataDir)).toEqual({ pid: process.pid });
+  lock[Symbol.dispose]();
+  expect(lockHolder(dataDir)).toBeUndefined();
+  lockDataDirectory({ dataDir, wallMs: 0 })[Symbol.dispose]();
+});
+
+test(
+  'of 20 processes that start at once exactly one holds it; killed, exactly one of the others can',
+  { timeout: 60_000 },
+  async () => {
+    const dataDir = dataDirectory();
+    const starters = await Promise.all(Array.from({ length: 20 }, () => starter(dataDir)));
+    const first = await Promise.all(starters.slice(0, 10).map(({ ask }) => ask()));
+    expect(first.filter((answer) => answer === 'held')).toHaveLength(1);
+    const holder = starters[first.indexOf('held')];
+    if (holder === undefined) throw new Error('nobody holds it');
+    const refused = `ERR_LOCKED ${String(holder.child.pid)}`;
+    for (const answer of first) expect(['held', refused]).toContain(answer);
+    await holder.kill();
+    const second = await Promise.all(starters.slice(10).map(({ ask }) => ask()));
+    expect(second.filter((answer) => answer === 'held')).toHaveLength(1);
+    expect(readdirSync(path.join(dataDir, 'lock')).filter((name) => name.startsWith('new.'))).toEqual([]);
+  },
+);
+
+test('many holders in turn, each killed, each succeeded by exactly one', { timeout: 60_000 }, async () => {
+  const dataDir = dataDirectory();
+  for (let round = 0; round < 4; round += 1) {
+    const starters = await Promise.all(Array.from({ length: 4 }, () => starter(dataDir)));
+    const answers = await Promise.all(starters.map(({ ask }) => ask()));
+    expect(answers.filter((answer) => answer === 'held')).toHaveLength(1);
+    await Promise.all(starters.map(({ kill }) => kill()));
+  }
+  expect(readdirSync(path.join(dataDir, 'lock'))).toHaveLength(1);
+});
+
+test('a holder whose pid belongs to another process by now holds nothing; nor does one before a reboot', () => {
+  for (const change of [{ startTicks: 1 }, { bootId: 'earlier' }, { pidNamespace: 'pid:[1]' }]) {
+    const dataDir = dataDirectory();
+    const lock = lockDataDirectory({ dataDir, wallMs: 0 });
+    lock[Symbol.dispose]();
+    const stat = systemProc.stat(process.pid);
+    const holder = { pid: process.pid, startTicks: stat?.startTicks, bootId: systemProc.bootId(), sinceWallMs: 0 };
+    const file = path.join(dataDir, 'lock', '7');
+    writeFileSync(file, JSON.stringify({ ...holder, pidNamespace: '', ...change }));
+    lockDataDirectory({ dataDir, wallMs: 0 })[Symbol.dispose]();
+  }
+});
+
+test('a damaged lock file holds nothing', () => {
+  const dataDir = dataDirectory();
+  lockDataDirectory({ dataDir, wallMs: 0 })[Symbol.dispose]();
+  writeFileSync(path.join(dataDir, 'lock', '9'), '{"pid":');
+  using _lock = lockDataDirectory({ dataDir, wallMs: 0 });
+  expect(readdirSync(path.join(dataDir, 'lock'))).toEqual(['10']);
+});
+
+test('who works on an old list steps back when somebody has a higher number', () => {
+  const dataDir = dataDirectory();
+  lockDataDirectory({ dataDir, wallMs: 0 })[Symbol.dispose]();
+  let winner: Disposable | undefined;
+  let asked = 0;
+  // While it looks whether the holder lives, another starter is faster, and tidies up.
+  const slow = {
+    ...systemProc,
+    bootId: () => {
+      asked += 1;
+      // The first is for its own entry, before it lists the folder.
+      if (asked === 1) winner = lockDataDirectory({ dataDir, wallMs: 0 });
+      return systemProc.bootId();
+    },
+  };
+  expect(() => lockDataDirectory({ dataDir, wallMs: 0, proc: slow })).toThrow(/is held by another/);
+  expect(readdirSync(path.join(dataDir, 'lock'))).toEqual(['2']);
+  winner?.[Symbol.dispose]();
+});
