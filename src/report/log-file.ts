@@ -6,6 +6,7 @@
  * (measured), so ours is registered. Writing is asynchronous; `close` waits for the last line.
  */
 import path from 'node:path';
+import { oneLine } from '../error/render.ts';
 import { errorToJson } from '../error/startup-error.ts';
 import type { Envelope, Event } from '../event/event.ts';
 import { redactEvent } from '../event/envelope-json.ts';
@@ -64,7 +65,7 @@ export async function openLogFile({ events, logDir, level = 'info', onError }: L
   const subscription = events.subscribe(
     {
       onEvent(envelope) {
-        if (!isBroken) log[levelOf(envelope.event)](lineOf(envelope), envelope.event.type);
+        if (!isBroken) log[levelOf(envelope.event)](lineOf(envelope), messageOf(envelope.event));
       },
       onDropped: (dropped) => log.warn({ dropped }, 'events dropped: this log is too slow'),
     },
@@ -84,11 +85,26 @@ export async function openLogFile({ events, logDir, level = 'info', onError }: L
 }
 
 function lineOf({ seq, wallMs, monotonicMs, event }: Envelope): Record<string, unknown> {
-  const { type: _type, ...facts } = redactEvent(event);
-  const at = { time: new Date(wallMs).toISOString(), seq, monotonicMs };
-  if (event.type !== 'unit.failed') return { ...at, ...facts };
-  const { error, ...rest } = event;
-  return { ...at, unit: rest.unit, err: error };
+  const at = { time: new Date(wallMs).toISOString(), seq, monotonicMs, type: event.type };
+  switch (event.type) {
+    case 'unit.failed':
+      return { ...at, unit: event.unit, err: event.error };
+    case 'notice': // Its level is the line's, its text the message.
+      return event.unit === undefined ? at : { ...at, unit: event.unit };
+    default:
+      return { ...at, ...redactEvent(event) };
+  }
+}
+
+function messageOf(event: Event): string {
+  switch (event.type) {
+    case 'notice':
+      return event.text;
+    case 'unit.failed':
+      return oneLine(event.error);
+    default:
+      return event.type;
+  }
 }
 
 function levelOf(event: Event): 'debug' | 'info' | 'warn' | 'error' {

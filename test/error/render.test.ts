@@ -78,7 +78,6 @@ describe('renderError', () => {
       lastLogLines: ['\u001b[31mred\u001b[0m \u001b]0;title\u0007text\u0000\u009b2J'],
     });
     const text = renderError(error);
-    // eslint-disable-next-line no-control-regex -- they are what must not be there
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
     expect(text).toContain('red text');
   });
@@ -94,7 +93,6 @@ describe('renderError', () => {
     const { kubelet } = portConflict();
     const coloured = renderError(kubelet, { colour: true });
     expect(coloured).toContain('\u001b[31m');
-    // eslint-disable-next-line no-control-regex -- colour codes
     expect(coloured.replace(/\u001b\[\d+m/g, '')).toBe(renderError(kubelet));
   });
 

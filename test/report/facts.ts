@@ -88,7 +88,7 @@ export const upStarted: Event = {
   ],
 };
 
-const waits = (unit: string, on: string) => ({
+const waits = (on: string) => ({
   unit: on,
   kind: 'hard' as const,
   state: 'starting' as const,
@@ -99,7 +99,7 @@ const waits = (unit: string, on: string) => ({
 export function goodStart(): Envelope[] {
   const waiting = (unit: string, on: string): (readonly [number, Event])[] => [
     [0, state(unit, 'inactive', snapshot(unit, 'waiting'))],
-    [0, state(unit, 'waiting', snapshot(unit, 'waiting', { waitingFor: [waits(unit, on)] }))],
+    [0, state(unit, 'waiting', snapshot(unit, 'waiting', { waitingFor: [waits(on)] }))],
   ];
   const run = (unit: string, pid: number, fromMs: number, toMs: number): (readonly [number, Event])[] => [
     [fromMs, state(unit, 'waiting', snapshot(unit, 'starting', { since: moment(fromMs) }))],

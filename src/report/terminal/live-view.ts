@@ -61,9 +61,9 @@ export function liveView({ stream, clock, colour }: LiveViewOptions): Reporter {
   };
   const drawSoon = () => {
     const waitMs = drawnMs + frameMs - clock.monotonicMs();
-    if (waitMs <= 0) return draw();
     stopTimer();
-    timer = clock.timer(waitMs, draw);
+    if (waitMs <= 0) draw();
+    else timer = clock.timer(waitMs, draw);
   };
   /** Leaves the last frame on the screen. */
   const settle = () => {

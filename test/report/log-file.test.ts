@@ -1,0 +1,86 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { oneLine } from '../../src/error/render.ts';
+import { createEventStream } from '../../src/event/stream.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { openLogFile } from '../../src/report/log-file.ts';
+import { portConflict, snapshot, state } from './facts.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(path.join(tmpdir(), 'k3s-lite-log-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+const linesOf = (file: string) =>
+  readFileSync(file, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+test('every event is a line of JSON with the time of the event, also those from before the log was opened', async () => {
+  const events = createEventStream({ clock: systemClock });
+  events.emit({ type: 'notice', level: 'info', text: 'early' });
+  const log = await openLogFile({ events, logDir: path.join(dir, 'logs') });
+  events.emit({ type: 'notice', level: 'warning', text: 'late' });
+  await log.close();
+  expect(linesOf(log.file)).toMatchObject([
+    { level: 'info', seq: 1, type: 'notice', msg: 'early', time: expect.stringMatching(/Z$/) as string },
+    { level: 'warn', seq: 2, msg: 'late' },
+  ]);
+  expect(statSync(log.file).mode & 0o777).toBe(0o600);
+});
+
+test('[S4] a failure is logged with its code, its detail and its whole chain', async () => {
+  const events = createEventStream({ clock: systemClock });
+  const { apiserver, etcd } = portConflict();
+  await using log = await openLogFile({ events, logDir: dir });
+  events.emit({ type: 'unit.failed', unit: 'kube-apiserver', error: apiserver });
+  events.emit(state('etcd', 'starting', snapshot('etcd', 'backoff', { lastError: etcd })));
+  await log.close();
+  expect(linesOf(log.file)).toMatchObject([
+    {
+      level: 'error',
+      unit: 'kube-apiserver',
+      msg: oneLine(apiserver),
+      err: { code: 'ERR_BLOCKED', component: 'kube-apiserver', cause: { code: 'ERR_EXITED', exit: { code: 1 } } },
+    },
+    {
+      level: 'warn',
+      snapshot: { lastError: { code: 'ERR_EXITED', lastLogLines: etcd.detail.lastLogLines } },
+    },
+  ]);
+});
+
+test('secrets of command lines are not written, and passed health checks only at debug', async () => {
+  const events = createEventStream({ clock: systemClock });
+  const health = {
+    type: 'probe.attempt',
+    unit: 'db',
+    generation: 1,
+    phase: 'health',
+    check: 'tcp',
+    count: 1,
+  } as const;
+  await using log = await openLogFile({ events, logDir: dir });
+  events.emit({ type: 'process.spawned', unit: 'db', generation: 1, pid: 3, argv: ['db', '--token=abc'] });
+  events.emit({ ...health, attempt: { at: 0, ms: 1, outcome: 'ok' } });
+  events.emit({ ...health, attempt: { at: 0, ms: 1, outcome: 'refused' } });
+  await log.close();
+  const lines = linesOf(log.file);
+  expect(lines).toHaveLength(2);
+  expect(lines[0]).toMatchObject({ argv: ['db', '--token=***'] });
+  expect(lines[1]).toMatchObject({ attempt: { outcome: 'refused' } });
+});
+
+test('a log that cannot be opened is told once and disturbs nothing', async () => {
+  const events = createEventStream({ clock: systemClock });
+  writeFileSync(path.join(dir, 'file'), '');
+  const errors: Error[] = [];
+  const log = await openLogFile({ events, logDir: path.join(dir, 'file'), onError: (error) => errors.push(error) });
+  events.emit({ type: 'notice', level: 'info', text: 'unheard' });
+  await log.close();
+  expect(errors).toHaveLength(1);
+});
