@@ -114,12 +114,13 @@ function readFile(file: string): FlagValues {
     throw new StartupError('ERR_CONFIG', `${at(0)}: expected keys and values, one flag a line`, { file });
   const known = new Map(upFlags.map((flag) => [flag.name, flag]));
   const values: Record<string, string | readonly string[] | boolean> = {};
-  for (const { key, value } of document.contents.items) {
+  const plainMap = document.toJS() as Record<string, unknown>;
+  for (const { key } of document.contents.items) {
     const name = isScalar(key) ? String(key.value) : '';
     const place = at(isScalar(key) ? key.range?.[0] : 0);
     const flag = known.get(name);
     if (flag === undefined) throw unknownName(`${place}: key "${name}"`, name, known.keys());
-    const plain: unknown = (value as { toJSON(): unknown } | null)?.toJSON() ?? null;
+    const plain = plainMap[name];
     values[name] = plainValue(flag, plain, place);
   }
   return values;

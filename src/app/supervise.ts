@@ -36,21 +36,22 @@ export async function supervise(options: SuperviseOptions): Promise<ExitCode> {
     if (count > 2) process.exit(signal === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
     stopper.request({ reason: signal, hurry: count > 1 });
   });
-  using timer =
-    timeoutMs === undefined ? undefined : clock.timer(timeoutMs, () => stopper.request({ reason: notInTime }));
+  const noLimit: Disposable = { [Symbol.dispose]: () => undefined };
+  using limit =
+    timeoutMs === undefined ? noLimit : clock.timer(timeoutMs, () => stopper.request({ reason: notInTime }));
   let wasReady = false;
   using _events = executor.events.subscribe({
     onEvent({ event }) {
       if (event.type !== 'up.ready' || wasReady) return;
       wasReady = true;
-      timer?.[Symbol.dispose]();
+      limit[Symbol.dispose]();
       options.onReady(event.elapsedMs);
     },
   });
 
   executor.start(units.length === 0 ? undefined : units);
   const reason = await stopper.requested;
-  timer?.[Symbol.dispose]();
+  limit[Symbol.dispose]();
   if (reason === notInTime) options.onNotReady(reasonsNotReady(executor.snapshots(), timeoutMs ?? 0));
   const { leftovers } = await executor.stop({ reason, hurry: stopper.hurry });
   executor.events.flush();
