@@ -4,7 +4,7 @@
  */
 import type { Need } from '../unit/schema.ts';
 import { isUp, type Degraded, type UnitSnapshot, type WaitingFor } from '../unit/state.ts';
-import { cannotStart, degradedBy, describeState, evaluateGates, type Gates } from './gates.ts';
+import { cannotStart, degradedBy, describeState, evaluateGates, isAwaited, type Gates } from './gates.ts';
 
 export class DependencyWatch {
   readonly #needs: readonly Need[];
@@ -49,12 +49,12 @@ export class DependencyWatch {
   degraded(): readonly Degraded[] {
     // Forgotten once ready: losing it again later is no degraded start (design contract 1).
     this.#missing = this.#missing.filter(({ unit }) => !isUp(this.#snapshotOf(unit).state));
-    const parallel = this.#needs.flatMap((need) => {
-      if (need.kind !== 'parallel') return [];
+    const notAwaited = this.#needs.flatMap((need) => {
+      if (need.kind === 'hard' || isAwaited(need)) return [];
       const target = this.#snapshotOf(need.unit);
-      return cannotStart(target) ? [degradedBy(target, 'parallel', describeState(target))] : [];
+      return cannotStart(target) ? [degradedBy(target, need.kind, describeState(target))] : [];
     });
-    return [...this.#missing, ...parallel];
+    return [...this.#missing, ...notAwaited];
   }
 }
 

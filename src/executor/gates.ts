@@ -26,7 +26,7 @@ export function evaluateGates(
   let blockedBy: UnitSnapshot | undefined;
   let softDeadlineMs: number | undefined;
   for (const need of needs) {
-    if (need.kind === 'parallel') continue;
+    if (!isAwaited(need)) continue;
     const target = snapshotOf(need.unit);
     if (hasPassed(need, target)) continue;
     const failed = cannotStart(target);
@@ -47,6 +47,11 @@ export function evaluateGates(
   if (blockedBy !== undefined) return { kind: 'blocked', by: blockedBy, waitingFor };
   if (waitingFor.length === 0) return { kind: 'open', missing };
   return { kind: 'closed', waitingFor, ...(softDeadlineMs === undefined ? {} : { softDeadlineMs }) };
+}
+
+/** A soft edge with `maxWait: 0s` only orders the stop: at the start it is like a parallel one. */
+export function isAwaited(need: Need): need is Exclude<Need, { kind: 'parallel' }> {
+  return need.kind === 'hard' || (need.kind === 'soft' && need.maxWaitMs > 0);
 }
 
 function hasPassed(need: Need, target: UnitSnapshot): boolean {
