@@ -46,6 +46,12 @@ test('[S7] a parallel edge never closes anything', () => {
   }
 });
 
+test('[S7] a soft edge with maxWait 0 never closes anything, and nothing is missing for it', () => {
+  for (const state of unitStates) {
+    expect(gatesOf([soft('a', 0)], [snapshotOf('a', state)])).toEqual({ kind: 'open', missing: [] });
+  }
+});
+
 test('until: started waits for the process, not for the decision to start it', () => {
   expect(gatesOf([hard('a', 'started')], [snapshotOf('a', 'starting')]).kind).toBe('closed');
 });

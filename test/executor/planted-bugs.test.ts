@@ -2,7 +2,7 @@
  * Does the simulator find bugs? Each of these is planted into a copy of the executor, which must
  * then fail; the unchanged copy must not.
  */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';

@@ -11,7 +11,11 @@ function slowClock(lookMs: number) {
   const slow: Clock = {
     ...clock,
     monotonicMs: () => (lookedMs += lookMs),
-    soon: (run) => clock.soon(() => ((turns += 1), run())),
+    soon: (run) =>
+      clock.soon(() => {
+        turns += 1;
+        run();
+      }),
   };
   return { clock, slow, turns: () => turns };
 }

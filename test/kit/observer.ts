@@ -262,7 +262,7 @@ class Observer implements Verdict {
   /** How a gate stands now, by what is true of the target. */
   #gate(view: View, need: Need, earlyMs = 0): 'open' | 'without it' | 'closed' | 'blocked' {
     const target = this.#view(need.unit);
-    if (need.kind === 'parallel' || isUp(target.state)) return 'open';
+    if (!isAwaited(need) || isUp(target.state)) return 'open';
     if (need.kind === 'soft') {
       if (this.#cannotStart(target)) return 'without it';
       return this.#nowMs - view.waitsSinceMs >= need.maxWaitMs - earlyMs ? 'without it' : 'closed';
@@ -381,11 +381,11 @@ class Observer implements Verdict {
   #checkDegraded(view: View): void {
     const { snapshot, state } = view;
     if (!hasRun(state)) return;
-    const parallel = this.#graph
+    const notAwaited = this.#graph
       .needs(view.unit.name)
-      .filter((need) => need.kind === 'parallel' && this.#cannotStart(this.#view(need.unit)))
+      .filter((need) => !isAwaited(need) && this.#cannotStart(this.#view(need.unit)))
       .map(({ unit }) => unit);
-    const expected = [...view.missing, ...parallel].sort().join();
+    const expected = [...view.missing, ...notAwaited].sort().join();
     const said = (snapshot?.degraded ?? [])
       .map(({ unit }) => unit)
       .sort()
@@ -393,6 +393,9 @@ class Observer implements Verdict {
     if (expected !== said) this.#broken(view.unit.name, `says it is degraded by [${said}], but it is by [${expected}]`);
   }
 }
+
+/** A soft edge that waits for nothing only orders the stop. */
+const isAwaited = (need: Need) => need.kind === 'hard' || (need.kind === 'soft' && need.maxWaitMs > 0);
 
 function newView(unit: Unit): View {
   return {
