@@ -115,9 +115,9 @@ function readFile(file: string): FlagValues {
   const known = new Map(upFlags.map((flag) => [flag.name, flag]));
   const values: Record<string, string | readonly string[] | boolean> = {};
   const plainMap = document.toJS() as Record<string, unknown>;
-  for (const { key } of document.contents.items) {
+  for (const { key } of document.contents.items as { key: unknown }[]) {
     const name = isScalar(key) ? String(key.value) : '';
-    const place = at(isScalar(key) ? key.range?.[0] : 0);
+    const place = at(isScalar(key) ? key.range?.[0] : undefined);
     const flag = known.get(name);
     if (flag === undefined) throw unknownName(`${place}: key "${name}"`, name, known.keys());
     const plain = plainMap[name];

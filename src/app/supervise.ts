@@ -39,7 +39,7 @@ export async function supervise(options: SuperviseOptions): Promise<ExitCode> {
   const noLimit: Disposable = { [Symbol.dispose]: () => undefined };
   using limit =
     timeoutMs === undefined ? noLimit : clock.timer(timeoutMs, () => stopper.request({ reason: notInTime }));
-  let wasReady = false;
+  let wasReady = false as boolean;
   using _events = executor.events.subscribe({
     onEvent({ event }) {
       if (event.type !== 'up.ready' || wasReady) return;

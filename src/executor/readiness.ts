@@ -1,10 +1,12 @@
 /** Readiness and health of one run: the checks of the unit file, driven by the probe room. */
 import { watchHealth } from '../probe/watch-health.ts';
+import { watchWatchdog } from '../probe/watchdog.ts';
 import type { NotifySocket } from '../probe/notify-port.ts';
 import type { ProbeContext } from '../probe/create-probe.ts';
 import { whoHoldsPort } from '../probe/proc-sockets.ts';
 import { untilReady } from '../probe/until-ready.ts';
 import type { RunningProcess } from '../process/process-port.ts';
+import type { HealthSpec } from '../unit/probe-schema.ts';
 import { startError } from './failure.ts';
 import type { RunContext } from './run-context.ts';
 
@@ -39,15 +41,51 @@ export async function untilRunReady(
   });
 }
 
-/** Checks `health` until disposed; does nothing for a unit without it. */
+/** Checks `health` and `watchdog` until disposed. */
 export function startHealthWatch(
   context: RunContext,
   process: RunningProcess,
   notify: NotifySocket | undefined,
 ): Disposable {
+  const { health, watchdog } = context.unit;
+  const watches = [
+    ...(health === undefined ? [] : [startProbing(context, process, notify, health)]),
+    ...(watchdog === undefined || notify === undefined ? [] : [startWatchdog(context, notify, watchdog)]),
+  ];
+  return {
+    [Symbol.dispose]: () => {
+      for (const watch of watches) watch[Symbol.dispose]();
+    },
+  };
+}
+
+/** A process that misses its own promise hangs: it is restarted. Source: systemd.service(5), WatchdogSec=. */
+function startWatchdog(
+  { unit, generation, ports, report }: RunContext,
+  socket: NotifySocket,
+  intervalMs: number,
+): Disposable {
+  return watchWatchdog({
+    socket,
+    intervalMs,
+    component: unit.name,
+    generation,
+    clock: ports.clock,
+    lastLogLines: () => ports.process.log(unit.name).last(20),
+    onChange(change) {
+      if (change.healthy) report.healthy();
+      else report.unhealthy(change.error, true);
+    },
+  });
+}
+
+function startProbing(
+  context: RunContext,
+  process: RunningProcess,
+  notify: NotifySocket | undefined,
+  health: HealthSpec,
+): Disposable {
   const { unit, generation, ports, report } = context;
-  const { health } = unit;
-  if (health === undefined) return { [Symbol.dispose]: () => undefined };
   const probe = tryCreate(context, process, notify, health);
   const check = probe.describe();
   const log = ports.process.log(unit.name);

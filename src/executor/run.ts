@@ -9,6 +9,7 @@ import type { Exit, ReadinessError } from '../error/readiness-error.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import type { NotifySocket } from '../probe/notify-port.ts';
 import type { RunningProcess, StopStep } from '../process/process-port.ts';
+import type { Unit } from '../unit/schema.ts';
 import { exitError, spawnError, startError } from './failure.ts';
 import { startHealthWatch, untilRunReady } from './readiness.ts';
 import type { RunContext, RunOptions } from './run-context.ts';
@@ -129,12 +130,9 @@ function startProcess(context: RunContext): RunPart {
   let process: RunningProcess;
   try {
     // Without `ready` there is nothing to wait for, and the socket would be for nothing.
-    notify = unit.ready === undefined ? undefined : ports.notify.open(unit.name, generation);
-    process = ports.process.launch({
-      unit,
-      generation,
-      extraEnv: notify === undefined ? {} : { NOTIFY_SOCKET: notify.path },
-    });
+    const isAsked = unit.ready !== undefined || unit.watchdog !== undefined;
+    notify = isAsked ? ports.notify.open(unit.name, generation) : undefined;
+    process = ports.process.launch({ unit, generation, extraEnv: notifyEnv(unit, notify) });
   } catch (error) {
     notify?.[Symbol.dispose]();
     report.failed(spawnError(context.facts('spawn'), error));
@@ -162,6 +160,13 @@ function startProcess(context: RunContext): RunPart {
       return remaining;
     },
   };
+}
+
+/** Source: sd_notify(3), sd_watchdog_enabled(3); WATCHDOG_PID is left out, because the pid is not known before the spawn. */
+function notifyEnv({ watchdog }: Unit, notify: NotifySocket | undefined): Readonly<Record<string, string>> {
+  if (notify === undefined) return {};
+  const watchdogEnv = watchdog === undefined ? {} : { WATCHDOG_USEC: String(watchdog * 1000) };
+  return { NOTIFY_SOCKET: notify.path, ...watchdogEnv };
 }
 
 function followTask({ report, facts }: RunContext, process: RunningProcess): void {

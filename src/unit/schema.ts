@@ -149,6 +149,11 @@ export const unitSchema = z.strictObject({
     .default(defaultStartWithinMs)
     .describe('Time until a start that is not ready has failed (default 90s).'),
   health: healthSchema.optional().describe('Checked while ready.'),
+  watchdog: duration
+    .optional()
+    .describe(
+      'The process promises WATCHDOG=1 on $NOTIFY_SOCKET this often ($WATCHDOG_USEC); it is restarted when it stays away.',
+    ),
   restart: restartSchema.prefault({}).describe('What happens when it exits or fails.'),
   stop: stopSchema.prefault({}).describe('How it is stopped.'),
   undo: z
