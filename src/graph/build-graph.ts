@@ -8,9 +8,9 @@ import { err, ok, type Result } from '../kernel/result.ts';
 import { sortDiagnostics, type Diagnostic } from '../unit/diagnostic.ts';
 import type { Need, Unit } from '../unit/schema.ts';
 import { claimProblems } from './claims.ts';
-import { cycleProblems } from './cycles.ts';
+import { cycleProblems, type NeedGraph } from './cycles.ts';
 import { checkedNeeds } from './edges.ts';
-import { ordersStop, startOrder, type Dependents } from './start-order.ts';
+import { ordersStop, startOrder, waits, type Dependents } from './start-order.ts';
 import type { UnitGraph } from './unit-graph.ts';
 
 /** What `loadUnits` gives, or units alone when none is disabled. */
@@ -21,9 +21,6 @@ export interface BuildOptions {
   /** Milliseconds from a unit's own start to ready, from earlier starts; 1 for units not in it. */
   readonly durationsMs?: ReadonlyMap<string, number>;
 }
-
-/** The edge of a dependent to its dependency, as graphlib keeps it. */
-export type NeedGraph = Graph<object, Unit, Need>;
 
 export function buildGraph(input: GraphUnits, options: BuildOptions = {}): Result<UnitGraph, Diagnostic[]> {
   const { units, disabled } = 'units' in input ? input : { units: input, disabled: new Map<string, string>() };
@@ -39,13 +36,16 @@ export function buildGraph(input: GraphUnits, options: BuildOptions = {}): Resul
     for (const need of kept) graph.setEdge(unit.name, need.unit, need);
   }
   problems.push(...claimProblems([...byName.values()]));
-  problems.push(...cycleProblems(graph));
-  if (problems.length > 0) return err(sortDiagnostics(problems));
-
   const durationMs = (name: string) => options.durationsMs?.get(name) ?? 1;
   const { order, levels, tailMs, dependents } = startOrder(byName, needs, durationMs);
+  // Soft edges without a wait order only the stop: a cycle through one leaves no unit out of the start order.
+  if (order.length < byName.size || hasStopOnlyEdge(needs)) problems.push(...cycleProblems(graph));
+  if (problems.length > 0) return err(sortDiagnostics(problems));
   return ok(new BuiltGraph({ byName, needs, order, levels, tailMs, dependents }));
 }
+
+const hasStopOnlyEdge = (needs: ReadonlyMap<string, readonly Need[]>) =>
+  [...needs.values()].some((edges) => edges.some((need) => ordersStop(need) && !waits(need)));
 
 interface Parts {
   readonly byName: ReadonlyMap<string, Unit>;

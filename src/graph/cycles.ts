@@ -5,9 +5,12 @@
  */
 import { alg, Graph } from '@dagrejs/graphlib';
 import { diagnosticAt, type Diagnostic } from '../unit/diagnostic.ts';
+import type { Need, Unit } from '../unit/schema.ts';
 import { placeOfEdgeTo } from './edges.ts';
-import type { NeedGraph } from './build-graph.ts';
 import { ordersStop } from './start-order.ts';
+
+/** Units, and the edges of dependents to their dependencies, as graphlib keeps them. */
+export type NeedGraph = Graph<object, Unit, Need>;
 
 /** Distinct cycles that are reported; behind them more may hide. */
 const maxCycles = 10;

@@ -31,7 +31,7 @@ export function waitedMs(need: Need, durationMs: number): number {
   }
 }
 
-/** @param needs - checked edges without a cycle among those that wait */
+/** @param needs - checked edges; units on a cycle of edges that wait, and those behind it, are left out of the order */
 export function startOrder(
   units: ReadonlyMap<string, Unit>,
   needs: ReadonlyMap<string, readonly Need[]>,

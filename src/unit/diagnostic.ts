@@ -130,7 +130,7 @@ function excerptLines(place: SourcePlace, style: DiagnosticStyle, severity: 'err
   if (excerpt === undefined || excerpt.trim() === '') return [];
   // A long line is cut before the mistake, so that the underlined part is always seen.
   const from = column > maxExcerpt - maxUnderline ? column - 1 - Math.floor(maxExcerpt / 2) : 0;
-  const shown = printable(excerpt.slice(from, from + maxExcerpt));
+  const shown = printable(excerpt.slice(from, from + maxExcerpt)).trimEnd();
   const before = excerpt.slice(from, column - 1);
   const marked = Math.max(1, Math.min(codePoints(excerpt.slice(column - 1, endColumn - 1)), maxUnderline));
   const number = String(line);

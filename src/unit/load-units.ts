@@ -18,7 +18,7 @@ import { SourceText } from './source-text.ts';
 import { readDropInFolder, readUnitFolder } from './unit-files.ts';
 import { unitHash } from './unit-hash.ts';
 import { unitPlaces } from './unit-places.ts';
-import { expandVariables, type VariableTable } from './variables.ts';
+import { expandVariables, type Path, type VariableTable } from './variables.ts';
 
 export interface LoadOptions {
   /** Folders of unit files. A unit of a later folder replaces the one of the same name. */
@@ -67,6 +67,8 @@ class Loader {
   readonly #dropIns: ReadonlyMap<string, readonly SourceText[]>[] = [];
   readonly #raw = new Map<SourceText, Readonly<Record<string, unknown>> | undefined>();
   readonly #units = new Map<string, Unit>();
+  /** Values with an unknown variable: whatever else is wrong with them follows from that. */
+  readonly #unexpanded = new Set<string>();
 
   constructor(options: LoadOptions, report: (diagnostic: Diagnostic) => void) {
     this.#options = options;
@@ -114,8 +116,9 @@ class Loader {
     if (merged === undefined) return undefined;
     const parsed = unitSchema.safeParse(merged.value);
     if (!parsed.success) {
-      for (const { path, target, ...text } of findingsOf(parsed.error, merged.value)) {
+      for (const { path, target, meant: _, ...text } of findingsOf(parsed.error, merged.value)) {
         const origin = merged.locate(path);
+        if (this.#unexpanded.has(placeKey(origin.source, origin.path))) continue;
         this.#report(diagnosticAt(origin.source.find(origin.path, origin.exact ? target : 'key'), text));
       }
       return undefined;
@@ -169,6 +172,7 @@ class Loader {
     const raw = this.#raw.get(source);
     if (raw === undefined) return undefined;
     const value = expandVariables(raw, variables, ({ path, token, ...text }) => {
+      this.#unexpanded.add(placeKey(source, path));
       this.#report(diagnosticAt(source.findToken(path, token), { code: 'variable', ...text }));
     });
     return { source, value: value as Record<string, unknown> };
@@ -209,6 +213,8 @@ function overrideText(override: Partial<UnitInput>): string {
     .map(([key, value]) => `${key}: ${JSON.stringify(value).replaceAll(/(?<="):|,(?=")/g, '$& ')}\n`)
     .join('');
 }
+
+const placeKey = (source: SourceText, path: Path) => JSON.stringify([source.file, path]);
 
 /** "web@" of "web@one" */
 const templateOf = (name: string) => name.slice(0, name.indexOf('@') + 1);

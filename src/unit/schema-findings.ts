@@ -13,16 +13,27 @@ export interface Finding {
   readonly code: DiagnosticCode;
   readonly message: string;
   readonly hint?: string | undefined;
+  /** Of an unknown key: the known one that it seems to be. */
+  readonly meant?: string | undefined;
 }
 
 /** @param value - what was given to the schema, to tell what was found where */
 export function findingsOf(error: z.core.$ZodError, value: unknown): Finding[] {
   const findings = error.issues.flatMap((issue) => findingOf(issue, value));
-  // "exactly one of hard, soft, parallel" says nothing new of an edge whose key is misspelt.
-  const unknownAt = new Set(
-    findings.filter(({ code }) => code === 'unknown-key').map(({ path }) => pathText(path.slice(0, -1))),
+  return findings.filter((finding) => !followsFromAnother(finding, findings));
+}
+
+/** A misspelt key is one mistake, although it also means that the key it should be is missing. */
+function followsFromAnother({ code, path }: Finding, all: readonly Finding[]): boolean {
+  if (code !== 'value' && code !== 'missing') return false;
+  const where = pathText(path);
+  return all.some(
+    (other) =>
+      other.code === 'unknown-key' &&
+      (code === 'value'
+        ? pathText(other.path.slice(0, -1)) === where
+        : pathText([...other.path.slice(0, -1), other.meant ?? '']) === where),
   );
-  return findings.filter(({ code, path }) => code !== 'value' || !unknownAt.has(pathText(path)));
 }
 
 function findingOf(issue: z.core.$ZodIssue, root: unknown): Finding[] {
@@ -95,6 +106,7 @@ function unknownKey(parent: Path, key: string): Finding {
     target: 'key',
     code: 'unknown-key',
     message: `unknown key "${key}"${place}`,
+    meant: near,
     hint:
       didYouMean(near) ??
       (elsewhere === undefined ? `known keys: ${known.join(', ')}` : `"${key}" belongs in ${elsewhere}`),

@@ -163,6 +163,10 @@ export const unitSchema = z.strictObject({
     .describe(
       'Program (or `builtin:NAME`) and arguments that take back what the unit did; run on down, in reverse order; idempotent.',
     ),
+  creates: z
+    .string()
+    .optional()
+    .describe('task: what it makes. When this path exists the task is done without being run.'),
   claims: z
     .strictObject({
       ports: z

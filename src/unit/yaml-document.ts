@@ -34,7 +34,9 @@ export function readYaml(text: string): Located | readonly YamlProblem[] {
   });
   // The library warns of a closing bracket as far left as its key; many people write it there.
   const warnings = document.warnings.filter(({ code }) => code !== 'BAD_INDENT');
-  const problems = [...document.errors, ...warnings].slice(0, maxProblems);
+  const problems = [...document.errors, ...warnings]
+    .filter(({ pos: [from] }, index, all) => all.findIndex((other) => other.pos[0] === from) === index)
+    .slice(0, maxProblems);
   if (problems.length > 0) {
     return problems.map(({ code, message, pos: [from, to] }) => ({
       ...wordsOf(code, message, lineAt(text, from)),
@@ -94,13 +96,13 @@ function wordsOf(code: string, message: string, line: string): { message: string
     case 'TAB_AS_INDENT':
       return { message: 'a tab is not allowed as indentation', hint: 'indent with spaces' };
     case 'BLOCK_AS_IMPLICIT_KEY':
-      return { message: plain, hint: 'put a value that contains ": " in quotes' };
+      return { message: plain, hint: 'put a value that contains ": " in quotes, and look at the indentation' };
     case 'NON_STRING_KEY':
       return { message: 'a key must be text', hint: 'put it in quotes' };
     case 'TAG_RESOLVE_FAILED':
       return { message: 'tags are not supported in unit files' };
     default:
-      return { message: plain };
+      return { message: plain.startsWith('missing closing') ? 'a quote is never closed' : plain };
   }
 }
 

@@ -69,7 +69,7 @@ const edit = fc.record({
   insert: fc
     .array(
       fc.constantFrom(
-        ...'\n :-#"\'[]{},&*!|>%@`?\\~.0123456789abe$_+',
+        ...Array.from('\n :-#"\'[]{},&*!|>%@`?\\~.0123456789abe$_+'),
         '  ',
         '\n  ',
         ': ',
