@@ -1,0 +1,131 @@
+/**
+ * The whole node, from nothing to pods and back to nothing, as a person runs it.
+ *
+ *   up ─► pods: imported image, exec, logs, port-forward, services, DNS ─► Ctrl-C leaves nothing
+ *      ─► up again: all objects are still there ─► SIGTERM leaves nothing
+ */
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { busyboxRecipe } from '../../src/cluster/first-pod.ts';
+import { directoryOf } from '../../src/cluster/machine.ts';
+import { packOciArchive } from '../../src/cluster/oci-archive.ts';
+import { folder, isRoot, nodeRig, type NodeRig } from './node-rig.ts';
+
+const image = 'test.local/web:1';
+const webPod = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'web', labels: { app: 'web' } },
+  spec: {
+    terminationGracePeriodSeconds: 0,
+    containers: [
+      {
+        name: 'web',
+        image,
+        imagePullPolicy: 'Never',
+        command: ['/bin/sh', '-c', 'echo hello > /tmp/index.html; echo serving; exec httpd -f -p 8080 -h /tmp'],
+        ports: [{ containerPort: 8080 }],
+      },
+    ],
+  },
+};
+const service = {
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 'web' },
+  spec: { type: 'NodePort', selector: { app: 'web' }, ports: [{ port: 80, targetPort: 8080, nodePort: 30080 }] },
+};
+
+describe.skipIf(!isRoot)('a whole node', () => {
+  let rig: NodeRig;
+  let before: ReturnType<NodeRig['traces']>;
+
+  const apply = (object: object) => {
+    const file = path.join(rig.dataDir, 'object.json');
+    writeFileSync(file, JSON.stringify(object));
+    const { code, output } = rig.kubectl('apply', '-f', file);
+    expect(code, output).toBe(0);
+  };
+  const inPod = (...argv: string[]) => rig.kubectl('exec', 'web', '--', ...argv);
+
+  beforeAll(async () => {
+    rig = await nodeRig();
+    const directory = directoryOf('busybox', (process.env['PATH'] ?? '').split(':'));
+    if (directory === undefined) throw new Error('busybox was not found: install busybox-static');
+    const recipe = { ...busyboxRecipe(readFileSync(path.join(directory, 'busybox'))), name: image };
+    writeFileSync(path.join(folder(rig.dataDir, 'agent/images'), 'web.tar'), packOciArchive(recipe).bytes);
+    before = rig.traces();
+    await rig.up();
+  });
+  afterAll(async () => {
+    await rig[Symbol.asyncDispose]();
+  });
+
+  test('[C6] [S2] it is Ready, and its first pod runs, when `up` says so', () => {
+    expect(rig.kubectl('get', 'nodes', '--no-headers').output).toMatch(/^node-\S+ +Ready /);
+    expect(rig.kubectl('get', 'pod', 'first-pod', '--no-headers').output).toMatch(/Running/);
+  });
+
+  test('a pod from an imported image runs; exec and logs reach it', () => {
+    apply(webPod);
+    apply(service);
+    const waited = rig.kubectl('wait', '--for=condition=Ready', 'pod/web', '--timeout=60s');
+    expect(waited.code, waited.output).toBe(0);
+    expect(inPod('cat', '/tmp/index.html').output).toBe('hello\n');
+    expect(rig.kubectl('logs', 'web').output).toBe('serving\n');
+  });
+
+  test('port-forward reaches it', async () => {
+    const forward = rig.kubectlInBackground('port-forward', 'pod/web', '18080:8080');
+    const { stdout } = forward;
+    if (stdout === null) throw new Error('no output of port-forward');
+    const [line] = (await once(createInterface({ input: stdout }), 'line')) as [string];
+    expect(line).toContain('Forwarding from');
+    const { output } = rig.inNetwork('busybox', 'wget', '-q', '-O', '-', 'http://127.0.0.1:18080/');
+    expect(output).toBe('hello\n');
+    forward.kill();
+    await once(forward, 'exit');
+  });
+
+  test('its ClusterIP answers pods and the node, its NodePort answers at the node’s address', async () => {
+    const { output: ip } = rig.kubectl('get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}');
+    const fetch = (url: string) => rig.inNetwork('busybox', 'wget', '-q', '-T', '2', '-O', '-', url).output;
+    await expect.poll(() => fetch(`http://${ip}/`), { timeout: 20_000 }).toBe('hello\n');
+    await expect.poll(() => fetch(`http://${rig.nodeIp}:30080/`), { timeout: 20_000 }).toBe('hello\n');
+    expect(inPod('wget', '-q', '-T', '5', '-O', '-', `http://${ip}/`).output).toBe('hello\n');
+  });
+
+  test('cluster DNS answers inside a pod', async () => {
+    const { output: ip } = rig.kubectl('get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}');
+    await expect
+      .poll(() => inPod('nslookup', 'web.default.svc.cluster.local').output, { timeout: 20_000, interval: 500 })
+      .toContain(ip);
+    expect(inPod('wget', '-q', '-T', '5', '-O', '-', 'http://web.default.svc.cluster.local/').output).toBe('hello\n');
+  });
+
+  test('Ctrl-C stops everything and leaves nothing behind', async () => {
+    expect(await rig.interrupt('SIGINT')).toBe(0);
+    expectSameAs(before);
+  });
+
+  test('up again finds all objects still there, and the pod runs again', async () => {
+    await rig.up();
+    expect(rig.kubectl('get', 'service', 'web', '-o', 'name').output).toBe('service/web\n');
+    const waited = rig.kubectl('wait', '--for=condition=Ready', 'pod/web', '--timeout=60s');
+    expect(waited.code, waited.output).toBe(0);
+    await expect.poll(() => inPod('cat', '/tmp/index.html').output, { timeout: 30_000 }).toBe('hello\n');
+  });
+
+  test('SIGTERM leaves nothing behind, either', async () => {
+    expect(await rig.interrupt('SIGTERM')).toBe(0);
+    expectSameAs(before);
+  });
+
+  function expectSameAs(earlier: ReturnType<NodeRig['traces']>): void {
+    const now = rig.traces();
+    for (const [kind, lines] of earlier) expect(now.get(kind), kind).toEqual(lines);
+  }
+});

@@ -1,0 +1,213 @@
+/**
+ * A whole node in a network namespace of its own: `k3s-lite up` as a person would start it, with
+ * own paths, node name and cgroup root, so that it meets nothing else on this machine.
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathsOf } from '../../src/app/paths.ts';
+import { findComponents } from '../../src/component/find.ts';
+import { deferred } from '../../src/kernel/deferred.ts';
+import { parseMountinfo } from '../../src/cluster/node-cleanup.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+/** Folder of components for this run, if they are not where `k3s-lite` finds them by itself. */
+const binDir = process.env['K3S_LITE_BIN_DIR'];
+
+export const isRoot = process.getuid?.() === 0;
+
+export interface Run {
+  readonly code: number;
+  readonly output: string;
+}
+
+export interface NodeRig extends AsyncDisposable {
+  readonly dataDir: string;
+  readonly nodeIp: string;
+  /** Starts the node and resolves when every unit is ready, with the milliseconds that took. */
+  up(): Promise<number>;
+  /** Sends a signal to the foreground `up` and resolves with its exit code. */
+  interrupt(signal: NodeJS.Signals): Promise<number>;
+  kubectl(...args: string[]): Run;
+  /** kubectl that keeps running (port-forward); it is killed with the rig. */
+  kubectlInBackground(...args: string[]): ChildProcess;
+  /** A program inside the node's network. */
+  inNetwork(...argv: string[]): Run;
+  /** Everything that a node could leave behind on this machine, line by line. */
+  traces(): ReadonlyMap<string, readonly string[]>;
+}
+
+function run(argv: readonly string[], options: { mustPass?: boolean } = {}): Run {
+  const [program = '', ...args] = argv;
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', timeout: 60_000 });
+  if (error !== undefined) throw error;
+  const result = { code: status ?? -1, output: `${stdout}${stderr}` };
+  if (options.mustPass === true && result.code !== 0) throw new Error(`${argv.join(' ')}: ${result.output}`);
+  return result;
+}
+
+export async function nodeRig(): Promise<NodeRig> {
+  const id = randomBytes(3).toString('hex');
+  const namespace = `k3sl-${id}`;
+  const outside = `k3sl${id}`;
+  const nodeName = `node-${id}`;
+  const nodeIp = '198.51.100.1';
+  const dataDir = mkdtempSync(path.join(tmpdir(), 'k3s-lite-node-'));
+  const { runDir } = pathsOf({ dataDir, env: process.env, uid: 0 });
+  const children: ChildProcess[] = [];
+  // nsenter and not `ip netns exec`: that mounts a new /sys, which hides the cgroups.
+  const enter = ['nsenter', `--net=/run/netns/${namespace}`];
+
+  const removeNamespace = () => {
+    run(['ip', 'link', 'delete', outside]);
+    run(['ip', 'netns', 'delete', namespace]);
+  };
+  try {
+    run(['ip', 'netns', 'add', namespace], { mustPass: true });
+    run(['ip', 'link', 'add', outside, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace], { mustPass: true });
+    run(['ip', 'link', 'set', outside, 'up'], { mustPass: true });
+    for (const command of [
+      ['link', 'set', 'lo', 'up'],
+      ['address', 'add', `${nodeIp}/24`, 'dev', 'eth0'],
+      ['link', 'set', 'eth0', 'up'],
+      ['route', 'add', 'default', 'via', '198.51.100.254'],
+    ]) {
+      run([...enter, 'ip', ...command], { mustPass: true });
+    }
+  } catch (error) {
+    removeNamespace();
+    throw error;
+  }
+
+  const report = await findComponents({ env: process.env, dataDir, ...(binDir === undefined ? {} : { binDir }) });
+  const found = report.programs.find(({ program }) => program === 'kubectl');
+  if (found?.status !== 'found') throw new Error('kubectl was not found: build the components first');
+  const kubectl = [...enter, found.path, `--kubeconfig=${dataDir}/k3s-lite.yaml`];
+
+  let supervisor: ChildProcess | undefined;
+  let exited: Promise<number> = Promise.resolve(0);
+
+  const up = async (): Promise<number> => {
+    const ready = deferred<number>();
+    const startedMs = performance.now();
+    const args = ['up', '--json', '--data-dir', dataDir, '--node-name', nodeName, '--cgroup-root', `/${namespace}`];
+    const units = ['--units', path.join(root, 'units'), '--units', path.join(root, 'examples/first-pod')];
+    const [program = '', ...before] = enter;
+    const child = spawn(program, [...before, process.execPath, path.join(root, 'bin/k3s-lite.js'), ...args, ...units], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: dataDir,
+    });
+    supervisor = child;
+    const last: string[] = [];
+    const keep = (line: string) => {
+      last.push(line);
+      if (last.length > 40) last.shift();
+    };
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      keep(line);
+      if (line.includes('"up.ready"')) ready.resolve(performance.now() - startedMs);
+    });
+    createInterface({ input: child.stderr }).on('line', keep);
+    exited = new Promise((resolve) => {
+      child.once('exit', (code) => {
+        resolve(code ?? -1);
+        ready.reject(new Error(`up exited with ${String(code)}:\n${last.join('\n')}`));
+      });
+    });
+    return ready.promise;
+  };
+
+  const interrupt = async (signal: NodeJS.Signals): Promise<number> => {
+    supervisor?.kill(signal);
+    return exited;
+  };
+
+  return {
+    dataDir,
+    nodeIp,
+    up,
+    interrupt,
+    kubectl: (...args) => run([...kubectl, ...args]),
+    kubectlInBackground(...args) {
+      const [program = '', ...rest] = [...kubectl, ...args];
+      const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+      children.push(child);
+      return child;
+    },
+    inNetwork: (...argv) => run([...enter, ...argv]),
+    traces: () => traces({ enter, words: [namespace, dataDir, path.basename(runDir)] }),
+    async [Symbol.asyncDispose]() {
+      for (const child of children) child.kill('SIGKILL');
+      await interrupt('SIGTERM');
+      removeNamespace();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Settings that a node changes, as far as they are the machine's and not the namespace's. */
+const sysctls = [
+  ...['net/ipv4/ip_forward', 'net/ipv4/conf/all/route_localnet', 'net/bridge/bridge-nf-call-iptables'],
+  ...['net/netfilter/nf_conntrack_max', 'net/netfilter/nf_conntrack_tcp_timeout_established'],
+  ...['vm/overcommit_memory', 'vm/panic_on_oom', 'kernel/panic', 'kernel/panic_on_oops'],
+  ...['kernel/keys/root_maxkeys', 'kernel/keys/root_maxbytes'],
+];
+
+interface Marks {
+  readonly enter: readonly string[];
+  /** Words that only paths of this node contain. */
+  readonly words: readonly string[];
+}
+
+/**
+ * What the namespace holds is compared whole; of what belongs to the machine, only what carries a
+ * mark of this node, because other programs come and go meanwhile.
+ */
+function traces({ enter, words }: Marks): ReadonlyMap<string, readonly string[]> {
+  const listing = (...argv: string[]) => run([...enter, ...argv]).output.split('\n');
+  const isOurs = (line: string) => words.some((word) => line.includes(word));
+  const mounts = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+  const cgroups = mounts
+    .filter(({ type }) => type === 'cgroup' || type === 'cgroup2')
+    .flatMap(({ point }) => listing('find', point, '-type', 'd'));
+  const links = JSON.parse(listing('ip', '-j', 'link').join('\n')) as { ifname: string }[];
+  return new Map<string, readonly string[]>([
+    ['processes', processesIn(enter)],
+    ['mounts', mounts.map(({ point, type }) => `${point} ${type}`).filter(isOurs)],
+    ['cgroups', cgroups.filter((line) => isOurs(line) || line.includes('kubepods'))],
+    ['links', links.map(({ ifname }) => ifname).sort()],
+    // Lines of comment hold the time of the day.
+    ['iptables', listing('iptables-save').filter((line) => !line.startsWith('#'))],
+    ['nftables', listing('nft', 'list', 'ruleset')],
+    ['routes', listing('ip', 'route')],
+    ['containerd', listing('find', '/run/containerd')],
+    ['cni', listing('find', '/var/lib/cni')],
+    ['container logs', listing('find', '/var/log/containers', '-type', 'l').filter(isOurs)],
+    ['sysctls', sysctls.map((name) => `${name} ${listing('cat', `/proc/sys/${name}`).join('')}`)],
+  ]);
+}
+
+/** Every process inside the network namespace, whoever its parent is by now. */
+function processesIn(enter: readonly string[]): string[] {
+  const namespace = run([...enter, 'readlink', '/proc/self/ns/net']).output.trim();
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        if (readlinkSync(`/proc/${pid}/ns/net`) !== namespace) return [];
+        return [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`];
+      } catch {
+        return []; // it ended meanwhile
+      }
+    });
+}
+
+/** Makes a folder and returns its path. */
+export function folder(...parts: string[]): string {
+  const made = path.join(...parts);
+  mkdirSync(made, { recursive: true });
+  return made;
+}
