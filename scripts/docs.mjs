@@ -16,6 +16,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const documents = [
   { file: 'docs/errors.md', module: 'src/error/reference.ts', generator: 'errorReference' },
   { file: 'units/unit.schema.json', module: 'src/unit/json-schema.ts', generator: 'unitJsonSchema' },
+  { file: 'docs/unit-reference.md', module: 'src/app/unit-reference-page.ts', generator: 'unitReferencePage' },
 ];
 
 const checkOnly = process.argv.includes('--check');
