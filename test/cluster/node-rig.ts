@@ -183,11 +183,21 @@ function traces({ enter, words }: Marks): ReadonlyMap<string, readonly string[]>
     ['iptables', listing('iptables-save').filter((line) => !line.startsWith('#'))],
     ['nftables', listing('nft', 'list', 'ruleset')],
     ['routes', listing('ip', 'route')],
-    ['containerd', listing('find', '/run/containerd')],
-    ['cni', listing('find', '/var/lib/cni')],
+    // Sockets of shims have no mark; while another node runs on this machine, nothing can be said of them.
+    ['containerd', otherShimsRun(enter) ? [] : listing('find', '/run/containerd')],
+    // What the plugins keep names the pod's network namespace, which lies in our run directory.
+    ['cni', listing('grep', '-rslE', words.join('|'), '/var/lib/cni')],
     ['container logs', listing('find', '/var/log/containers', '-type', 'l').filter(isOurs)],
     ['sysctls', sysctls.map((name) => `${name} ${listing('cat', `/proc/sys/${name}`).join('')}`)],
   ]);
+}
+
+function otherShimsRun(enter: readonly string[]): boolean {
+  const own = new Set(processesIn(enter).map((line) => line.split(' ')[0]));
+  const shims = run(['pgrep', '-f', 'containerd-shim-runc-v2'])
+    .output.split('\n')
+    .filter((pid) => pid !== '');
+  return shims.some((pid) => !own.has(pid));
 }
 
 /** Every process inside the network namespace, whoever its parent is by now. */
