@@ -18,6 +18,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'long',
+          include: ['test/long/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 3_600_000,
+        },
+      },
+      {
+        test: {
           name: 'real',
           include: ['test/cluster/**/*.test.ts'],
           fileParallelism: false,

@@ -32,6 +32,7 @@ const forTests = [
     present: () => folders('/usr/lib/postgresql').some((v) => existsSync(`/usr/lib/postgresql/${v}/bin/postgres`)),
   },
   { package: 'postgresql-client', present: () => onPath('psql') },
+  { package: 'prometheus-postgres-exporter', present: () => onPath('prometheus-postgres-exporter') },
 ];
 
 const isDebian = existsSync('/etc/debian_version') && onPath('apt-get');

@@ -60,8 +60,12 @@ export function hasCapability(status: string, capability: bigint): boolean {
 /** Directory of `searchPath` that holds an executable file called `name`. */
 export function directoryOf(name: string, searchPath: readonly string[]): string | undefined {
   return searchPath.find((directory) => {
-    const found = statSync(`${directory}/${name}`, { throwIfNoEntry: false });
-    return found !== undefined && found.isFile() && (found.mode & 0o111) !== 0;
+    try {
+      const found = statSync(`${directory}/${name}`);
+      return found.isFile() && (found.mode & 0o111) !== 0;
+    } catch {
+      return false; // Not there, or in a folder of PATH that this user may not look into.
+    }
   });
 }
 

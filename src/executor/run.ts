@@ -4,6 +4,7 @@
  * It reports facts and decides nothing: what a fact means is the unit machine's business. All that
  * it starts (probe, health watch, notify socket, timers) ends with `stop`.
  */
+import { existsSync } from 'node:fs';
 import { StartupError } from '../error/startup-error.ts';
 import type { Exit, ReadinessError } from '../error/readiness-error.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
@@ -61,7 +62,7 @@ export function startRun(options: RunOptions): Run {
       lastLogLines: ports.process.log(unit.name).last(logLinesKept),
     }),
   };
-  const part = unit.kind === 'builtin' ? startBuiltin(context) : startProcess(context);
+  const part = startPart(context);
   return {
     watch() {
       if (!stopped) part.watch();
@@ -72,6 +73,19 @@ export function startRun(options: RunOptions): Run {
       return part.end(how);
     },
   };
+}
+
+function startPart(context: RunContext): RunPart {
+  const { kind, creates } = context.unit;
+  if (kind === 'builtin') return startBuiltin(context);
+  if (kind === 'task' && creates !== undefined && existsSync(creates)) return alreadyDone(context);
+  return startProcess(context);
+}
+
+function alreadyDone({ unit, ports, report }: RunContext): RunPart {
+  ports.process.append(unit.name, `nothing to do: ${unit.creates ?? ''} exists`);
+  void Promise.resolve().then(() => report.passed(true));
+  return { watch: () => undefined, end: () => Promise.resolve([]) };
 }
 
 interface RunPart {

@@ -7,6 +7,7 @@
  *
  * Not here: edges between units (graph/build-graph.ts); an edge may name a unit that does not exist.
  */
+import { dirname, resolve } from 'node:path';
 import { nearestName } from '../kernel/nearest.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import { commandLine, diagnosticAt, sortDiagnostics, type Diagnostic } from './diagnostic.ts';
@@ -142,10 +143,11 @@ class Loader {
       const override = this.#options.overrides?.get(key);
       if (override !== undefined) above.push(this.#overrideSource(key, override));
     }
-    const variables =
-      template === undefined
-        ? this.#options.variables
-        : { ...this.#options.variables, instance: { value: name.slice(template.length), about: 'the instance' } };
+    const variables = {
+      ...this.#options.variables,
+      unitDir: { value: resolve(dirname(source.file)), about: 'the folder of the unit file' },
+      ...(template === undefined ? {} : { instance: { value: name.slice(template.length), about: 'the instance' } }),
+    };
     const layers = [source, ...above].map((layer) => this.#layer(layer, variables));
     const [base, ...rest] = layers;
     if (base === undefined || rest.includes(undefined)) return undefined;
