@@ -29,7 +29,7 @@ const all = {
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
-    runs: { type: 'string', default: '7' },
+    runs: { type: 'string' },
     quick: { type: 'boolean', default: false },
     json: { type: 'string' },
     markdown: { type: 'string' },
@@ -38,7 +38,7 @@ const { values } = parseArgs({
 });
 const wanted = values.only?.split(',') ?? Object.keys(all);
 const unknown = wanted.filter((name) => !Object.hasOwn(all, name));
-const runs = values.quick ? 2 : Number(values.runs);
+const runs = Number(values.runs ?? (values.quick ? 2 : 7));
 if (unknown.length > 0 || !(runs >= 1)) {
   console.error(`usage: --only ${Object.keys(all).join(',')} --runs N (got ${unknown.join(', ') || values.runs})`);
   process.exit(2);

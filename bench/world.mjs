@@ -4,7 +4,7 @@
  * and watches it from outside; everything ends with it.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { atEnd, nativePrograms, Skip } from './place.mjs';
 
@@ -34,11 +34,13 @@ export function requireWorld() {
  *
  * @param {object} spec see Spec in bench/native/world.go
  * @returns {Promise<object>} Result of the same file
+ * @throws Error if not everything of `WaitFor` was seen in time
  */
 export async function runWorld(spec, folder) {
   const { outside } = nativePrograms();
   const file = path.join(folder, 'spec.json');
   const result = path.join(folder, 'result.json');
+  rmSync(result, { force: true });
   const settings = new Map(machineWide.filter(existsSync).map((name) => [name, readFileSync(name, 'utf8')]));
   makePodCgroups();
   writeFileSync(
@@ -67,7 +69,12 @@ export async function runWorld(spec, folder) {
       child.once('exit', (status, signal) => resolve(status ?? signal));
     });
     if (!existsSync(result)) throw new Error(`the world ended with ${code} and no result`);
-    return JSON.parse(readFileSync(result, 'utf8'));
+    const seen = JSON.parse(readFileSync(result, 'utf8'));
+    if (seen.Missing.length > 0) {
+      const said = readFileSync(spec.Log, 'utf8').trim().split('\n').slice(-12).join('\n');
+      throw new Error(`never seen: ${seen.Missing.join(', ')}; the arm said last:\n${said}`);
+    }
+    return seen;
   } finally {
     end();
   }
