@@ -65,7 +65,11 @@ export function plainLines(options: {
       case 'up.started':
         return [`starting ${plural(event.units.length, 'unit')}`];
       case 'up.ready':
-        return [style.green(`everything is ready (${formatDurationMs(event.elapsedMs)})`)];
+        return [
+          model.readyAt?.monotonicMs === monotonicMs
+            ? style.green(`everything is ready (${formatDurationMs(event.elapsedMs)})`)
+            : style.green('everything is ready again'),
+        ];
       case 'up.lost':
         return [style.yellow(`${event.unit} is not ready any more`)];
       case 'down.started':

@@ -5,7 +5,7 @@ import { fakeClock } from '../kit/fake-clock.ts';
 import { envelopes, goodStart, portConflict, snapshot, state } from './facts.ts';
 
 /** A terminal of which only the written text is known. */
-function terminal() {
+function terminal(size = { columns: 80, rows: 24 }) {
   const chunks: string[] = [];
   const stream = Object.assign(
     new Writable({
@@ -14,7 +14,7 @@ function terminal() {
         done();
       },
     }),
-    { columns: 80, rows: 24, isTTY: true },
+    { ...size, isTTY: true },
   );
   const text = () => chunks.join('').replace(/\u001b\[[0-9?;]*[A-Za-z]/g, '');
   return { stream: stream as unknown as NodeJS.WriteStream, chunks, text };
@@ -92,4 +92,27 @@ test('closed before it could draw, it leaves the last frame as plain text', () =
   view.close();
   expect(chunks.join('')).toContain('k3s-lite  starting');
   expect(clock.pendingTimers).toBe(0);
+});
+
+test('a terminal that knows no size gets a view all the same', () => {
+  const { stream, chunks } = terminal({ columns: 0, rows: 0 });
+  const view = liveView({ stream, clock: fakeClock(), colour: false });
+  for (const envelope of goodStart().slice(0, 6)) view.onEvent(envelope);
+  view.close();
+  expect(chunks.join('')).toContain('kubelet');
+});
+
+test('a terminal that takes nothing gets no more frames until it does', async () => {
+  const clock = fakeClock();
+  const { stream, chunks } = terminal();
+  const view = liveView({ stream, clock, colour: false });
+  await ready(view, chunks);
+  const before = chunks.length;
+  Object.defineProperty(stream, 'writableNeedDrain', { value: true, configurable: true });
+  await clock.advance(60_000);
+  expect(chunks.length).toBe(before);
+  Object.defineProperty(stream, 'writableNeedDrain', { value: false, configurable: true });
+  await clock.advance(500);
+  expect(chunks.length).toBe(before + 1);
+  view.close();
 });

@@ -80,6 +80,15 @@ describe('plain lines', () => {
     ]);
   });
 
+  test('everything that becomes ready once more is ready again', () => {
+    const again = envelopes([3600, { type: 'up.lost', unit: 'etcd' }], [3700, { type: 'up.ready', elapsedMs: 3700 }]);
+    expect(linesOf([...goodStart(), ...again]).slice(-3)).toEqual([
+      '+3.50s everything is ready (3.5 s)',
+      '+3.60s etcd is not ready any more',
+      '+3.70s everything is ready again',
+    ]);
+  });
+
   test('degraded, unhealthy, ready again, lost', () => {
     const { etcd } = portConflict();
     const degraded = [{ unit: 'dns', kind: 'soft' as const, reason: 'not ready in time' }];

@@ -97,7 +97,7 @@ describe('the live tree', () => {
       fold(model, envelope);
     }
     expect(renderTree(model, { ...size, nowMs: 300 }).slice(0, 2)).toEqual([
-      'k3s-lite  stopping  0.10 s  0 of 3 ready, 2 inactive, 1 stopping',
+      'k3s-lite  stopping  0.10 s  2 of 3 stopped, 1 stopping',
       '● etcd           stopping    0.10 s  SIGTERM sent',
     ]);
   });

@@ -61,7 +61,12 @@ type Finished = z.infer<typeof finishedSchema>;
 const toldSchema = z.discriminatedUnion('type', [
   finishedSchema,
   z.object({ type: z.literal('down.started'), reason: z.string() }),
-  z.object({ type: z.literal('unit.state'), unit: z.string(), snapshot: z.object({ state: z.string() }) }),
+  z.object({
+    type: z.literal('unit.state'),
+    unit: z.string(),
+    from: z.string(),
+    snapshot: z.object({ state: z.string() }),
+  }),
   z.object({ type: z.literal('process.stopping'), unit: z.string(), signal: z.string() }),
   z.object({ type: z.literal('notice'), level: z.string(), text: z.string() }),
 ]);
@@ -78,7 +83,7 @@ function tell(line: EventLine, say: (text: string) => void): void {
       say('stopping');
       return;
     case 'unit.state':
-      if (event.snapshot.state === 'stopped') say(`${event.unit} stopped`);
+      if (event.snapshot.state === 'stopped' && event.from !== 'stopped') say(`${event.unit} stopped`);
       return;
     case 'process.stopping':
       if (event.signal === 'SIGKILL') say(`${event.unit} did not end in time: SIGKILL`);

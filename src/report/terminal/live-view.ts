@@ -36,7 +36,7 @@ interface Screen {
 
 export function liveView({ stream, clock, colour }: LiveViewOptions): Reporter {
   const model = emptyModel();
-  const lines = plainLines({ colour, width: stream.columns });
+  const lines = plainLines({ colour, width: sizeOf(stream).columns });
   let screen: Screen | undefined;
   let isLive = false;
   let isClosed = false;
@@ -48,7 +48,7 @@ export function liveView({ stream, clock, colour }: LiveViewOptions): Reporter {
     timer = undefined;
   };
   const frame = () => {
-    const { columns, rows } = stream;
+    const { columns, rows } = sizeOf(stream);
     // The last row stays free for the cursor, or the terminal would scroll with each frame.
     return renderTree(model, { columns, rows: rows - 1, colour, nowMs: clock.monotonicMs() }).join('\n');
   };
@@ -56,7 +56,8 @@ export function liveView({ stream, clock, colour }: LiveViewOptions): Reporter {
     stopTimer();
     if (screen === undefined) return;
     drawnMs = clock.monotonicMs();
-    screen(frame());
+    // A terminal that takes nothing (Ctrl-S) gets the next frame when it does again, not all that it missed.
+    if (!stream.writableNeedDrain) screen(frame());
     if (isLive) timer = clock.timer(idleFrameMs, draw);
   };
   const drawSoon = () => {
@@ -82,6 +83,7 @@ export function liveView({ stream, clock, colour }: LiveViewOptions): Reporter {
     else stream.write(text.endsWith('\n') ? text : `${text}\n`);
   };
 
+  unblock(stream);
   void import('log-update').then(({ createLogUpdate }) => {
     if (isClosed) return;
     // The cursor stays visible: hiding it would need a handler for every way this process can end.
@@ -106,4 +108,18 @@ export function liveView({ stream, clock, colour }: LiveViewOptions): Reporter {
       settle();
     },
   };
+}
+
+/** A serial console knows no size and says 0. */
+function sizeOf({ columns, rows }: NodeJS.WriteStream): { readonly columns: number; readonly rows: number } {
+  return { columns: columns || 80, rows: rows || 24 };
+}
+
+/**
+ * Node.js makes terminals blocking, so that a terminal stopped by Ctrl-S would stop every unit's
+ * supervision too. Undocumented, and harmless where it is not there. Source: Node.js lib/tty.js.
+ */
+function unblock(stream: NodeJS.WriteStream): void {
+  const { _handle: handle } = stream as { _handle?: { setBlocking?: (isBlocking: boolean) => unknown } };
+  handle?.setBlocking?.(false);
 }

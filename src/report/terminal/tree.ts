@@ -75,24 +75,27 @@ export function renderTree(model: Model, options: TreeOptions): string[] {
 
 function header(model: Model, { columns, nowMs }: TreeOptions, style: Style): string {
   const { phase, startedAt, readyAt, downAt } = model;
-  const sinceMs = phase === 'stopping' || phase === 'stopped' ? downAt?.monotonicMs : startedAt?.monotonicMs;
+  const sinceMs = isStopping(model) ? downAt?.monotonicMs : startedAt?.monotonicMs;
   const untilMs = phase === 'ready' ? (readyAt?.monotonicMs ?? nowMs) : nowMs;
   const elapsed = sinceMs === undefined ? '' : formatDurationMs(Math.max(0, untilMs - sinceMs));
-  const counts = countsText(countStates(model));
+  const counts = countsText(countStates(model), isStopping(model));
   const text = shorten(['k3s-lite', phase, elapsed, counts].filter((part) => part !== '').join('  '), columns);
   return style.bold(text);
 }
 
-function countsText(counts: ReadonlyMap<UnitStateName, number>): string {
-  const up = (counts.get('ready') ?? 0) + (counts.get('done') ?? 0);
-  let total = 0;
-  for (const count of counts.values()) total += count;
+/** `7 of 14 ready, 2 starting`; while everything is being stopped `7 of 14 stopped, 7 ready`. */
+function countsText(counts: ReadonlyMap<UnitStateName, number>, stopping: boolean): string {
+  const goal: readonly UnitStateName[] = stopping ? ['stopped', 'inactive'] : ['ready', 'done'];
+  const sum = (states: Iterable<UnitStateName>) =>
+    [...states].reduce((total, state) => total + (counts.get(state) ?? 0), 0);
+  const total = sum(counts.keys());
   if (total === 0) return '';
-  const others = unitStates
-    .filter((state) => state !== 'ready' && state !== 'done' && counts.has(state))
-    .map((state) => `${String(counts.get(state))} ${state}`);
-  return [`${String(up)} of ${String(total)} ready`, ...others].join(', ');
+  const others = unitStates.filter((state) => !goal.includes(state) && counts.has(state));
+  const rest = others.map((state) => `${String(counts.get(state))} ${state}`);
+  return [`${String(sum(goal))} of ${String(total)} ${goal[0] ?? ''}`, ...rest].join(', ');
 }
+
+const isStopping = ({ phase }: Model) => phase === 'stopping' || phase === 'stopped';
 
 function unitLines(
   view: UnitView,
@@ -111,7 +114,8 @@ function unitLines(
   const detail = detailOf(view, model, nowMs);
   const room = columns - left.length - middle.length - 2;
   const tail = detail === '' || room < 4 ? '' : `  ${shorten(detail, room)}`;
-  const row = isFailing(state) ? `${left}${middle}${tail}` : `${left}${middle}${style.dim(tail)}`.trimEnd();
+  const row =
+    tail === '' ? `${left}${middle}`.trimEnd() : `${left}${middle}${isFailing(state) ? tail : style.dim(tail)}`;
   const lines = [columns < left.length + middle.length ? shorten(`${left}${middle}`, columns) : paint(row)];
   const output = isFailing(state) ? lastOutputLine(view.error) : undefined;
   if (output !== undefined) lines.push(style.dim(shorten(`    ${output}`, columns)));
@@ -198,9 +202,7 @@ function fit(blocks: readonly Block[], room: number, model: Model, style: Style)
   const height = (some: readonly Block[]) => some.reduce((sum, { lines }) => sum + lines.length, 0);
   if (height(blocks) <= room) return blocks.flatMap(({ lines }) => lines);
   const isFinished = ({ view: { state } }: Block) =>
-    model.phase === 'stopping' || model.phase === 'stopped'
-      ? state === 'stopped' || state === 'inactive'
-      : state === 'ready' || state === 'done';
+    isStopping(model) ? state === 'stopped' || state === 'inactive' : state === 'ready' || state === 'done';
 
   const collapsed = new Set<Block>();
   let needed = height(blocks) + 1;
@@ -209,7 +211,7 @@ function fit(blocks: readonly Block[], room: number, model: Model, style: Style)
     collapsed.add(block);
     needed -= block.lines.length;
   }
-  const what = model.phase === 'stopping' || model.phase === 'stopped' ? 'stopped' : 'ready';
+  const what = isStopping(model) ? 'stopped' : 'ready';
   const top = collapsed.size === 0 ? [] : [style.green(`✔ ${plural(collapsed.size, 'unit')} ${what}`)];
   const shown = blocks.filter((block) => !collapsed.has(block));
   if (top.length + height(shown) <= room) return [...top, ...shown.flatMap(({ lines }) => lines)];
