@@ -9,5 +9,10 @@ export function unitReferencePage(): string {
     { nodeName: 'node', nodeIp: '192.0.2.1' },
     { dataDir: '/var/lib/k3s-lite', runDir: '/run/k3s-lite', searchPath: ['/usr/bin'], defaultKubeconfig: '/k.yaml' },
   );
-  return unitReference(new Map([...variablesOf(settings)].map(([name, { about }]) => [name, about])));
+  const ofEveryUnit = [
+    ['unitDir', 'Folder of the unit file'],
+    ['instance', 'In a template: what stands behind the @'],
+  ] as const;
+  const ofTheCluster = [...variablesOf(settings)].map(([name, { about }]) => [name, about] as const);
+  return unitReference(new Map([...ofEveryUnit, ...ofTheCluster]));
 }

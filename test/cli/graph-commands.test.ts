@@ -7,6 +7,7 @@ import { installedGraph, type GraphSource } from '../../src/cli/commands/graph-s
 import { plan } from '../../src/cli/commands/plan.ts';
 import type { CommandInput } from '../../src/cli/command.ts';
 import { shippedUnits } from '../../src/app/shipped.ts';
+import { writeRecord } from '../../src/report/start-store.ts';
 import { unit, unitFolder, type UnitFolder } from '../unit/unit-folder.ts';
 
 type Command = (input: CommandInput, source: GraphSource) => Promise<number>;
@@ -141,6 +142,18 @@ test('[S8] plan estimates times and the critical path from earlier starts', asyn
     all ready after about 2.0 s; database → migrate → api
     "
   `);
+});
+
+test('[S8] plan takes its times from the record of the last start; graph does not', async () => {
+  using folder = unitFolder(shop);
+  const before = await say(folder, graph);
+  const unitOf = (name: string, selfMs: number) =>
+    ({ name, kind: 'service', state: 'ready', attempts: 1, restarts: 0, selfMs }) as const;
+  const units = [unitOf('database', 800), unitOf('migrate', 100), unitOf('cache', 3000)];
+  writeRecord(path.join(folder.dir, 'data/starts'), { version: 1, startedAtMs: 0, ready: true, totalMs: 3000, units });
+  expect((await say(folder, plan)).out).toContain('all ready after about 3.0 s; cache → api');
+  // Else it could not be kept in a repository and compared.
+  expect(await say(folder, graph)).toEqual(before);
 });
 
 test('plan of a unit that does not exist names the nearest one', async () => {

@@ -106,7 +106,6 @@ test('a rendered diagnostic sends no control characters of the file to the termi
     endColumn: 5,
     excerpt: '\u001b[2J\u009b\u0007x\ty',
   });
-  // eslint-disable-next-line no-control-regex -- they are what must not be there
   expect(text).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
 });
 

@@ -52,6 +52,12 @@ test('variables are expanded in every text, also nested, and $${ writes ${', asy
   ]);
 });
 
+test('${unitDir} is the folder of the unit file, also in a drop-in that lies elsewhere', async () => {
+  using folder = unitFolder({ 'a.yaml': unit('cwd: ${unitDir}/work\n'), 'drop/a/x.yaml': 'envFile: ${unitDir}/env\n' });
+  const { units } = await folder.units({ dropInDirs: [`${folder.dir}/drop`] });
+  expect(units).toMatchObject([{ cwd: `${folder.dir}/units/work`, envFile: `${folder.dir}/units/env` }]);
+});
+
 test('what a variable holds is not expanded again', async () => {
   using folder = unitFolder({ 'a.yaml': unit('cwd: ${x}\n') });
   const { units } = await folder.units({ variables: { x: { value: '${x}', about: '' } } });

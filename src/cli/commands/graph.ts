@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { exitCode, type ExitCode } from '../../error/codes.ts';
 import { StartupError } from '../../error/startup-error.ts';
-import { expectedCriticalPath } from '../../graph/critical-path.ts';
 import { drawGraph, graphFormats, type GraphFormat } from '../../graph/draw.ts';
 import { nearestName } from '../../kernel/nearest.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
@@ -27,12 +26,8 @@ async function draw(input: CommandInput, source: GraphSource, format: GraphForma
     }
     return source.drawLive(input, format);
   }
-  const { graph: units, durationsMs } = await source.load(input, input.args);
-  return drawGraph(units, format, {
-    ...(input.args.length === 0 ? {} : { only: units.closure(input.args) }),
-    // Without times of earlier starts every path of the same length would be as critical.
-    ...(durationsMs.size === 0 ? {} : { criticalPath: expectedCriticalPath(units, durationsMs) }),
-  });
+  const { graph: units } = await source.load(input, input.args);
+  return drawGraph(units, format, input.args.length === 0 ? {} : { only: units.closure(input.args) });
 }
 
 function formatOf(given: unknown): GraphFormat {

@@ -27,7 +27,7 @@ interface Step {
 
 export async function plan(input: CommandInput, source: GraphSource): Promise<ExitCode> {
   const { args, io, options } = input;
-  const loaded = await source.load(input, args);
+  const loaded = await source.load(input, args, { isTimed: true });
   const steps = stepsOf(loaded, args);
   const { graph, durationsMs } = loaded;
   const path = durationsMs.size === 0 ? [] : expectedCriticalPath(graph, durationsMs);
