@@ -262,7 +262,7 @@ class Observer implements Verdict {
   /** How a gate stands now, by what is true of the target. */
   #gate(view: View, need: Need, earlyMs = 0): 'open' | 'without it' | 'closed' | 'blocked' {
     const target = this.#view(need.unit);
-    if (!isAwaited(need) || isUp(target.state)) return 'open';
+    if (need.kind === 'parallel' || !isAwaited(need) || isUp(target.state)) return 'open';
     if (need.kind === 'soft') {
       if (this.#cannotStart(target)) return 'without it';
       return this.#nowMs - view.waitsSinceMs >= need.maxWaitMs - earlyMs ? 'without it' : 'closed';
@@ -395,7 +395,7 @@ class Observer implements Verdict {
 }
 
 /** A soft edge that waits for nothing only orders the stop. */
-const isAwaited = (need: Need) => need.kind === 'hard' || (need.kind === 'soft' && need.maxWaitMs > 0);
+const isAwaited = (need: Need): boolean => need.kind === 'hard' || (need.kind === 'soft' && need.maxWaitMs > 0);
 
 function newView(unit: Unit): View {
   return {

@@ -1,0 +1,105 @@
+/** Cheap hints on a real port and a real file, with the real clock: the runner only counts its retries. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { readinessChannel } from '../../src/executor/channel.ts';
+import { watchForHints } from '../../src/executor/retry-hints.ts';
+import type { UnitRunner } from '../../src/executor/unit-runner.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { latch } from '../../src/kernel/latch.ts';
+import type { UnitStateName } from '../../src/unit/state.ts';
+import { fakeUnit, type UnitChange } from '../kit/fake-graph.ts';
+import { snapshotOf } from './snapshots.ts';
+
+/** What the hints see of a runner, its state in the test's hands. */
+function watchedUnit(change: UnitChange, first: UnitStateName = 'failed') {
+  const snapshots = latch(snapshotOf('unit', first));
+  let retries = 0;
+  const runner = {
+    unit: fakeUnit('unit', change),
+    channel: readinessChannel(snapshots),
+    retry: () => void (retries += 1),
+  } as unknown as UnitRunner;
+  const watch = watchForHints({ clock: systemClock, runners: new Map([['unit', runner]]) });
+  return {
+    retries: () => retries,
+    enter: (state: UnitStateName) => snapshots.set(snapshotOf('unit', state)),
+    [Symbol.dispose]: () => watch[Symbol.dispose](),
+  };
+}
+
+function temporaryFolder() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-hints-'));
+  return {
+    file: (name: string) => path.join(folder, name),
+    [Symbol.dispose]: () => rmSync(folder, { recursive: true }),
+  };
+}
+
+async function busyPort() {
+  let looks = 0;
+  const server: Server = createServer((socket) => {
+    looks += 1;
+    socket.destroy();
+  });
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const free = () => new Promise<void>((resolve) => void server.close(() => resolve()));
+  return {
+    port,
+    looks: () => looks,
+    free,
+    async [Symbol.asyncDispose]() {
+      if (server.listening) await free();
+    },
+  };
+}
+
+test('a failed unit is retried once when the port that it claims becomes free', async () => {
+  await using busy = await busyPort();
+  using unit = watchedUnit({ claims: { ports: [busy.port], paths: [] } });
+  await expect.poll(busy.looks).toBeGreaterThan(0);
+  expect(unit.retries()).toBe(0);
+  await busy.free();
+  await expect.poll(unit.retries, { timeout: 5000 }).toBe(1);
+});
+
+test.each(['failed', 'backoff'] as const)(
+  'a unit in %s is retried when a file that it claims appears',
+  async (state) => {
+    using folder = temporaryFolder();
+    using unit = watchedUnit({ claims: { ports: [], paths: [folder.file('key.pem')] } }, state);
+    writeFileSync(folder.file('other'), '');
+    writeFileSync(folder.file('key.pem'), '');
+    await expect.poll(unit.retries).toBeGreaterThan(0);
+  },
+);
+
+test('a failed unit is retried when its program is put in place', async () => {
+  using folder = temporaryFolder();
+  using unit = watchedUnit({ run: [folder.file('etcd'), '--flag'] });
+  writeFileSync(folder.file('etcd'), '');
+  await expect.poll(unit.retries).toBeGreaterThan(0);
+});
+
+test('nothing is watched while a unit runs, nor after it has recovered, nor after disposal', async () => {
+  using folder = temporaryFolder();
+  const claims = { ports: [], paths: [folder.file('key.pem')] };
+  using sentinel = watchedUnit({ claims });
+  using running = watchedUnit({ claims }, 'ready');
+  using recovered = watchedUnit({ claims });
+  recovered.enter('waiting');
+  const disposed = watchedUnit({ claims });
+  disposed[Symbol.dispose]();
+  writeFileSync(folder.file('key.pem'), '');
+  await expect.poll(sentinel.retries, { message: 'the event has come' }).toBeGreaterThan(0);
+  expect([running.retries(), recovered.retries(), disposed.retries()]).toEqual([0, 0, 0]);
+});
+
+test('a folder that does not exist is no error', () => {
+  using unit = watchedUnit({ claims: { ports: [], paths: ['/nowhere/at/all/key.pem'] } });
+  expect(unit.retries()).toBe(0);
+});
