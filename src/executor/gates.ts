@@ -26,7 +26,7 @@ export function evaluateGates(
   let blockedBy: UnitSnapshot | undefined;
   let softDeadlineMs: number | undefined;
   for (const need of needs) {
-    if (!isAwaited(need)) continue;
+    if (need.kind === 'parallel' || !isAwaited(need)) continue;
     const target = snapshotOf(need.unit);
     if (hasPassed(need, target)) continue;
     const failed = cannotStart(target);
@@ -50,7 +50,7 @@ export function evaluateGates(
 }
 
 /** A soft edge with `maxWait: 0s` only orders the stop: at the start it is like a parallel one. */
-export function isAwaited(need: Need): need is Exclude<Need, { kind: 'parallel' }> {
+export function isAwaited(need: Need): boolean {
   return need.kind === 'hard' || (need.kind === 'soft' && need.maxWaitMs > 0);
 }
 
