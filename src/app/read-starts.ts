@@ -3,7 +3,7 @@ import { StartupError } from '../error/startup-error.ts';
 import type { StartRecord } from '../report/start-record.ts';
 import { readRecord, recordFiles } from '../report/start-store.ts';
 
-export { blame, criticalChain, type Blame, type ChainLink, type StartRecord } from '../report/start-record.ts';
+export { blame, criticalChain, type StartRecord } from '../report/start-record.ts';
 
 /**
  * The record of start number `start`: 1 is the latest.

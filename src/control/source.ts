@@ -7,7 +7,7 @@ import type { InstanceFacts } from './protocol.ts';
 export interface ControlSource {
   readonly executor: Pick<Executor, 'graph' | 'events' | 'snapshots' | 'isReady' | 'unit'>;
   facts(): InstanceFacts;
-  /** Output of a unit that is in the graph. */
+  /** Output of a unit that is in the graph; `last` over all its generations, or the crash before a restart would be hidden. */
   log(unit: string): LogSource;
   /** The graph with the present states. */
   drawGraph(format: GraphFormat): Promise<string>;
