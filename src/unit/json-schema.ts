@@ -1,5 +1,5 @@
 /** The JSON Schema of a unit file, for editors: units/unit.schema.json is what {@link unitJsonSchema} returns. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { probeKinds } from './probe-schema.ts';
 import { edgeKinds, unitSchema } from './schema.ts';
 

@@ -71,7 +71,7 @@ export const examples: Readonly<Record<string, string>> = {
   'stop.scope': 'process',
   'stop.successCodes': '[143]',
   undo: '[ip, link, delete, cni0]',
-  creates: '["${dataDir}/shop"]',
+  creates: '${dataDir}/shop',
   claims: '{ports: [2379, 2380]}',
   'claims.ports': '[2379, "${etcdPeerPort}"]',
   'claims.paths': '["${dataDir}/etcd"]',
