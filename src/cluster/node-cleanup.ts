@@ -123,6 +123,12 @@ function removeProxyRules(settings: Settings): Builtin {
     const config = `${layoutOf(settings).agentEtc}/kube-proxy.json`;
     const { exit, output } = await run(['kube-proxy', `--config=${config}`, '--cleanup']);
     if (exit.kind !== 'code' || exit.code !== 0) throw new Error(`kube-proxy --cleanup: ${lastLine(output)}`);
+    // It spares this chain, which it shares with a kubelet that makes iptables chains; ours makes none.
+    for (const program of ['iptables', 'ip6tables']) {
+      for (const command of ['-D INPUT -j', '-D OUTPUT -j', '-F', '-X']) {
+        await run([program, '-w', ...command.split(' '), 'KUBE-FIREWALL']);
+      }
+    }
   };
 }
 

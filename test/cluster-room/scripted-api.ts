@@ -124,6 +124,11 @@ export async function scriptedApi(): Promise<ScriptedApi> {
     server.close();
   });
 
+  const endWatches = () => {
+    for (const watch of watches) watch.response.end();
+    watches.clear(); // nothing may be written after the end, and 'close' comes later
+  };
+
   return {
     client,
     requests,
@@ -147,13 +152,11 @@ export async function scriptedApi(): Promise<ScriptedApi> {
     breakWatches() {
       for (const { response } of watches) response.destroy();
     },
-    endWatches() {
-      for (const { response } of watches) response.end();
-    },
+    endWatches,
     compact() {
       version += 1;
       oldest = version;
-      for (const { response } of watches) response.end();
+      endWatches();
     },
     answerNext(status, body) {
       canned.push({ status, body });
