@@ -74,7 +74,9 @@ export function openCgroupTree({
   }
   const root = path.join(own, 'k3s-lite', instance);
   try {
-    mkdirSync(root, { recursive: true });
+    // Step by step: where the kernel answers ENOENT (as /proc does), a recursive mkdirSync never returns.
+    makeFolder(path.dirname(root));
+    makeFolder(root);
     accessSync(path.join(root, 'cgroup.procs'), constants.W_OK);
   } catch (error) {
     tellWithout(`${own} is not writable (${errnoOf(error) ?? String(error)})`);
@@ -97,12 +99,10 @@ export function openCgroupTree({
     create(name) {
       const directory = path.join(root, name);
       try {
-        mkdirSync(directory);
+        makeFolder(directory);
       } catch (error) {
-        if (errnoOf(error) !== 'EEXIST') {
-          refused(errnoOf(error) ?? String(error));
-          return undefined;
-        }
+        refused(errnoOf(error) ?? String(error));
+        return undefined;
       }
       return unitCgroup(directory, inTurn, refused);
     },
@@ -180,6 +180,14 @@ function ownCgroup(procSelf: string): string | undefined {
     // No /proc, or no cgroups at all.
   }
   return undefined;
+}
+
+function makeFolder(directory: string): void {
+  try {
+    mkdirSync(directory);
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
 }
 
 function pidsWithin(directory: string): number[] {

@@ -157,6 +157,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
     } catch (error) {
       // Nobody would find it after a crash of ours: it does not count as started.
       process.kill(-pid, 'SIGKILL');
+      unitLog.finish();
       cgroup?.remove();
       throw error;
     }
@@ -218,6 +219,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
   function appendSafely(unitLog: UnitLog, text: string | Buffer): void {
     try {
       unitLog.append(text);
+      void unitLog.rotateIfLarge();
     } catch (error) {
       noticeOnce(`cannot write to a log in ${logDir}: ${String(error)}`);
     }

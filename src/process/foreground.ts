@@ -21,6 +21,16 @@ export async function foreground(argv: readonly string[], { env }: ForegroundOpt
   const [program = '', ...args] = argv;
   const file = findProgram(program, process.cwd(), env['PATH']);
   const listeners: [NodeJS.Signals, () => void][] = [];
+  const forward = (signal: NodeJS.Signals, isMeant: () => boolean) => {
+    const listener = () => {
+      if (isMeant()) child.kill(signal);
+    };
+    process.on(signal, listener);
+    listeners.push([signal, listener]);
+  };
+  // Before the program starts: a signal that comes in between would end us and leave it alone.
+  for (const signal of forwarded) forward(signal, () => true);
+  for (const signal of fromTerminal) forward(signal, () => !process.stdin.isTTY);
   const child = execa(file, args, {
     stdio: 'inherit',
     env,
@@ -31,18 +41,8 @@ export async function foreground(argv: readonly string[], { env }: ForegroundOpt
     // It decides itself how long it takes to leave.
     forceKillAfterDelay: false,
   });
-  if (child.pid === undefined) throw explainFailedSpawn(file, [file, ...args], false);
-  const listen = (signal: NodeJS.Signals, listener: () => void) => {
-    process.on(signal, listener);
-    listeners.push([signal, listener]);
-  };
-  for (const signal of forwarded) listen(signal, () => void child.kill(signal));
-  for (const signal of fromTerminal) {
-    listen(signal, () => {
-      if (!process.stdin.isTTY) child.kill(signal);
-    });
-  }
   try {
+    if (child.pid === undefined) throw explainFailedSpawn(file, [file, ...args], false);
     const exit = exitOf(await child);
     if (exit.kind === 'code') return exit.code;
     return exit.kind === 'signal' ? 128 + constants.signals[exit.signal as NodeJS.Signals] : 1;

@@ -31,6 +31,7 @@ export interface UnitLogOptions {
 const chunkBytes = 64 * 1024;
 /** Read in one turn of the event loop; the rest in the next one. */
 const chunksPerTurn = 4;
+const pollMs = 200;
 
 export function openUnitLog({ path, limits, clock, notice }: UnitLogOptions): UnitLog {
   const file = openLogFile(path, limits);
@@ -136,6 +137,7 @@ function startTail({ file, from, clock, deliver, onDrained }: TailOptions): Tail
   let position = from;
   let scheduled: Disposable | undefined;
   let watcher: FSWatcher | undefined;
+  let polling: Disposable | undefined;
 
   /** True if there may be more. */
   const readOnce = (): boolean => {
@@ -168,28 +170,37 @@ function startTail({ file, from, clock, deliver, onDrained }: TailOptions): Tail
   const schedule = () => {
     scheduled ??= clock.soon(drain);
   };
+  /** Without inotify (its limit of watches is reached, the file was removed) we look from time to time. */
+  const poll = () => {
+    polling = clock.timer(pollMs, () => {
+      schedule();
+      poll();
+    });
+  };
+  const stopWatching = () => {
+    watcher?.close();
+    watcher = undefined;
+    polling?.[Symbol.dispose]();
+    polling = undefined;
+  };
   const startWatching = () => {
+    stopWatching();
     try {
       watcher = watch(file.path, { persistent: false }, (event) => {
         schedule();
         // Removed or renamed by somebody: the watch is on the old file.
-        if (event === 'rename') {
-          watcher?.close();
-          startWatching();
-        }
+        if (event === 'rename') startWatching();
       });
-      watcher.on('error', () => undefined);
+      watcher.on('error', () => {
+        stopWatching();
+        poll();
+      });
     } catch {
-      watcher = undefined;
+      poll();
     }
   };
 
   startWatching();
-  if (watcher === undefined) {
-    // Not there yet: made empty, so that there is something to watch.
-    file.append(Buffer.alloc(0));
-    startWatching();
-  }
   schedule();
 
   return {
@@ -203,7 +214,7 @@ function startTail({ file, from, clock, deliver, onDrained }: TailOptions): Tail
     },
     [Symbol.dispose]() {
       scheduled?.[Symbol.dispose]();
-      watcher?.close();
+      stopWatching();
     },
   };
 }
