@@ -1,0 +1,122 @@
+/**
+ * The real control plane, as root and as a plain user, from nothing to a clean stop and back.
+ *
+ *   certificates ─► etcd ─► kube-apiserver ─┬─► kube-controller-manager
+ *        └────► kubeconfigs ────────────────┴─► kube-scheduler
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { install, type Installation } from './kit/installation.ts';
+import { createCluster, type Cluster, type Up } from './kit/cluster.ts';
+import type { Told } from './kit/event-log.ts';
+import { processesOf } from './kit/traces.ts';
+import { users } from './kit/user.ts';
+
+const processes = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+
+let installation: Installation;
+beforeAll(async () => {
+  installation = await install();
+});
+afterAll(() => installation[Symbol.dispose]());
+
+describe.each(users)('the control plane of $name', (user) => {
+  let cluster: Cluster;
+  let up: Up;
+  const at = (told: Told | undefined) => told?.monotonicMs ?? Number.NaN;
+
+  beforeAll(async () => {
+    cluster = await createCluster({ installation, user });
+    up = cluster.up();
+    await up.events.ready();
+  });
+  afterAll(async () => {
+    await cluster[Symbol.asyncDispose]();
+  });
+
+  test('[C6] `up` brings it to ready, and kubectl agrees', async () => {
+    expect(await cluster.kubectl('get', '--raw', '/readyz')).toMatchObject({ code: 0, out: 'ok' });
+    expect((await cluster.status()).ready).toBe(true);
+  });
+
+  test('[C4] each process is started only after what it needs was ready', () => {
+    const readyAt = (unit: string) => at(up.events.states(unit).find(({ snapshot }) => snapshot.state === 'ready'));
+    const doneAt = (unit: string) => at(up.events.states(unit).find(({ snapshot }) => snapshot.state === 'done'));
+    const spawnedAt = (unit: string) => at(up.events.of('process.spawned', unit)[0]);
+    expect(spawnedAt('etcd')).toBeGreaterThan(doneAt('certificates'));
+    expect(spawnedAt('kube-apiserver')).toBeGreaterThan(readyAt('etcd'));
+    for (const unit of ['kube-controller-manager', 'kube-scheduler']) {
+      expect(spawnedAt(unit), unit).toBeGreaterThan(readyAt('kube-apiserver'));
+      expect(spawnedAt(unit), unit).toBeGreaterThan(doneAt('kubeconfigs'));
+    }
+    expect(up.events.of('process.spawned')).toHaveLength(processes.length);
+  });
+
+  test('[S9] a dependent is spawned at once when its last gate opens, not at the next poll', () => {
+    for (const unit of processes) {
+      const [gate] = up.events.of('unit.gate', unit).filter(({ event }) => event['last'] === true);
+      const [spawned] = up.events.of('process.spawned', unit);
+      // A supervisor that polls once a second takes 500 ms on average.
+      expect(at(spawned) - at(gate), unit).toBeLessThan(250);
+    }
+  });
+
+  test('[S1] the API server is checked by one series of attempts, however many wait for it', () => {
+    const attempts = up.events.of('probe.attempt').filter(({ event }) => event['phase'] === 'ready');
+    const series = attempts.filter(({ event }) => event['check'] === 'https /readyz');
+    expect(new Set(series.map(({ event }) => event['unit']))).toEqual(new Set(['kube-apiserver']));
+    // Three waited: two units and `up` itself. Attempts of a second series would repeat or overlap.
+    expect(series.map(({ event }) => event['count'])).toEqual(series.map((_, index) => index + 1));
+    const spans = series.map(({ event }) => event['attempt'] as { at: number; ms: number; outcome: string });
+    for (const [index, span] of spans.slice(1).entries()) {
+      const before = spans[index];
+      expect(span.at).toBeGreaterThanOrEqual((before?.at ?? 0) + (before?.ms ?? 0) - 1);
+    }
+    expect(spans.filter(({ outcome }) => outcome === 'ok')).toHaveLength(1);
+  });
+
+  test('Ctrl-C ends everything in the stop order, etcd last, and leaves nothing', async () => {
+    await cluster.kubectl('create', 'configmap', 'kept', '--from-literal=answer=42');
+    expect(await up.interrupt('SIGINT')).toMatchObject({ code: 0, err: '' });
+    const order = up.events.of('process.exited').map(({ event }) => event['unit']);
+    expect([...order].sort()).toEqual(processes);
+    expect(order.slice(-2)).toEqual(['kube-apiserver', 'etcd']);
+    expect(up.events.all.at(-1)?.event).toMatchObject({ type: 'down.finished', leftovers: [] });
+    expect(await cluster.traces()).toEqual([]);
+  });
+
+  test('`up --wait` returns when it is ready and leaves it running, with all objects still there', async () => {
+    const waited = await cluster.run('up', '--disable-agent', '--wait', ...cluster.portArgs());
+    expect(waited, waited.err).toMatchObject({ code: 0 });
+    expect(waited.out).toContain('everything is ready');
+    const kept = await cluster.kubectl('get', 'configmap', 'kept', '-o', 'jsonpath={.data.answer}');
+    expect(kept).toMatchObject({ code: 0, out: '42' });
+  });
+
+  test('a second `up` on the same data is refused, names the first, and harms nothing', async () => {
+    const { pid } = (await cluster.status()).instance;
+    const second = await cluster.run('up', '--disable-agent', ...cluster.portArgs());
+    expect(second).toMatchObject({ code: 3, out: '' });
+    expect(second.err).toContain(`is held by another k3s-lite: pid ${pid}`);
+    expect((await cluster.status()).ready).toBe(true);
+  });
+
+  test('after kill -9 of k3s-lite the next `up` names and ends what was left, and becomes ready', async () => {
+    const { pid } = (await cluster.status()).instance;
+    const left = processesOf(cluster.paths).map((one) => one.pid);
+    process.kill(pid, 'SIGKILL');
+    await expect.poll(() => processesOf(cluster.paths).map((one) => one.pid)).not.toContain(pid);
+    expect((await cluster.run('status')).code).toBe(4);
+
+    const again = cluster.up();
+    await again.events.ready();
+    const found = again.events.of('leftover.found');
+    expect(found.map(({ event }) => event['unit']).sort()).toEqual(processes);
+    const pids = found.flatMap(({ event }) => event['pids'] as number[]);
+    expect([...pids, pid].sort()).toEqual(left.sort());
+    expect(processesOf(cluster.paths).map((one) => one.pid)).not.toEqual(expect.arrayContaining(pids));
+
+    expect(await cluster.run('down')).toMatchObject({ code: 0 });
+    expect(await again.ended).toMatchObject({ code: 0 });
+    expect(await cluster.traces()).toEqual([]);
+  });
+});
