@@ -9,37 +9,13 @@ import { ReadinessError } from '../../src/error/readiness-error.ts';
 import { causeChain } from '../../src/error/startup-error.ts';
 import type { EventOf } from '../../src/event/event.ts';
 import type { UnitGraph } from '../../src/graph/unit-graph.ts';
-import type { Need, Unit } from '../../src/unit/schema.ts';
+import type { Need } from '../../src/unit/schema.ts';
 import type { UnitSnapshot, UnitStateName } from '../../src/unit/state.ts';
 import type { JournalEntry } from './journal.ts';
+import { admitsSurvivors, hasRun, isAwaited, isTrulyReady, isUp, newView, type View } from './unit-view.ts';
 
 /** Rounding of sums of milliseconds: so much too early is on time. */
 const epsilonMs = 0.02;
-
-interface View {
-  readonly unit: Unit;
-  snapshot: UnitSnapshot | undefined;
-  state: UnitStateName;
-  /** Since when it waits (or is blocked), until it starts: soft gates count from here. */
-  waitsSinceMs: number;
-  readySinceMs: number;
-  /** Generations of which something is alive. */
-  readonly alive: Set<number>;
-  launched: number;
-  exited: number;
-  /** Newest generation that truly answered, or finished its work. */
-  answered: number;
-  finished: number;
-  decidedMs: number;
-  undoing: boolean;
-  failedStarts: number;
-  failuresMs: readonly number[];
-  /** It has reached its limit and has not been ready since. */
-  limitReached: boolean;
-  /** Soft dependencies it started without, until they are ready. */
-  missing: Set<string>;
-  wasDown: boolean;
-}
 
 export type Reached = 'blocked' | 'backoff' | 'failed' | 'recovered' | 'user stop' | 'degraded' | 'unhealthy';
 
@@ -57,9 +33,6 @@ export function judge(graph: UnitGraph, entries: readonly JournalEntry[]): Verdi
   observer.endOfInstant();
   return observer;
 }
-
-const isUp = (state: UnitStateName) => state === 'ready' || state === 'done';
-const hasRun = (state: UnitStateName) => isUp(state) || state === 'unhealthy' || state === 'starting';
 
 class Observer implements Verdict {
   readonly violations: string[] = [];
@@ -392,41 +365,4 @@ class Observer implements Verdict {
       .join();
     if (expected !== said) this.#broken(view.unit.name, `says it is degraded by [${said}], but it is by [${expected}]`);
   }
-}
-
-/** A soft edge that waits for nothing only orders the stop. */
-const isAwaited = (need: Need): boolean => need.kind === 'hard' || (need.kind === 'soft' && need.maxWaitMs > 0);
-
-function newView(unit: Unit): View {
-  return {
-    unit,
-    snapshot: undefined,
-    state: 'inactive',
-    waitsSinceMs: 0,
-    readySinceMs: 0,
-    alive: new Set(),
-    launched: 0,
-    exited: 0,
-    answered: 0,
-    finished: 0,
-    decidedMs: -1,
-    undoing: false,
-    failedStarts: 0,
-    failuresMs: [],
-    limitReached: false,
-    missing: new Set(),
-    wasDown: false,
-  };
-}
-
-/** It says that not even SIGKILL ended its processes: nothing can be done but go on. */
-function admitsSurvivors({ snapshot }: View): boolean {
-  return snapshot?.lastError?.code === 'ERR_STOP_INCOMPLETE';
-}
-
-/** The world, not the executor, has seen this generation ready. */
-function isTrulyReady(view: View, generation: number): boolean {
-  if (view.launched !== generation) return false;
-  if (view.unit.kind !== 'service') return view.finished === generation;
-  return view.unit.ready === undefined || view.answered === generation;
 }

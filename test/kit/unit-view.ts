@@ -1,0 +1,68 @@
+/** What the observer knows of one unit, kept apart from what the executor says of it. */
+import type { Need, Unit } from '../../src/unit/schema.ts';
+import type { UnitSnapshot, UnitStateName } from '../../src/unit/state.ts';
+
+export interface View {
+  readonly unit: Unit;
+  snapshot: UnitSnapshot | undefined;
+  state: UnitStateName;
+  /** Since when it waits (or is blocked), until it starts: soft gates count from here. */
+  waitsSinceMs: number;
+  readySinceMs: number;
+  /** Generations of which something is alive. */
+  readonly alive: Set<number>;
+  launched: number;
+  exited: number;
+  /** Newest generation that truly answered, or finished its work. */
+  answered: number;
+  finished: number;
+  decidedMs: number;
+  undoing: boolean;
+  failedStarts: number;
+  failuresMs: readonly number[];
+  /** It has reached its limit and has not been ready since. */
+  limitReached: boolean;
+  /** Soft dependencies it started without, until they are ready. */
+  missing: Set<string>;
+  wasDown: boolean;
+}
+
+export const isUp = (state: UnitStateName) => state === 'ready' || state === 'done';
+export const hasRun = (state: UnitStateName) => isUp(state) || state === 'unhealthy' || state === 'starting';
+
+/** A soft edge that waits for nothing only orders the stop. */
+export const isAwaited = (need: Need): boolean => need.kind === 'hard' || (need.kind === 'soft' && need.maxWaitMs > 0);
+
+export function newView(unit: Unit): View {
+  return {
+    unit,
+    snapshot: undefined,
+    state: 'inactive',
+    waitsSinceMs: 0,
+    readySinceMs: 0,
+    alive: new Set(),
+    launched: 0,
+    exited: 0,
+    answered: 0,
+    finished: 0,
+    decidedMs: -1,
+    undoing: false,
+    failedStarts: 0,
+    failuresMs: [],
+    limitReached: false,
+    missing: new Set(),
+    wasDown: false,
+  };
+}
+
+/** It says that not even SIGKILL ended its processes: nothing can be done but go on. */
+export function admitsSurvivors({ snapshot }: View): boolean {
+  return snapshot?.lastError?.code === 'ERR_STOP_INCOMPLETE';
+}
+
+/** The world, not the executor, has seen this generation ready. */
+export function isTrulyReady(view: View, generation: number): boolean {
+  if (view.launched !== generation) return false;
+  if (view.unit.kind !== 'service') return view.finished === generation;
+  return view.unit.ready === undefined || view.answered === generation;
+}
