@@ -101,7 +101,7 @@ const unit: fc.Arbitrary<UnitCase> = fc.record({
   when: seldom<UnitCase['when']>(10, 'always', fc.constantFrom('on-failure', 'never')),
   backoff: fc.record({ firstMs: ms(500, 1), maxMs: ms(3000, 500), jitter: fc.constantFrom(0, 0.2, 1) }),
   limit: fc.record({ starts: ms(4, 1), withinMs: ms(10_000, 500), resetAfterMs: ms(5000, 500) }),
-  faults: seldom(35, sound, fc.array(fault, { minLength: 1, maxLength: 4 })),
+  faults: seldom(50, sound, fc.array(fault, { minLength: 1, maxLength: 4 })),
   persists: fc.boolean(),
 });
 
