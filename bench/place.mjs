@@ -61,17 +61,23 @@ function compile(name, folder) {
 }
 
 /**
- * Calls `undo` when disposed of, or when the benchmark itself ends before that.
+ * Calls `undo` when disposed of, or when the benchmark itself ends before that: the last one first.
  *
  * @param {() => void} undo synchronous
  */
 export function atEnd(undo) {
-  const once = () => {
-    process.removeListener('exit', once);
+  const atExit = () => {
+    try {
+      undo();
+    } catch (error) {
+      console.error(error); // and go on with the others
+    }
+  };
+  process.setMaxListeners(0).prependOnceListener('exit', atExit);
+  return () => {
+    process.removeListener('exit', atExit);
     undo();
   };
-  process.setMaxListeners(0).once('exit', once);
-  return once;
 }
 
 /** A folder that is gone when `work` has ended, however it ended. */

@@ -71,8 +71,14 @@ export async function runWorld(spec, folder) {
     if (!existsSync(result)) throw new Error(`the world ended with ${code} and no result`);
     const seen = JSON.parse(readFileSync(result, 'utf8'));
     if (seen.Missing.length > 0) {
-      const said = readFileSync(spec.Log, 'utf8').trim().split('\n').slice(-12).join('\n');
-      throw new Error(`never seen: ${seen.Missing.join(', ')}; the arm said last:\n${said}`);
+      const pod = seen.LastPod === undefined ? '' : `; the pod: ${JSON.stringify(JSON.parse(seen.LastPod).status)}`;
+      const said = readFileSync(spec.Log, 'utf8')
+        .trim()
+        .split('\n')
+        .slice(-8)
+        .map((line) => line.slice(0, 300))
+        .join('\n');
+      throw new Error(`never seen: ${seen.Missing.join(', ')}${pod}; the arm said last:\n${said}`);
     }
     return seen;
   } finally {

@@ -67,6 +67,11 @@ func lookAtNode(node NodeCheck, seen *sightings, until func(func() bool) bool) {
 	get := func(path string) bool {
 		answer.Status.Phase, answer.Status.Conditions = "", nil
 		code, body := api.do("GET", node.Url+path, nil)
+		if strings.Contains(path, "/pods/") {
+			seen.Lock()
+			seen.lastPod = string(body)
+			seen.Unlock()
+		}
 		return code == 200 && json.Unmarshal(body, &answer) == nil
 	}
 	has := func(condition string) bool {
@@ -85,7 +90,13 @@ func lookAtNode(node NodeCheck, seen *sightings, until func(func() bool) bool) {
 		return
 	}
 	pods := "/api/v1/namespaces/default/pods"
-	if !until(func() bool { code, _ := api.do("POST", node.Url+pods, node.Pod); return code == 201 }) {
+	if !until(func() bool {
+		code, body := api.do("POST", node.Url+pods, node.Pod)
+		seen.Lock()
+		seen.lastPod = string(body)
+		seen.Unlock()
+		return code == 201
+	}) {
 		return
 	}
 	seen.note("pod-made", now())

@@ -47,6 +47,7 @@ type Result struct {
 	T0        int64 // CLOCK_MONOTONIC in ns
 	At        map[string]float64
 	Missing   []string
+	LastPod   string `json:",omitempty"` // what the API said of it, if it never ran
 	Usage     *Usage
 	StopMs    float64
 	Exit      string
@@ -111,6 +112,9 @@ func world(file string) {
 	}
 	seen.Lock()
 	result.Missing = seen.missing()
+	if len(result.Missing) > 0 {
+		result.LastPod = seen.lastPod
+	}
 	text, err = json.MarshalIndent(result, "", " ")
 	check(err)
 	check(os.WriteFile(spec.Result, text, 0o644))
@@ -217,11 +221,12 @@ func start(spec Spec, seen *sightings) *arm {
 // sightings keeps when each thing was first seen.
 type sightings struct {
 	sync.Mutex
-	t0     int64
-	at     map[string]float64
-	wanted []string
-	all    chan struct{}
-	closed bool
+	t0      int64
+	at      map[string]float64
+	wanted  []string
+	all     chan struct{}
+	closed  bool
+	lastPod string
 }
 
 func newSightings(wanted []string) *sightings {
