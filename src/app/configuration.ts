@@ -2,16 +2,13 @@
  * What the user asked for: command line over environment over configuration files. Every mistake
  * is reported with its place and the nearest known name.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { StartupError } from '../error/startup-error.ts';
-import { nearestName } from '../kernel/nearest.ts';
+import { readConfigurationFiles } from './configuration-file.ts';
+import { unknownFlag, type FlagValues } from './flag-values.ts';
 import { camelCase, upFlags, type Flag } from './flags.ts';
 import { pathsOf, type Paths } from './paths.ts';
-
-/** Values by the flag's name: a string, a list of strings, or true for a switch. */
-export type FlagValues = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
 
 export interface Configuration {
   readonly paths: Paths;
@@ -29,7 +26,7 @@ export interface ConfigurationInput {
 }
 
 /** @throws StartupError ERR_CONFIG that lists every mistake with its place */
-export function readConfiguration({ options, env, cwd, uid }: ConfigurationInput): Configuration {
+export async function readConfiguration({ options, env, cwd, uid }: ConfigurationInput): Promise<Configuration> {
   const fromLine = pickKnown(options);
   const fromEnv = readEnv(env);
   const dataDir = fromLine['data-dir'] ?? fromEnv['data-dir'];
@@ -39,7 +36,7 @@ export function readConfiguration({ options, env, cwd, uid }: ConfigurationInput
   if (typeof named === 'string' && !existsSync(file)) {
     throw new StartupError('ERR_CONFIG', `cannot read the configuration: there is no ${file}`, { file });
   }
-  const values = { ...readFiles(file), ...fromEnv, ...fromLine };
+  const values = { ...(await readConfigurationFiles(file)), ...fromEnv, ...fromLine };
   const finalDir = values['data-dir'];
   const paths = pathsOf({ dataDir: typeof finalDir === 'string' ? path.resolve(cwd, finalDir) : undefined, env, uid });
   return { paths, values, dropInDirs: [path.join(paths.configDir, 'units.d')] };
@@ -65,7 +62,7 @@ function readEnv(env: Readonly<Record<string, string | undefined>>): FlagValues 
   for (const [name, text] of Object.entries(env)) {
     if (!name.startsWith(prefix) || text === undefined || reservedEnv.has(name)) continue;
     const flag = known.get(name);
-    if (flag === undefined) throw unknownName(`environment variable ${name}`, name, known.keys());
+    if (flag === undefined) throw unknownFlag(`environment variable ${name}`, name, known.keys());
     values[flag.name] = valueOf(flag, text, `$${name}`);
   }
   return values;
@@ -84,61 +81,4 @@ function valueOf(flag: Flag, text: string, place: string): string | readonly str
   if (text === 'true' || text === '1') return true;
   if (text === 'false' || text === '0' || text === '') return false;
   throw new StartupError('ERR_CONFIG', `${place} is "${text}", but must be true or false`, { place });
-}
-
-/** config.yaml, then config.yaml.d/*.yaml in lexical order; a later file replaces a key. Source: K3s, the same order. */
-function readFiles(file: string): FlagValues {
-  const folder = `${file}.d`;
-  const dropIns = existsSync(folder)
-    ? readdirSync(folder)
-        .filter((name) => /\.ya?ml$/.test(name))
-        .sort()
-        .map((name) => path.join(folder, name))
-    : [];
-  const files = [...(existsSync(file) ? [file] : []), ...dropIns];
-  return Object.assign({}, ...files.map(readFile)) as FlagValues;
-}
-
-function readFile(file: string): FlagValues {
-  const lines = new LineCounter();
-  const document = parseDocument(readFileSync(file, 'utf8'), { lineCounter: lines });
-  const at = (offset: number | undefined) => {
-    const { line, col } = lines.linePos(offset ?? 0);
-    return `${file}:${String(line)}:${String(col)}`;
-  };
-  const [broken] = document.errors;
-  if (broken !== undefined)
-    throw new StartupError('ERR_CONFIG', `${at(broken.pos[0])}: ${broken.message.split('\n')[0] ?? ''}`, { file });
-  if (document.contents === null) return {};
-  if (!isMap(document.contents))
-    throw new StartupError('ERR_CONFIG', `${at(0)}: expected keys and values, one flag a line`, { file });
-  const known = new Map(upFlags.map((flag) => [flag.name, flag]));
-  const values: Record<string, string | readonly string[] | boolean> = {};
-  const plainMap = document.toJS() as Record<string, unknown>;
-  for (const { key } of document.contents.items as { key: unknown }[]) {
-    const name = isScalar(key) ? String(key.value) : '';
-    const place = at(isScalar(key) ? key.range?.[0] : undefined);
-    const flag = known.get(name);
-    if (flag === undefined) throw unknownName(`${place}: key "${name}"`, name, known.keys());
-    const plain = plainMap[name];
-    values[name] = plainValue(flag, plain, place);
-  }
-  return values;
-}
-
-function plainValue(flag: Flag, plain: unknown, place: string): string | readonly string[] | boolean {
-  const isPlain = (item: unknown): item is string | number => typeof item === 'string' || typeof item === 'number';
-  if (flag.list === true && Array.isArray(plain) && plain.every(isPlain)) return plain.map(String);
-  if (flag.list === true && isPlain(plain)) return [String(plain)];
-  if (flag.list !== true && flag.value !== undefined && isPlain(plain)) return String(plain);
-  if (flag.value === undefined && typeof plain === 'boolean') return plain;
-  const expected =
-    flag.list === true ? 'a list of texts' : flag.value === undefined ? 'true or false' : 'a text or number';
-  throw new StartupError('ERR_CONFIG', `${place}: ${flag.name} must be ${expected}`, { place });
-}
-
-function unknownName(what: string, name: string, known: Iterable<string>): StartupError {
-  const nearest = nearestName(name, known);
-  const remedy = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
-  return new StartupError('ERR_CONFIG', `${what} is not known${remedy}`, { name, nearest });
 }

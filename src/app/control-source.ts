@@ -2,6 +2,7 @@
 import type { ControlSource } from '../control/source.ts';
 import type { LocalExecutor } from '../executor/local-executor.ts';
 import type { Prepared } from './prepare.ts';
+import { lastLogLines } from './read-log.ts';
 import { version } from './version.ts';
 
 export interface ControlSourceOptions {
@@ -24,7 +25,11 @@ export function controlSource({ executor, prepared, stop }: ControlSourceOptions
       ...(executor.graph.has('node-ready') ? { nodeName: settings.nodeName } : {}),
       ...(executor.graph.has('kubeconfigs') ? { kubeconfig: settings.writeKubeconfig } : {}),
     }),
-    log: (unit) => executor.process.log(unit),
+    // From the files: also what an earlier generation wrote before it crashed.
+    log: (unit) => ({
+      ...executor.process.log(unit),
+      last: (count) => lastLogLines(configuration.paths.logDir, unit, count),
+    }),
     async drawGraph(format) {
       const [{ drawGraph }, { liveCriticalPath }] = await Promise.all([
         import('../graph/draw.ts'),

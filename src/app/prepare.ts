@@ -16,7 +16,8 @@ import { parseDurationMs } from '../kernel/duration.ts';
 import { diagnosticsError } from '../unit/diagnostic.ts';
 import { loadUnits, type LoadedUnits } from '../unit/load-units.ts';
 import type { UnitInput } from '../unit/schema.ts';
-import type { Configuration, FlagValues } from './configuration.ts';
+import type { Configuration } from './configuration.ts';
+import type { FlagValues } from './flag-values.ts';
 import { argFlags, camelCase, upFlags } from './flags.ts';
 import { shippedUnits } from './shipped.ts';
 

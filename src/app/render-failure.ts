@@ -2,6 +2,7 @@
 import { exitCode, type ExitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
 import { StartupError } from '../error/startup-error.ts';
+import { diagnosticStyle } from './diagnostic-style.ts';
 import { diagnosticsOf, renderDiagnostics } from '../unit/diagnostic.ts';
 
 export interface FailureOutput {
@@ -12,7 +13,7 @@ export interface FailureOutput {
 
 export function renderFailure(error: unknown, io: FailureOutput): ExitCode {
   const diagnostics = diagnosticsOf(error);
-  if (diagnostics !== undefined) io.err(`${renderDiagnostics(diagnostics)}\n`);
+  if (diagnostics !== undefined) io.err(`${renderDiagnostics(diagnostics, diagnosticStyle(io.colour))}\n`);
   else io.err(`k3s-lite: ${renderError(error, { width: io.columns, colour: io.colour })}\n`);
   if (error instanceof StartupError) return error.exitCode;
   // Not one of ours: a bug, and its stack is what a report needs.

@@ -1,5 +1,6 @@
 /** Chooses who shows the events: JSON lines, plain lines, or the live tree; and keeps the log and the record. */
 import type { EventStream } from '../event/stream.ts';
+import { writeEvents } from '../event/write-events.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { openLogFile } from '../report/log-file.ts';
 import { plainReporter } from '../report/plain-lines.ts';
@@ -26,8 +27,11 @@ export interface Reporters extends AsyncDisposable {
 }
 
 export async function startReporters({ events, clock, paths, json, io }: ReporterOptions): Promise<Reporters> {
-  const view = await viewOf({ clock, json, io });
-  const subscriptions = [events.subscribe(view), events.subscribe(startRecorder({ dir: paths.startsDir }))];
+  const view = json ? undefined : await viewOf({ clock, io });
+  const subscriptions = [
+    view === undefined ? writeEvents(events, process.stdout, 0) : events.subscribe(view, { since: 0 }),
+    events.subscribe(startRecorder({ dir: paths.startsDir })),
+  ];
   // The log is written from the ring after the start has begun: loading pino delays nothing.
   const logFile = openLogFile({
     events,
@@ -36,25 +40,17 @@ export async function startReporters({ events, clock, paths, json, io }: Reporte
       events.emit({ type: 'notice', level: 'warning', text: `cannot write the log: ${error.message}` }),
   });
   return {
-    say: (text) => view.say(text),
+    say: (text) => view?.say(text),
     async [Symbol.asyncDispose]() {
       events.flush();
-      view.close();
+      view?.close();
       for (const subscription of subscriptions) subscription[Symbol.dispose]();
       await (await logFile).close();
     },
   };
 }
 
-async function viewOf({ clock, json, io }: Pick<ReporterOptions, 'clock' | 'json' | 'io'>): Promise<Reporter> {
-  if (json) {
-    return {
-      onEvent: (envelope) => io.out(`${JSON.stringify(envelope)}\n`),
-      onDropped: (count) => io.out(`${JSON.stringify({ dropped: count })}\n`),
-      say: () => undefined,
-      close: () => undefined,
-    };
-  }
+async function viewOf({ clock, io }: Pick<ReporterOptions, 'clock' | 'io'>): Promise<Reporter> {
   if (io.outIsTty) {
     const { liveView } = await import('../report/terminal/live-view.ts');
     return liveView({ stream: process.stdout, clock, colour: io.colour });

@@ -96,7 +96,7 @@ export const commandRows: readonly CommandRow[] = [
     about: 'Explain where the time of a start went: blame or critical-chain',
     options: [
       ...place,
-      { flags: '--start <n>', about: 'Which start: 1 is the latest (default), 2 the one before…' },
+      { flags: '--start <n>', about: 'Which start: latest (default) or 1, 2 for the one before, and so on' },
       json,
     ],
     examples: ['k3s-lite analyze blame', 'k3s-lite analyze critical-chain'],

@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Builtin } from '../unit/builtin.ts';
 import type { Connect } from './cluster-dns.ts';
 import { pauseImage } from './config-files.ts';

@@ -5,7 +5,7 @@
  */
 import { mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { describeExit } from '../error/readiness-error.ts';
 import { StartupError } from '../error/startup-error.ts';
 import type { Builtin, BuiltinContext } from '../unit/builtin.ts';

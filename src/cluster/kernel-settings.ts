@@ -6,7 +6,7 @@
  */
 import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Builtin } from '../unit/builtin.ts';
 import { layoutOf } from './layout.ts';
 import { ensureCgroupRoot } from './node-cleanup.ts';

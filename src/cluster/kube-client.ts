@@ -8,7 +8,7 @@
 import { Agent, request, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { onAbort, abortError } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { lines } from './line-stream.ts';

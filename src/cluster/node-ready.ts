@@ -5,7 +5,7 @@
  * node's Lease must have been renewed after the present kubelet was spawned (design contract 2).
  * Both are watched, nothing is polled.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Builtin } from '../unit/builtin.ts';
 import { linkedAbort } from '../kernel/abort.ts';
 import type { Clock } from '../kernel/clock.ts';

@@ -6,7 +6,7 @@
  *
  * Not here: reading flags, environment and configuration files (app/, cli/).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
 import { addressAt, contains, overlaps, parseAddress, parseNetwork, type Network } from './ipv4.ts';
 import { detectMachine, directoryOf, type Machine } from './machine.ts';

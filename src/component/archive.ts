@@ -5,7 +5,7 @@
  * build; then the files as `<build>/<name>`. Links are made from the records, so an archive holds
  * regular files only. Checksums prove that nothing was damaged on the way, not who made it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
 import { buildRecordSchema, type BuildRecord } from './cache-entry.ts';
 import { entryName } from './source-key.ts';

@@ -1,6 +1,6 @@
 /** The typed client of the control API. Every answer is checked; an error of the server comes back as the same error. */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errorFromJson, isErrorJson } from '../error/from-json.ts';
 import { StartupError } from '../error/startup-error.ts';
 import type { GraphFormat } from '../graph/draw.ts';

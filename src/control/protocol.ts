@@ -2,7 +2,7 @@
  * What goes over the control socket, as zod schemas: the server checks what comes in, the client
  * what comes back. Paths carry the version; unknown keys of a newer server are ignored.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isErrorJson } from '../error/from-json.ts';
 import type { ErrorJson } from '../error/startup-error.ts';
 import { graphFormats } from '../graph/draw.ts';

@@ -1,6 +1,6 @@
 /** The table of the control API: which path answers what. No HTTP here (server.ts). */
 import type { Writable } from 'node:stream';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errorCodes } from '../error/codes.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { envelopeJson } from '../event/envelope-json.ts';

@@ -7,7 +7,7 @@ import { whoHoldsPort } from '../probe/proc-sockets.ts';
 import { untilReady } from '../probe/until-ready.ts';
 import type { RunningProcess } from '../process/process-port.ts';
 import type { HealthSpec } from '../unit/probe-schema.ts';
-import { startError } from './failure.ts';
+import { lastOutput, startError } from './failure.ts';
 import type { RunContext } from './run-context.ts';
 
 /** Resolves when the unit's `ready` passes (at once without one); rejects with a ReadinessError. */
@@ -33,7 +33,7 @@ export async function untilRunReady(
     deadline: () => Math.max(startedMs + unit.startWithin, notify?.current.extendedUntilMs ?? 0),
     onAttempt: (attempt, count) => report.attempt('ready', check, attempt, count),
     onHint: report.hint,
-    lastLogLines: () => log.last(20),
+    lastLogLines: () => lastOutput(log),
     exited: process.exited,
     holderOf: whoHoldsPort,
     ...(ready.timeout === undefined ? {} : { attemptTimeoutMs: ready.timeout }),
@@ -71,7 +71,7 @@ function startWatchdog(
     component: unit.name,
     generation,
     clock: ports.clock,
-    lastLogLines: () => ports.process.log(unit.name).last(20),
+    lastLogLines: () => lastOutput(ports.process.log(unit.name)),
     onChange(change) {
       if (change.healthy) report.healthy();
       else report.unhealthy(change.error, true);
@@ -99,7 +99,7 @@ function startProbing(
     timeoutMs: health.timeout,
     failures: health.failures,
     successes: health.successes,
-    lastLogLines: () => log.last(20),
+    lastLogLines: () => lastOutput(log),
     onAttempt: (attempt, count) => report.attempt('health', check, attempt, count),
     holderOf: whoHoldsPort,
     onChange(change) {

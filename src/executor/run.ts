@@ -11,7 +11,7 @@ import { formatDurationMs } from '../kernel/duration.ts';
 import type { NotifySocket } from '../probe/notify-port.ts';
 import type { RunningProcess, StopStep } from '../process/process-port.ts';
 import type { Unit } from '../unit/schema.ts';
-import { exitError, spawnError, startError } from './failure.ts';
+import { exitError, lastOutput, spawnError, startError } from './failure.ts';
 import { startHealthWatch, untilRunReady } from './readiness.ts';
 import type { RunContext, RunOptions } from './run-context.ts';
 
@@ -21,9 +21,6 @@ export interface Run {
   /** Ends everything of this generation. Returns pids that survived. */
   stop(options: { readonly hurry?: AbortSignal; readonly onStep?: StopStep }): Promise<readonly number[]>;
 }
-
-/** Output lines carried by an error. Source: design contract 4. */
-const logLinesKept = 20;
 
 export function startRun(options: RunOptions): Run {
   const { unit, generation, ports } = options;
@@ -59,7 +56,7 @@ export function startRun(options: RunOptions): Run {
       generation,
       phase,
       elapsedMs: clock.monotonicMs() - startedMs,
-      lastLogLines: ports.process.log(unit.name).last(logLinesKept),
+      lastLogLines: lastOutput(ports.process.log(unit.name)),
     }),
   };
   const part = startPart(context);

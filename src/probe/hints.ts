@@ -128,6 +128,20 @@ export function tellingLine(lines: readonly string[], context: FailureContext = 
   return best === undefined ? undefined : messageOf(best);
 }
 
+/**
+ * The last `count` lines, for an error; when the line that says why lies before them, because a
+ * usage text follows it, that line leads.
+ *
+ * @param lines - more than `count`, oldest first
+ */
+export function tellingExcerpt(lines: readonly string[], count: number): readonly string[] {
+  const kept = lines.slice(-count);
+  const isTelling = (line: string) => patterns.some(({ match }) => match.test(bounded(line)));
+  if (kept.length === lines.length || kept.some(isTelling)) return kept;
+  const telling = lines.findLast(isTelling);
+  return telling === undefined ? kept : [telling, ...kept.slice(1)];
+}
+
 function holderNote(line: string, context: FailureContext): string {
   const [, go, node] = addressInUse.exec(bounded(line)) ?? [];
   const port = Number(go ?? node);
@@ -140,10 +154,18 @@ function bounded(line: string | undefined): string {
   return (line ?? '').slice(0, 2_000);
 }
 
-/** The message without the log's decoration: JSON of zap and pino, klog's prefix, logfmt. */
+/** The message without the log's decoration: JSON of zap and pino, klog, logfmt. */
 function messageOf(line: string): string {
   const text = bounded(line).trim();
-  return oneLine(fromJson(text) ?? fromLogfmt(text) ?? text.replace(/^[IWEF]\d{4} \S+\s+\d+ \S+\] /, ''));
+  return oneLine(fromJson(text) ?? fromKlog(text) ?? fromLogfmt(text) ?? text);
+}
+
+/** `E1121 05:47:01.123456    4242 run.go:72] "command failed" err="…"`: the error alone, else the message. */
+function fromKlog(text: string): string | undefined {
+  const [, message] = /^[IWEF]\d{4} \S+\s+\d+ \S+\] (.*)$/s.exec(text) ?? [];
+  if (message === undefined) return undefined;
+  const [, said = message, error] = /^"((?:[^"\\]|\\.)*)"(?:.*? err="((?:[^"\\]|\\.)*)")?/s.exec(message) ?? [];
+  return (error ?? said).replaceAll(/\\(["\\])/g, '$1').replaceAll('\\n', ' ');
 }
 
 function fromJson(text: string): string | undefined {

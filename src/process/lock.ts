@@ -21,7 +21,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
 import { isAlive, type ProcReader, systemProc } from './proc-reader.ts';
 import { errnoOf } from './spawn-error.ts';

@@ -84,7 +84,10 @@ export function plainLines(options: {
       case 'unit.state':
         return stateLines(event, model, before, style, monotonicMs);
       case 'unit.waiting':
-        return [waitingLine(event.unit, event.snapshot, model, monotonicMs)];
+        // One that only waits for others that wait adds nothing: those say what for. The log has all.
+        return event.snapshot.waitingFor.every(({ state }) => state === 'waiting')
+          ? []
+          : [waitingLine(event.unit, event.snapshot, model, monotonicMs)];
       case 'unit.failed':
         return failed(event.unit, event.error, model);
       case 'process.stopping':

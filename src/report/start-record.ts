@@ -4,7 +4,7 @@
  * Self time (last gate opened → ready) is kept apart from waiting (wanted → last gate opened): only
  * the first can be made shorter by mending that unit. Pure; start-store.ts reads and writes files.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isUp, unitStates } from '../unit/state.ts';
 import { selfMs, type Model } from './model.ts';
 

@@ -12,14 +12,15 @@ const views = {
   'critical-chain': { of: criticalChain, render: renderChain },
 } as const;
 
-export const run: CommandRun = (input) => {
+export const run: CommandRun = async (input) => {
   const { io, options, args } = input;
   const name = viewOf(args[0] ?? '');
-  const record = readStart(placeOf(input).startsDir, startOf(options['start']));
+  const { startsDir } = await placeOf(input);
+  const record = readStart(startsDir, startOf(options['start']));
   const json = (value: unknown) => JSON.stringify({ ...about(record), [name]: value }, undefined, 2);
   const view = views[name];
   io.out(`${options['json'] === true ? json(view.of(record)) : view.render(record, io.colour)}\n`);
-  return Promise.resolve(exitCode.ok);
+  return exitCode.ok;
 };
 
 const about = ({ startedAtMs, ready, totalMs }: StartRecord) => ({ startedAtMs, ready, totalMs });

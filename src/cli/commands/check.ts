@@ -1,8 +1,8 @@
 /** `k3s-lite check [DIR]`: every mistake of the unit files and their graph, without starting anything. */
-import picocolors from 'picocolors';
+import { diagnosticStyle } from '../../app/diagnostic-style.ts';
 import { exitCode, type ExitCode } from '../../error/codes.ts';
 import { redundantEdges } from '../../graph/redundant-edges.ts';
-import { diagnosticsOf, renderDiagnostics, type Diagnostic, type DiagnosticStyle } from '../../unit/diagnostic.ts';
+import { diagnosticsOf, renderDiagnostics, type Diagnostic } from '../../unit/diagnostic.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 import { installedGraph, type GraphSource } from './graph-source.ts';
 
@@ -51,8 +51,3 @@ function summary(units: number | undefined, errors: number, remarks: number): st
 }
 
 const count = (many: number, what: string) => `${String(many)} ${what}${many === 1 ? '' : 's'}`;
-
-function diagnosticStyle(colour: boolean): DiagnosticStyle {
-  const { red, yellow, bold, dim } = picocolors.createColors(colour);
-  return { error: (text) => red(bold(text)), warning: (text) => yellow(text), strong: bold, faint: dim };
-}

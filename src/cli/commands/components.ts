@@ -1,5 +1,5 @@
 /** `k3s-lite components list|build|verify|export|import`: the real binaries. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { BuildOptions } from '../../component/build.ts';
 import { type Artefact, manifest } from '../../component/manifest.ts';
 import { componentCache } from '../../component/places.ts';

@@ -4,7 +4,7 @@
  * When nothing runs it says so and exits with 0: the wish "nothing runs" is fulfilled, and a script
  * may say `down` before it removes the data without having to know.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isNotRunning } from '../../control/client.ts';
 import type { EventLine } from '../../control/protocol.ts';
 import { exitCode } from '../../error/codes.ts';
@@ -22,7 +22,7 @@ const endWithinMs = 10_000;
 export const run: CommandRun = async (input) => {
   const { io, options, signal } = input;
   const json = options['json'] === true;
-  const { client, paths } = connect(input);
+  const { client, paths } = await connect(input);
   let finished: Finished | undefined;
   let pid: number;
   try {

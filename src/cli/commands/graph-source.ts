@@ -1,9 +1,9 @@
 /** What `check`, `plan` and `graph` look at; tests give them another one. */
-import { readConfiguration, type Configuration } from '../../app/configuration.ts';
 import { prepare, type Prepared } from '../../app/prepare.ts';
 import type { GraphFormat } from '../../graph/draw.ts';
 import { latestDurationsMs } from '../../report/start-store.ts';
 import type { CommandInput } from '../command.ts';
+import { configurationOf } from '../configuration-of.ts';
 
 export interface GraphSource {
   /** Loads and checks what the command line asks for, and starts nothing. @throws StartupError ERR_CONFIG, ERR_UNIT_FILE, ERR_GRAPH */
@@ -26,7 +26,7 @@ const noDurations: ReadonlyMap<string, number> = new Map();
 
 export const installedGraph: GraphSource = {
   async load(input, units, { isTimed = false } = {}) {
-    const configuration = configurationOf(input);
+    const configuration = await configurationOf(input);
     const durationsMs = isTimed ? latestDurationsMs(configuration.paths.startsDir) : noDurations;
     const { env, cwd } = input;
     return {
@@ -35,14 +35,10 @@ export const installedGraph: GraphSource = {
     };
   },
   async drawLive(input, format) {
-    const { paths } = configurationOf(input);
+    const { paths } = await configurationOf(input);
     const { controlClient } = await import('../../control/client.ts');
     return controlClient({ socketPath: paths.controlSocket, dataDir: paths.dataDir, signal: input.signal }).graph(
       format,
     );
   },
 };
-
-function configurationOf({ options, env, cwd }: CommandInput): Configuration {
-  return readConfiguration({ options, env, cwd, uid: process.getuid?.() ?? 0 });
-}

@@ -1,9 +1,9 @@
 /** `k3s-lite kubectl …`: the multi-call binary's kubectl with this cluster's kubeconfig. */
-import { readConfiguration } from '../../app/configuration.ts';
 import { runKubectl } from '../../app/kubectl.ts';
 import type { CommandRun } from '../command.ts';
+import { configurationOf } from '../configuration-of.ts';
 
-export const run: CommandRun = async ({ args, options, env, cwd }) => {
-  const configuration = readConfiguration({ options, env, cwd, uid: process.getuid?.() ?? 0 });
-  return runKubectl({ configuration, args, env, cwd });
+export const run: CommandRun = async (input) => {
+  const { args, env, cwd } = input;
+  return runKubectl({ configuration: await configurationOf(input), args, env, cwd });
 };

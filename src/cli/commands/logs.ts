@@ -12,7 +12,7 @@ export const run: CommandRun = async (input) => {
   const [unit = ''] = args;
   const follow = options['follow'] === true;
   const lines = linesOf(options['lines']);
-  const { client, paths } = connect(input);
+  const { client, paths } = await connect(input);
   try {
     for await (const line of await client.logs(unit, { lines, follow })) io.out(`${line}\n`);
   } catch (error) {

@@ -7,7 +7,8 @@ import { renderStatus } from './status-table.ts';
 /** Exit code 0 when everything is ready, 4 when something is not: it serves as a health check too. */
 export const run: CommandRun = async (input) => {
   const { io, options } = input;
-  const status = await connect(input).client.status();
+  const { client } = await connect(input);
+  const status = await client.status();
   if (options['json'] === true) io.out(`${JSON.stringify(status, undefined, 2)}\n`);
   else io.out(`${renderStatus(status, { colour: io.colour, ...(io.outIsTty ? { width: io.columns } : {}) })}\n`);
   return status.ready ? exitCode.ok : exitCode.notReady;

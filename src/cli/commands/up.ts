@@ -1,14 +1,15 @@
 /** `k3s-lite up [UNIT…]`. */
-import { readConfiguration } from '../../app/configuration.ts';
 import { detachedUp } from '../../app/detached-up.ts';
 import { up } from '../../app/up.ts';
 import type { CommandRun } from '../command.ts';
+import { configurationOf } from '../configuration-of.ts';
 
 /** With --wait and without --timeout. Source: the flag's help. */
 const defaultWait = '5m';
 
-export const run: CommandRun = async ({ args, options, io, env, cwd, signal }) => {
-  const configuration = readConfiguration({ options, env, cwd, uid: process.getuid?.() ?? 0 });
+export const run: CommandRun = async (input) => {
+  const { args, io, env, cwd, signal } = input;
+  const configuration = await configurationOf(input);
   if (configuration.values['wait'] !== true) {
     // With --wait somebody listens for this message; otherwise there is no channel.
     return up({ configuration, units: args, env, cwd, io, onReady: () => void process.send?.('ready') });

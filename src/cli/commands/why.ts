@@ -6,7 +6,8 @@ import { renderWhy } from './why-tree.ts';
 
 export const run: CommandRun = async (input) => {
   const { io, options, args } = input;
-  const why = await connect(input).client.why(args[0] ?? '');
+  const { client } = await connect(input);
+  const why = await client.why(args[0] ?? '');
   if (options['json'] === true) io.out(`${JSON.stringify(why, undefined, 2)}\n`);
   else io.out(`${renderWhy(why, { colour: io.colour, ...(io.outIsTty ? { width: io.columns } : {}) })}\n`);
   return exitCode.ok;
