@@ -14,7 +14,7 @@ export const isRoot = process.getuid?.() === 0;
 export async function setUp({ tests = false } = {}) {
   await requireNode(root);
   await installNodeModules(root);
-  await buildSources(root, { types: tests });
+  await buildSources(root);
   await installPackages({ node: isRoot, tests });
   await buildMissingComponents(root, { node: isRoot });
 }

@@ -16,24 +16,15 @@ const inputs = [
   'tsconfig.types.json',
 ];
 
-/** @param types - also the declarations, which only a package needs and which take longer */
-export async function buildSources(root, { types = false } = {}) {
+export async function buildSources(root) {
   const stamp = await contentHash(root);
-  const stampFile = path.join(root, '.cache/build-stamp.json');
-  const built = await readFile(stampFile, 'utf8').then(JSON.parse, () => ({}));
-  const has = (file) => existsSync(path.join(root, 'dist', file));
-  const bundled = built.bundle === stamp && has('cli.js');
-  const declared = bundled && built.types === stamp && has('types/index.d.ts');
-  if (bundled && (declared || !types)) return;
+  const stampFile = path.join(root, '.cache/build-stamp');
+  const built = await readFile(stampFile, 'utf8').catch(() => '');
+  if (built === stamp && existsSync(path.join(root, 'dist/cli.js'))) return;
   heading('build');
   await mkdir(path.dirname(stampFile), { recursive: true });
-  // The bundler clears dist/, declarations included.
-  if (!bundled) await runStep(process.execPath, ['scripts/build.mjs'], 'the build failed', { cwd: root });
-  await writeFile(stampFile, JSON.stringify({ bundle: stamp }));
-  if (!types) return;
-  const tsc = [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.types.json'];
-  await runStep(process.execPath, tsc, 'the declarations could not be made', { cwd: root });
-  await writeFile(stampFile, JSON.stringify({ bundle: stamp, types: stamp }));
+  await runStep(process.execPath, ['scripts/build.mjs'], 'the build failed', { cwd: root });
+  await writeFile(stampFile, stamp);
 }
 
 async function contentHash(root) {
