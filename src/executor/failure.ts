@@ -6,7 +6,7 @@ import {
   type ReadinessDetail,
   type ReadinessPhase,
 } from '../error/readiness-error.ts';
-import { explainFailure, tellingLine } from '../probe/hints.ts';
+import { explainFailure, tellingExcerpt, tellingLine } from '../probe/hints.ts';
 import { whoHoldsPort } from '../probe/proc-sockets.ts';
 
 export interface FailureFacts {
@@ -16,6 +16,16 @@ export interface FailureFacts {
   readonly elapsedMs: number;
   readonly lastLogLines: readonly string[];
   readonly hint?: string | undefined;
+}
+
+/** Output lines carried by an error. Source: design contract 4. */
+const logLinesKept = 20;
+/** Output lines among which the one that says why is looked for: a usage text has some hundred. */
+const logLinesSearched = 500;
+
+/** The end of a unit's output, for an error. */
+export function lastOutput(log: { last(count: number): readonly string[] }): readonly string[] {
+  return tellingExcerpt(log.last(logLinesSearched), logLinesKept);
 }
 
 function detailOf(facts: FailureFacts, check: string, reason: string): ReadinessDetail {

@@ -10,7 +10,7 @@ import type { Need, Unit } from '../unit/schema.ts';
 import type { Moment, UnitSnapshot, WaitingFor } from '../unit/state.ts';
 import { readinessChannel, type ReadinessChannel } from './channel.ts';
 import { DependencyWatch, isSameWait } from './dependency-watch.ts';
-import { leftoverError } from './failure.ts';
+import { lastOutput, leftoverError } from './failure.ts';
 import { blockedError } from './gates.ts';
 import type { ExecutorPorts } from './ports.ts';
 import { runReport } from './run-report.ts';
@@ -22,9 +22,6 @@ import { initialMachine, step, type Effect, type Input, type Machine, type Polic
 
 /** When a unit that waits says so. Source: design contract 1. */
 const waitingNoticesMs = [1000, 5000, 30_000] as const;
-
-/** Output lines carried by an error. Source: design contract 4. */
-const logLinesKept = 20;
 
 export interface RunnerOptions {
   readonly unit: Unit;
@@ -218,7 +215,7 @@ export class UnitRunner {
       return;
     }
     const elapsedMs = ports.clock.monotonicMs() - this.#since.monotonicMs;
-    const lastLogLines = ports.process.log(unit).last(logLinesKept);
+    const lastLogLines = lastOutput(ports.process.log(unit));
     const leftover = leftoverError({ component: unit, generation, phase: 'stop', elapsedMs, lastLogLines }, pids);
     this.leftovers.push(leftover.message);
     this.#send({ type: 'stopped', generation, leftover });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { explainFailure, tellingLine } from '../../src/probe/hints.ts';
+import { explainFailure, tellingExcerpt, tellingLine } from '../../src/probe/hints.ts';
 
 const holderOf = (port: number) => (port === 2379 ? { pid: 812, command: 'etcd' } : undefined);
 
@@ -11,7 +11,7 @@ test.each([
   ],
   [
     'E1121 05:47:01.123456    4242 server.go:77] "failed to listen" err="listen tcp 0.0.0.0:10250: bind: address already in use"',
-    '"failed to listen" err="listen tcp 0.0.0.0:10250: bind: address already in use"',
+    'listen tcp 0.0.0.0:10250: bind: address already in use',
     'port 10250 is held by another process: stop it, or choose another port',
   ],
   [
@@ -82,4 +82,21 @@ test('a line made to be slow is read in no time', () => {
   explainFailure(lines);
   tellingLine(lines);
   expect(performance.now() - before).toBeLessThan(1_000);
+});
+
+test.each([
+  ['E1121 05:47:01.123456       1 run.go:72] "command failed" err="open \\"x\\": it\\nbroke"', 'open "x": it broke'],
+  ['F1121 05:47:01.123456       1 server.go:1] "it is over" key="value"', 'it is over'],
+  ['E1121 05:47:01.123456       1 server.go:1] it is over: "why" err=', 'it is over: "why" err='],
+])('of klog’s line %s the message is told', (line, told) => {
+  expect(tellingLine([line])).toBe(told);
+});
+
+test('the line that says why is kept although a usage text of many lines follows it', () => {
+  const usage = Array.from({ length: 30 }, (_, index) => `  --flag-${index}`);
+  const excerpt = tellingExcerpt(['starting', 'flag provided but not defined: -nonsense', ...usage], 5);
+  expect(excerpt).toEqual(['flag provided but not defined: -nonsense', ...usage.slice(-4)]);
+  expect(tellingLine(excerpt)).toBe('flag provided but not defined: -nonsense');
+  expect(tellingExcerpt(usage, 5)).toEqual(usage.slice(-5));
+  expect(tellingExcerpt([...usage, 'EMFILE', 'the end'], 2)).toEqual(['EMFILE', 'the end']);
 });
