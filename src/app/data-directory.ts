@@ -1,4 +1,5 @@
 /** Takes the data directory for this k3s-lite, and ends what an earlier one left running in it. */
+import { rmdirSync } from 'node:fs';
 import path from 'node:path';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
@@ -15,7 +16,7 @@ export interface ClaimOptions {
 }
 
 /**
- * Disposing gives the directory back.
+ * Disposing gives the directory back, after the run-time folders that are empty by then are removed.
  *
  * @throws StartupError ERR_LOCKED while another k3s-lite holds it
  */
@@ -35,5 +36,19 @@ export async function claimDataDirectory({ paths, graph, clock, events }: ClaimO
     notice: (text, unit) =>
       events.emit({ type: 'notice', level: 'warning', text, ...(unit === undefined ? {} : { unit }) }),
   });
-  return lock;
+  return {
+    [Symbol.dispose]() {
+      // While we still hold it: nobody else can be using them.
+      for (const name of ['notify', 'runs', '']) removeIfEmpty(path.join(paths.runDir, name));
+      lock[Symbol.dispose]();
+    },
+  };
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Not empty: what is in it has a reason to be there. Or already gone.
+  }
 }

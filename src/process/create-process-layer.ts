@@ -187,6 +187,8 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
         proc,
       });
       if (remaining.length > 0) return remaining;
+      // The cgroup may be empty before our child is reaped: how it ended is told before that it is gone.
+      await exited;
       records.remove(unit.name, target.run);
       if (cgroup !== undefined && entered !== undefined) track(removeWhenEntered(cgroup, entered));
       return remaining;

@@ -30,7 +30,7 @@ export async function tracesOf(paths: Paths, ports: readonly number[]): Promise<
   const open = await Promise.all(ports.map(async (port) => ((await isOpen(port)) ? [`port ${port} is open`] : [])));
   return [
     ...processesOf(paths).map(({ pid, command }) => `process ${pid} ${command}`),
-    ...filesIn(paths.runDir).map((file) => `file ${file}`),
+    ...(existsSync(paths.runDir) ? [`folder ${paths.runDir}`, ...filesIn(paths.runDir)] : []),
     ...cgroupsOf(paths).map((folder) => `cgroup ${folder}`),
     ...open.flat(),
   ];
@@ -66,10 +66,7 @@ export function endTraces(paths: Paths): void {
 }
 
 function filesIn(folder: string): readonly string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => path.join(entry.parentPath, entry.name));
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => path.join(folder, name));
 }
 
 function isOpen(port: number): Promise<boolean> {
