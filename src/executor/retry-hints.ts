@@ -5,6 +5,7 @@
 import { watch, type FSWatcher } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
+import type { ReadinessError } from '../error/readiness-error.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { UnitSnapshot } from '../unit/state.ts';
 import type { UnitRunner } from './unit-runner.ts';
@@ -40,7 +41,10 @@ function watchUnit(clock: Clock, runner: UnitRunner): Disposable {
   const { claims, run, kind } = runner.unit;
   const program = kind !== 'builtin' && run[0]?.startsWith('/') === true ? [run[0]] : [];
   const items = [
-    ...(claims?.ports ?? []).map((port) => watchPort(clock, Number(port), () => runner.retry())),
+    ...(claims?.ports ?? []).map((port) => {
+      const failedOnIt = failedOnPort(runner.channel.current.lastError, Number(port));
+      return watchPort(clock, Number(port), failedOnIt, () => runner.retry());
+    }),
     ...[...program, ...(claims?.paths ?? [])].map((file) => watchFile(file, () => runner.retry())),
   ];
   return {
@@ -50,32 +54,45 @@ function watchUnit(clock: Clock, runner: UnitRunner): Disposable {
   };
 }
 
-/** Calls `freed` when the port was busy and no longer is. A port that is free from the start says nothing. */
-function watchPort(clock: Clock, port: number, freed: () => void): Disposable {
-  let wasBusy = false;
+/**
+ * Calls `freed` when the port was busy and no longer is. It was busy if a look finds it so, or if the
+ * failure says so (its holder may have gone before the first look).
+ */
+function watchPort(clock: Clock, port: number, failedOnIt: boolean, freed: () => void): Disposable {
+  let wasBusy = failedOnIt;
   let timer: Disposable | undefined;
   let isOver = false;
+  const lookLater = () => {
+    timer = clock.timer(portEveryMs, look);
+  };
   const look = () => {
     const socket = connect({ host: '127.0.0.1', port });
     const tell = (isBusy: boolean) => {
       socket.destroy();
       if (isOver) return;
       if (wasBusy && !isBusy) freed();
-      // Free now: a retry would have been of no help a moment ago and is none now.
+      // Free from the start: a retry would have been of no help a moment ago and is none now.
       if (!isBusy) return;
       wasBusy = true;
-      timer = clock.timer(portEveryMs, look);
+      lookLater();
     };
     socket.once('connect', () => tell(true));
     socket.once('error', () => tell(false));
   };
-  look();
+  // Not at once after such a failure: a unit that always fails so must not be retried in a circle.
+  if (failedOnIt) lookLater();
+  else look();
   return {
     [Symbol.dispose]: () => {
       isOver = true;
       timer?.[Symbol.dispose]();
     },
   };
+}
+
+function failedOnPort(error: ReadinessError | undefined, port: number): boolean {
+  const reason = error?.detail.reason ?? '';
+  return /address already in use|EADDRINUSE/i.test(reason) && new RegExp(`\\b${String(port)}\\b`).test(reason);
 }
 
 /** Watches the folder, because a file that does not exist yet cannot be watched. */

@@ -7,6 +7,7 @@
 import { existsSync } from 'node:fs';
 import { StartupError } from '../error/startup-error.ts';
 import type { Exit, ReadinessError } from '../error/readiness-error.ts';
+import { sleep } from '../kernel/clock.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import type { NotifySocket } from '../probe/notify-port.ts';
 import type { RunningProcess, StopStep } from '../process/process-port.ts';
@@ -121,7 +122,8 @@ function startBuiltin(context: RunContext): RunPart {
     watch: () => undefined,
     async end() {
       timer[Symbol.dispose]();
-      await ended;
+      // One that does not heed its signal must not hold up a stop for ever; nothing of it is believed any more.
+      await Promise.race([ended, sleep(ports.clock, unit.stop.within)]);
       return [];
     },
   };
