@@ -26,6 +26,6 @@ export { renderDiagnostics, type Diagnostic } from './unit/diagnostic.ts';
 export type { Envelope, Event, EventOf, EventType } from './event/event.ts';
 export type { EventStream, Subscriber } from './event/stream.ts';
 export { errorCodes, type ErrorCode } from './error/codes.ts';
-export { errorToJson, StartupError, type ErrorJson } from './error/startup-error.ts';
+export { causeChain, errorToJson, rootCause, StartupError, type ErrorJson } from './error/startup-error.ts';
 export { ReadinessError, type Attempt, type Exit, type ReadinessDetail } from './error/readiness-error.ts';
 export { renderError } from './error/render.ts';

@@ -33,7 +33,12 @@ export function readySummary({ executor, prepared, elapsedMs, colour, width }: R
       degraded: snapshots
         .filter(({ degraded }) => degraded.length > 0)
         .map(({ unit, degraded }) => ({ unit, without: degraded.map((each) => each.unit) })),
-      notes: leavesAgentOut ? ['control plane only: no containers run here; a full node needs root'] : [],
+      notes: [
+        ...(leavesAgentOut ? ['control plane only: no containers run here; a full node needs root'] : []),
+        ...(hasCluster
+          ? [`try \`k3s-lite kubectl --data-dir ${prepared.configuration.paths.dataDir} get all -A\``]
+          : []),
+      ],
     },
     { colour, width },
   );

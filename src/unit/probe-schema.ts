@@ -112,5 +112,4 @@ export const healthSchema = z
   })
   .refine(hasOneKind, oneKind);
 
-export type ReadySpec = z.output<typeof readySchema>;
 export type HealthSpec = z.output<typeof healthSchema>;
