@@ -4,11 +4,15 @@
  *
  * A generator is a TypeScript module whose named export returns the text of its file. To add one,
  * add a row. Generators are bundled first, because Node does not run TypeScript.
+ *
+ * README.md has generated parts (readme.mjs). Its table of demands comes from the report of the last
+ * whole `npm test`; so --check leaves that one alone.
  */
 import { build } from 'esbuild';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { readmeText } from './readme.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -35,19 +39,26 @@ try {
       logLevel: 'warning',
     });
     const text = await (await import(pathToFileURL(outfile).href))[generator]();
-    const target = path.join(root, file);
-    const present = await readFile(target, 'utf8').catch(() => undefined);
-    if (present === text) continue;
-    stale += 1;
-    if (checkOnly) {
-      process.stderr.write(`${file} is not what ${module} makes: run \`npm run docs\`\n`);
-      continue;
-    }
-    await mkdir(path.dirname(target), { recursive: true });
-    await writeFile(target, text);
-    process.stderr.write(`${file} written\n`);
+    await put(file, text, `what ${module} makes`);
   }
+  const readme = await readFile(path.join(root, 'README.md'), 'utf8');
+  const say = (text) => process.stderr.write(`${text}\n`);
+  await put('README.md', await readmeText(readme, root, { tests: !checkOnly, say }), 'up to date');
 } finally {
   await rm(bundles, { recursive: true, force: true });
 }
 process.exitCode = checkOnly && stale > 0 ? 1 : 0;
+
+/** Writes `file` if it is not `text` already; with --check only says so. */
+async function put(file, text, wanted) {
+  const target = path.join(root, file);
+  if ((await readFile(target, 'utf8').catch(() => undefined)) === text) return;
+  stale += 1;
+  if (checkOnly) {
+    process.stderr.write(`${file} is not ${wanted}: run \`npm run docs\`\n`);
+    return;
+  }
+  await mkdir(path.dirname(target), { recursive: true });
+  await writeFile(target, text);
+  process.stderr.write(`${file} written\n`);
+}

@@ -1,0 +1,101 @@
+/**
+ * README's table "What works": every demand with the passed tests whose names carry its id.
+ *
+ * `npm test` writes the report (.cache/test-report.json); `npm run docs` writes the table from it.
+ * A report of a part of the tests, which a single `vitest run` leaves behind, makes no table.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+/** What the project must do, in its own words. */
+export const demands = {
+  S1: 'One source of readiness per component; a check runs once, however many wait for it',
+  S2: '`getApiServerReady()`, `getContainerRuntimeReady()` and the like; every unit by name',
+  S3: 'Starting returns at once; readiness by channel, promise or callback, awaited only where it is needed',
+  S4: 'Structured errors that travel along the graph: a dependent’s error carries the root cause',
+  S5: 'Exponential backoff with jitter and cap for every check and every restart',
+  S6: 'Checks run concurrently',
+  S7: 'Hard, soft and parallel dependencies, visible in the graph (DOT, SVG, terminal)',
+  S8: 'State, since when, waiting for what, last error, next retry, at any time; time per stage; critical path',
+  S9: 'A shorter start than a shell entrypoint or a supervisor that polls ([figures](docs/benchmarks.md))',
+  C1: 'Made with execa, graphlib, pino, p-retry, zod and vitest',
+  C2: 'Top level: package.json, tsconfig.json, src, units, test, bin, README.md',
+  C3: 'Unit files set hard, soft and parallel edges between containerd, etcd, API server, controllers and kubelet',
+  C4: 'An executor with readiness channels, structured readiness errors and exponential-backoff probes, in graph order',
+  C5: 'Replaces the shell entrypoint in k3s-like images',
+  C6: 'The command `k3s-lite up`',
+  C7: 'The dependency graph as DOT',
+};
+
+/** Tests that run real processes or the real components, by the beginning of their path. */
+const realTests = ['test/cluster/', 'test/process/', 'test/executor/executor-real', 'test/component/real-binaries'];
+
+export const isReal = (file) => realTests.some((start) => file.startsWith(start));
+
+/**
+ * @param report the parsed JSON report of all tests
+ * @param root folder of the clone
+ * @returns the table, and the ids without a passed test on real processes
+ * @throws an Error when the report lacks a file of tests
+ */
+export function whatWorks(report, root) {
+  const files = report.testResults.map(({ name, assertionResults }) => ({
+    file: path.relative(root, name).replaceAll(path.sep, '/'),
+    assertionResults,
+  }));
+  const tests = files.flatMap(({ file, assertionResults }) =>
+    assertionResults.map(({ title, fullName, status }) => ({
+      file,
+      title,
+      ids: [...fullName.matchAll(/\[([A-Z]\d+)\]/g)].map(([, id]) => id),
+      passed: status === 'passed',
+    })),
+  );
+  const lacking = testFiles(root).filter((file) => !files.some((each) => each.file === file));
+  if (lacking.length > 0) {
+    throw new Error(`the report lacks ${lacking.length} files, ${lacking[0]} the first: run \`npm test\` to its end`);
+  }
+  const proving = (id) => tests.filter(({ ids, passed }) => passed && ids.includes(id));
+  const rows = Object.entries(demands).map(([id, demand]) => {
+    const proofs = proving(id);
+    const real = proofs.filter(({ file }) => isReal(file));
+    const others = proofs.length - real.length;
+    return `| ${id} | ${demand} | ${cell(real)} | ${others === 0 ? '' : others} |`;
+  });
+  const table = ['| | demand | proven on real processes by | further tests |', '|---|---|---|---|', ...rows].join('\n');
+  return { table, unproven: Object.keys(demands).filter((id) => !proving(id).some(({ file }) => isReal(file))) };
+}
+
+/** `[control-plane](test/…) 3: *first name* …` for each file. */
+function cell(proofs) {
+  if (proofs.length === 0) return '**not yet**';
+  return [...groupByFile(proofs)]
+    .map(([file, tests]) => {
+      const name = tests[0].title.replaceAll(/\[[A-Z]\d+\] ?/g, '').replaceAll('|', '\\|');
+      const more = tests.length > 1 ? ` and ${tests.length - 1} more` : '';
+      return `[${path.basename(file, '.test.ts')}](${file}): ${name}${more}`;
+    })
+    .join('<br>');
+}
+
+function groupByFile(proofs) {
+  const groups = new Map();
+  for (const proof of proofs) groups.set(proof.file, [...(groups.get(proof.file) ?? []), proof]);
+  return groups;
+}
+
+/** Files of `npm test`, relative to the clone. */
+function testFiles(root) {
+  return readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .map((file) => `test/${file.replaceAll(path.sep, '/')}`)
+    .filter((file) => file.endsWith('.test.ts') && !file.startsWith('test/long/'));
+}
+
+/** The last report of `npm test`; undefined when there is none. */
+export function lastReport(root) {
+  try {
+    return JSON.parse(readFileSync(path.join(root, '.cache/test-report.json'), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
