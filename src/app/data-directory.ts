@@ -1,6 +1,7 @@
 /** Takes the data directory for this k3s-lite, and ends what an earlier one left running in it. */
-import { rmdirSync } from 'node:fs';
+import { mkdirSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
+import { StartupError } from '../error/startup-error.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -15,17 +16,21 @@ export interface ClaimOptions {
   readonly events: EventStream;
 }
 
+/** @throws StartupError ERR_CONFIG that names the folder that cannot be made or written */
+export function makeFolders({ dataDir, runDir, logDir }: Paths): void {
+  for (const folder of [dataDir, runDir, logDir]) {
+    writing(folder, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+  }
+}
+
 /**
  * Disposing gives the directory back, after the run-time folders that are empty by then are removed.
  *
- * @throws StartupError ERR_LOCKED while another k3s-lite holds it
+ * @throws StartupError ERR_LOCKED while another k3s-lite holds it; ERR_CONFIG when it cannot be written
  */
 export async function claimDataDirectory({ paths, graph, clock, events }: ClaimOptions): Promise<Disposable> {
-  const lock = lockDataDirectory({
-    dataDir: paths.dataDir,
-    contact: paths.controlSocket,
-    wallMs: clock.wallMs(),
-  });
+  const { dataDir, controlSocket: contact } = paths;
+  const lock = writing(dataDir, () => lockDataDirectory({ dataDir, contact, wallMs: clock.wallMs() }));
   await endLeftovers({
     recordDir: path.join(paths.runDir, 'runs'),
     marker: path.basename(paths.runDir),
@@ -43,6 +48,19 @@ export async function claimDataDirectory({ paths, graph, clock, events }: ClaimO
       lock[Symbol.dispose]();
     },
   };
+}
+
+/** What the file system refuses is a mistake of the place, not of ours. */
+function writing<T>(folder: string, write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (error instanceof StartupError || code === undefined) throw error;
+    const reason = error instanceof Error ? error.message : code;
+    const hint = 'give it to the user that runs k3s-lite, or name another with --data-dir';
+    throw new StartupError('ERR_CONFIG', `cannot use ${folder}: ${reason}`, { folder, hint }, { cause: error });
+  }
 }
 
 function removeIfEmpty(folder: string): void {

@@ -3,12 +3,13 @@
  * is ready, then leaves it running. A start that is not ready in time has stopped everything
  * before we hear of it, and its exit code is ours.
  */
-import { mkdirSync, openSync, closeSync, readSync, statSync } from 'node:fs';
+import { openSync, closeSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { exitCode } from '../error/codes.ts';
 import { abortable } from '../kernel/abort.ts';
 import { sleep, systemClock } from '../kernel/clock.ts';
 import { startDetached } from '../process/detach.ts';
+import { makeFolders } from './data-directory.ts';
 import type { Paths } from './paths.ts';
 
 /** How often the output of the other process is looked at, in milliseconds: only while waiting. */
@@ -25,7 +26,7 @@ export interface DetachedUpOptions {
 
 /** Resolves with the exit code. @throws the reason of `signal` when it aborts, after the start was stopped */
 export async function detachedUp({ argv, paths, env, out, signal }: DetachedUpOptions): Promise<number> {
-  mkdirSync(paths.logDir, { recursive: true, mode: 0o700 });
+  makeFolders(paths);
   const logFile = path.join(paths.logDir, 'up.log');
   using output = tail(logFile, out);
   const child = startDetached({ argv, logFile, env });

@@ -2,21 +2,21 @@
  * The composition root of `up`: constructs executor, process layer, reporters and control socket,
  * connects them, and lets `supervise` run.
  */
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { clusterBuiltins } from '../cluster/builtins.ts';
 import { createControlServer } from '../control/server.ts';
 import type { ExitCode } from '../error/codes.ts';
+import { renderError } from '../error/render.ts';
 import { createEventStream } from '../event/stream.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
 import type { Configuration } from './configuration.ts';
 import { controlSource } from './control-source.ts';
-import { claimDataDirectory } from './data-directory.ts';
+import { claimDataDirectory, makeFolders } from './data-directory.ts';
 import { prepare, timeoutOf } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
-import { renderFailure, type FailureOutput } from './render-failure.ts';
+import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
 import { stopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
@@ -40,7 +40,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const durationsMs = latestDurationsMs(paths.startsDir);
   const prepared = await prepare({ configuration, units, env, cwd, durationsMs });
   const { graph, settings, searchPath } = prepared;
-  for (const dir of [paths.dataDir, paths.runDir, paths.logDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+  makeFolders(paths);
 
   const events = createEventStream({ clock });
   using _claim = await claimDataDirectory({ paths, graph, clock, events });
@@ -74,7 +74,9 @@ export async function up(options: UpOptions): Promise<ExitCode> {
         options.onReady?.();
       },
       onNotReady(errors) {
-        for (const error of errors) renderFailure(error, io);
+        // One text for all: what several have for their root is told once.
+        const failure = errors.length === 1 ? errors[0] : new AggregateError(errors, 'not ready in time');
+        io.err(`k3s-lite: ${renderError(failure, { width: io.columns, colour: io.colour })}\n`);
       },
     });
   } finally {

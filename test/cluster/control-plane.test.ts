@@ -5,6 +5,7 @@
  *        └────► kubeconfigs ────────────────┴─► kube-scheduler
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { install, type Installation } from './kit/installation.ts';
 import { createCluster, type Cluster, type Up } from './kit/cluster.ts';
 import type { Told } from './kit/event-log.ts';
@@ -12,6 +13,9 @@ import { processesOf } from './kit/traces.ts';
 import { users } from './kit/user.ts';
 
 const processes = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+
+const analyzeSchema = z.object({ ready: z.boolean(), 'critical-chain': z.unknown() });
+const graphSchema = z.object({ units: z.array(z.object({ name: z.string(), state: z.string() })) });
 
 let installation: Installation;
 beforeAll(async () => {
@@ -72,6 +76,40 @@ describe.each(users)('the control plane of $name', (user) => {
       expect(span.at).toBeGreaterThanOrEqual((before?.at ?? 0) + (before?.ms ?? 0) - 1);
     }
     expect(spans.filter(({ outcome }) => outcome === 'ok')).toHaveLength(1);
+  });
+
+  test('[S8] its state, since when and for how long are told at any time, and where the start’s time went', async () => {
+    const { units, now, instance } = await cluster.status();
+    expect(instance).toMatchObject({ pid: up.pid, dataDir: cluster.paths.dataDir });
+    expect(units.map(({ unit }) => unit).sort()).toEqual([...processes, 'certificates', 'kubeconfigs'].sort());
+    for (const { unit, state, since, readyAt, pid } of units) {
+      expect(state, unit).toBe(processes.includes(unit) ? 'ready' : 'done');
+      expect(since.monotonicMs, unit).toBeLessThan(now.monotonicMs);
+      expect(readyAt, unit).toBeDefined();
+      expect(pid !== undefined, unit).toBe(processes.includes(unit));
+    }
+    const waiting = up.events.states('kube-scheduler').find(({ snapshot }) => snapshot.waitingFor.length > 0);
+    expect(waiting?.snapshot.waitingFor.map(({ unit }) => unit)).toEqual(['kubeconfigs', 'kube-apiserver']);
+
+    const analyzed = await cluster.run('analyze', 'critical-chain', '--json');
+    const { 'critical-chain': chain, ready } = analyzeSchema.parse(JSON.parse(analyzed.out));
+    expect(ready).toBe(true);
+    expect(JSON.stringify(chain)).toMatch(/certificates.*etcd.*kube-apiserver/);
+  });
+
+  test('why, logs and graph --live speak of the running one', async () => {
+    const why = await cluster.run('why', 'kube-scheduler');
+    expect(why).toMatchObject({ code: 0, err: '' });
+    expect(why.out).toMatch(
+      /^kube-scheduler is ready, for .*, pid \d+\n├─ kubeconfigs done, .*\n└─ kube-apiserver ready/,
+    );
+    const logs = await cluster.run('logs', 'kube-apiserver', '--lines', '3');
+    expect(logs.out.trimEnd().split('\n')).toHaveLength(3);
+    const live = await cluster.run('graph', '--live', '--format', 'json');
+    expect(graphSchema.parse(JSON.parse(live.out)).units).toContainEqual({ name: 'etcd', state: 'ready' });
+    const unknown = await cluster.run('why', 'kube-schedular');
+    expect(unknown.code).toBe(3);
+    expect(unknown.err).toContain('did you mean "kube-scheduler"?');
   });
 
   test('Ctrl-C ends everything in the stop order, etcd last, and leaves nothing', async () => {

@@ -63,6 +63,17 @@ export class EventLog {
     }));
   }
 
+  /** The last error that was told of a unit, with its causes: from the unit down to the root. */
+  chain(unit: string): readonly ErrorJson[] {
+    const chain: ErrorJson[] = [];
+    for (let next: unknown = this.error(unit); next !== undefined;) {
+      const error = errorSchema.parse(next);
+      chain.push(error);
+      next = error.cause;
+    }
+    return chain;
+  }
+
   /** The last error that was told of a unit. */
   error(unit: string): ErrorJson {
     const error = this.states(unit).findLast(({ snapshot }) => snapshot.lastError !== undefined)?.snapshot.lastError;

@@ -3,7 +3,7 @@
  * control plane's programs as its component cache. Tests run this copy: a rebuild of the working
  * tree cannot pull files away under them, and a plain user can run it wherever the clone lies.
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { copyFileSync, lstatSync, readlinkSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -63,7 +63,11 @@ export async function install(): Promise<Installation> {
 /** Only when the sources have changed since the last time. */
 function build(): void {
   const script = `import { buildSources } from './scripts/setup/sources.mjs'; await buildSources(process.cwd());`;
-  execFileSync(process.execPath, ['--input-type=module', '--eval', script], { cwd: source, stdio: 'ignore' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+    cwd: source,
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`\`npm run build\` failed:\n${stdout}${stderr}`);
 }
 
 /** Hard links, because the programs are large; copies where the file system is another. */
