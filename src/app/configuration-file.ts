@@ -1,29 +1,12 @@
-/** Configuration files: every flag is a key. A mistake is told with file, line and column. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+/** One configuration file: every flag is a key. A mistake is told with file, line and column. */
+import { readFileSync } from 'node:fs';
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { StartupError } from '../error/startup-error.ts';
 import { unknownFlag, type FlagValues } from './flag-values.ts';
 import { upFlags, type Flag } from './flags.ts';
 
-type Yaml = typeof import('yaml');
-
-/** config.yaml, then config.yaml.d/*.yaml in lexical order; a later file replaces a key. Source: K3s, the same order. */
-export async function readConfigurationFiles(file: string): Promise<FlagValues> {
-  const folder = `${file}.d`;
-  const dropIns = existsSync(folder)
-    ? readdirSync(folder)
-        .filter((name) => /\.ya?ml$/.test(name))
-        .sort()
-        .map((name) => path.join(folder, name))
-    : [];
-  const files = [...(existsSync(file) ? [file] : []), ...dropIns];
-  // Most starts have no such file, and the library that reads it is not small.
-  if (files.length === 0) return {};
-  const yaml = await import('yaml');
-  return Object.assign({}, ...files.map((each) => readFile(each, yaml))) as FlagValues;
-}
-
-function readFile(file: string, { LineCounter, parseDocument, isMap, isScalar }: Yaml): FlagValues {
+/** @throws StartupError ERR_CONFIG with the place of the first mistake */
+export function readConfigurationFile(file: string): FlagValues {
   const lines = new LineCounter();
   const document = parseDocument(readFileSync(file, 'utf8'), { lineCounter: lines });
   const at = (offset: number | undefined) => {

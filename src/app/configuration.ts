@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
-import { readConfigurationFiles } from './configuration-file.ts';
+import { readConfigurationFiles } from './configuration-files.ts';
 import { unknownFlag, type FlagValues } from './flag-values.ts';
 import { camelCase, upFlags, type Flag } from './flags.ts';
 import { pathsOf, type Paths } from './paths.ts';
