@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { StartupError } from '../error/startup-error.ts';
 import type { Exit, ReadinessError } from '../error/readiness-error.ts';
-import { sleep } from '../kernel/clock.ts';
+import { deferred } from '../kernel/deferred.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import type { NotifySocket } from '../probe/notify-port.ts';
 import type { RunningProcess, StopStep } from '../process/process-port.ts';
@@ -123,7 +123,9 @@ function startBuiltin(context: RunContext): RunPart {
     async end() {
       timer[Symbol.dispose]();
       // One that does not heed its signal must not hold up a stop for ever; nothing of it is believed any more.
-      await Promise.race([ended, sleep(ports.clock, unit.stop.within)]);
+      const late = deferred<undefined>();
+      using _limit = ports.clock.timer(unit.stop.within, () => late.resolve(undefined));
+      await Promise.race([ended, late.promise]);
       return [];
     },
   };
