@@ -110,7 +110,8 @@ export function openCgroupTree({
       path.dirname(cgroupPath) === root && existsSync(cgroupPath) ? unitCgroup(cgroupPath, inTurn, refused) : undefined,
     remove() {
       removeEmpty(root);
-      removeEmpty(path.dirname(root));
+      // The folder alone: what is empty in it may be another instance's that is about to be used.
+      removeFolder(path.dirname(root));
     },
   };
 }
@@ -200,16 +201,24 @@ function pidsWithin(directory: string): number[] {
 }
 
 function removeEmpty(directory: string): void {
+  for (const folder of subfolders(directory)) removeEmpty(folder);
+  removeFolder(directory);
+}
+
+function removeFolder(directory: string): void {
   try {
-    for (const folder of subfolders(directory)) removeEmpty(folder);
     rmdirSync(directory);
   } catch {
-    // Something still runs there, or it is gone.
+    // Something still is in it, or it is gone.
   }
 }
 
 function subfolders(directory: string): string[] {
-  return readdirSync(directory, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => path.join(directory, entry.name));
+  try {
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => path.join(directory, entry.name));
+  } catch {
+    return []; // It is gone.
+  }
 }

@@ -61,7 +61,6 @@ test('a plain folder that refuses processes is told once, and units run without'
   writeFileSync(path.join(root, 'cgroup.procs'), '');
   const { tree, notices } = open('0::/\n', `41 31 0:38 / ${mount} rw - cgroup2 cgroup2 rw\n`);
   const group = tree?.create('unit.1');
-  rmSync(group?.path ?? '', { recursive: true });
   writeFileSync(group?.path ?? '', 'in the way');
   expect(await group?.enter(process.pid)).toBe(false);
   expect(await group?.enter(process.pid)).toBe(false);
@@ -107,4 +106,18 @@ test.runIf(isWritable)('a process that has ended before it could be moved is no 
   await running.exited;
   expect(await running.stop({})).toEqual([]);
   expect(place.notices).toEqual([]);
+});
+
+test('the end of one instance takes nothing from another, although it is empty at the moment', () => {
+  const mount = mkdtempSync(path.join(folder, 'mount-'));
+  const mountinfo = `41 31 0:38 / ${mount} rw - cgroup2 cgroup2 rw\n`;
+  for (const instance of ['i', 'other']) {
+    mkdirSync(path.join(mount, 'k3s-lite', instance, 'unit.1'), { recursive: true });
+    writeFileSync(path.join(mount, 'k3s-lite', instance, 'cgroup.procs'), '');
+  }
+  const { tree } = open('0::/\n', mountinfo);
+  rmSync(path.join(tree?.path ?? '', 'cgroup.procs'));
+  tree?.remove();
+  expect(existsSync(tree?.path ?? '')).toBe(false);
+  expect(existsSync(path.join(mount, 'k3s-lite/other/unit.1'))).toBe(true);
 });
