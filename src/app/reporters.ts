@@ -2,7 +2,7 @@
 import type { EventStream } from '../event/stream.ts';
 import { writeEvents } from '../event/write-events.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { openLogFile } from '../report/log-file.ts';
+import { openLogFile, type LogFile } from '../report/log-file.ts';
 import { plainReporter } from '../report/plain-lines.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { startRecorder } from '../report/start-store.ts';
@@ -32,22 +32,45 @@ export async function startReporters({ events, clock, paths, json, io }: Reporte
     view === undefined ? writeEvents(events, process.stdout, 0) : events.subscribe(view, { since: 0 }),
     events.subscribe(startRecorder({ dir: paths.startsDir })),
   ];
-  // The log is written from the ring after the start has begun: loading pino delays nothing.
-  const logFile = openLogFile({
-    events,
-    logDir: paths.logDir,
-    onError: (error) =>
-      events.emit({ type: 'notice', level: 'warning', text: `cannot write the log: ${error.message}` }),
-  });
+  const log = lateLogFile({ events, clock, paths });
   return {
     say: (text) => view?.say(text),
     async [Symbol.asyncDispose]() {
       events.flush();
       view?.close();
       for (const subscription of subscriptions) subscription[Symbol.dispose]();
-      await (await logFile).close();
+      await log.close();
     },
   };
+}
+
+/** A start that takes longer than this is logged while it runs, in milliseconds. */
+const logAfterMs = 1000;
+
+/**
+ * The log is written from the stream's ring once everything is ready, or after a second: neither
+ * loading pino nor writing its lines delays a start.
+ */
+function lateLogFile({ events, clock, paths }: Pick<ReporterOptions, 'events' | 'clock' | 'paths'>) {
+  let opened: Promise<LogFile> | undefined;
+  const open = () => {
+    watch[Symbol.dispose]();
+    timer[Symbol.dispose]();
+    opened ??= openLogFile({
+      events,
+      logDir: paths.logDir,
+      onError: ({ message }) =>
+        events.emit({ type: 'notice', level: 'warning', text: `cannot write the log: ${message}` }),
+    });
+    return opened;
+  };
+  const timer = clock.timer(logAfterMs, () => void open());
+  const watch = events.subscribe({
+    onEvent({ event }) {
+      if (event.type === 'up.ready') void open();
+    },
+  });
+  return { close: async () => (await open()).close() };
 }
 
 async function viewOf({ clock, io }: Pick<ReporterOptions, 'clock' | 'io'>): Promise<Reporter> {
