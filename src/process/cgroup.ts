@@ -17,16 +17,17 @@ import {
   accessSync,
   constants,
 } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoOf } from './spawn-error.ts';
 
 export interface UnitCgroup {
   readonly path: string;
   /**
-   * Moves a process of ours in. Takes 6–13 ms in the kernel (it waits for an RCU grace period), so
-   * it is done in the background; what the process forks meanwhile stays outside and is known by
-   * its group and marker alone. Never rejects; false when it could not be moved.
+   * Makes the cgroup and moves a process of ours in. Moving takes 6–13 ms in the kernel (it waits
+   * for an RCU grace period, and a mkdir meanwhile waits with it), so both are done in the
+   * background; what the process forks meanwhile stays outside and is known by its group and
+   * marker alone. Never rejects; false when it could not be moved.
    */
   enter(pid: number): Promise<boolean>;
   /** Every process within, nested cgroups included. */
@@ -42,7 +43,8 @@ export interface UnitCgroup {
 
 export interface CgroupTree {
   readonly path: string;
-  create(name: string): UnitCgroup | undefined;
+  /** Names a cgroup; `enter` makes it. */
+  create(name: string): UnitCgroup;
   /** The cgroup of an earlier run, if it is one of this tree and still there. */
   find(cgroupPath: string): UnitCgroup | undefined;
   /** Removes every cgroup of this tree that is empty, and the tree if nothing is left. */
@@ -96,16 +98,7 @@ export function openCgroupTree({
   };
   return {
     path: root,
-    create(name) {
-      const directory = path.join(root, name);
-      try {
-        makeFolder(directory);
-      } catch (error) {
-        refused(errnoOf(error) ?? String(error));
-        return undefined;
-      }
-      return unitCgroup(directory, inTurn, refused);
-    },
+    create: (name) => unitCgroup(path.join(root, name), inTurn, refused),
     find: (cgroupPath) =>
       path.dirname(cgroupPath) === root && existsSync(cgroupPath) ? unitCgroup(cgroupPath, inTurn, refused) : undefined,
     remove() {
@@ -125,6 +118,7 @@ function unitCgroup(directory: string, inTurn: InTurn, refused: (reason: string)
     enter: (pid) =>
       inTurn(async () => {
         try {
+          await makeFolderSoon(directory);
           await writeFile(file('cgroup.procs'), String(pid));
           return true;
         } catch (error) {
@@ -181,6 +175,14 @@ function ownCgroup(procSelf: string): string | undefined {
     // No /proc, or no cgroups at all.
   }
   return undefined;
+}
+
+async function makeFolderSoon(directory: string): Promise<void> {
+  try {
+    await mkdir(directory);
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
 }
 
 function makeFolder(directory: string): void {
