@@ -15,15 +15,20 @@ import { requireWorld } from '../world.mjs';
 import { prepareStage, startOurs } from './cluster-start.mjs';
 import { row } from './small-graphs.mjs';
 
-const programs = [
-  'containerd',
-  'etcd',
-  'kube-apiserver',
-  'kube-controller-manager',
-  'kube-scheduler',
-  'kubelet',
-  'kube-proxy',
-];
+/** What cannot do its work before which other is ready, whatever the units say. */
+const gates = {
+  containerd: [],
+  etcd: [],
+  'kube-apiserver': ['etcd'],
+  'kube-controller-manager': ['kube-apiserver'],
+  'kube-scheduler': ['kube-apiserver'],
+  kubelet: ['containerd', 'kube-apiserver'],
+  'kube-proxy': ['kube-apiserver'],
+};
+const programs = Object.keys(gates);
+
+/** The prober may see it later than k3s-lite, by its interval and the time of an answer. */
+const proberLagMs = 25;
 
 export async function clusterOverhead({ runs, say, binDir }) {
   requireWorld();
@@ -55,31 +60,33 @@ export async function clusterOverhead({ runs, say, binDir }) {
 }
 
 /**
- * From the end backwards: the unit that was ready last, then what it waited for. What that was is
- * seen, not read from the graph: of all units ready before its start, the last.
+ * From the end backwards: the unit that was ready last, then the one that it was waiting for. A
+ * gate that became ready after the start was none: the unit was started without it.
  *
- * @param {{At: Record<string, number>}} result @param {Map<string, {start: number}>} stamps
+ * @param {{At: Record<string, number>}} result when each unit was truly ready, the node, and when k3s-lite said so
+ * @param {Map<string, {start: number}>} stamps
  */
 export function overheadOf({ At }, stamps) {
+  const startOf = (name) => stamps.get(name).start;
+  const later = (a, b) => (At[b] > At[a] ? b : a);
+  let unit = programs.reduce(later);
   // The node's Ready is the last work of whichever program it followed.
-  const ends = new Map(programs.map((name) => [name, At[name]]));
-  const started = (name) => stamps.get(name).start;
-  const all = [...ends.keys()];
-  let unit = all.reduce((a, b) => (ends.get(b) > ends.get(a) ? b : a));
-  const end = Math.max(ends.get(unit), At.node);
+  const end = Math.max(At[unit], At.node);
   const units = [unit];
-  let selfMs = end - started(unit);
+  let selfMs = end - startOf(unit);
   let betweenMs = 0;
   for (;;) {
-    const before = all.filter((name) => !units.includes(name) && ends.get(name) <= started(unit));
-    if (before.length === 0) break;
-    const last = before.reduce((a, b) => (ends.get(b) > ends.get(a) ? b : a));
-    selfMs += ends.get(last) - started(last);
-    betweenMs += started(unit) - ends.get(last);
-    units.unshift(last);
-    unit = last;
+    const started = startOf(unit);
+    const waitedFor = gates[unit].filter((name) => At[name] <= started + proberLagMs);
+    if (waitedFor.length === 0) break;
+    const gate = waitedFor.reduce(later);
+    const ready = Math.min(At[gate], started);
+    selfMs += ready - startOf(gate);
+    betweenMs += started - ready;
+    units.unshift(gate);
+    unit = gate;
   }
-  const beforeMs = started(unit);
+  const beforeMs = startOf(unit);
   const afterMs = At.declared - end;
   const overheadMs = beforeMs + betweenMs + afterMs;
   return { units, selfMs, overheadMs, beforeMs, betweenMs, afterMs, share: (100 * overheadMs) / selfMs };

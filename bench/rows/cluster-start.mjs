@@ -182,7 +182,7 @@ function socketOf({ template }) {
 
 function exportPause({ pauseArchive, binDir }) {
   const images = `${binDir}/ctr --address /run/k3s-lite/*/containerd/containerd.sock --namespace k8s.io images`;
-  return ['sh', '-c', `${images} export ${pauseArchive} $(${images} list -q | grep /pause:)`];
+  return ['sh', '-c', `${images} export --local ${pauseArchive} $(${images} list -q | grep /pause:)`];
 }
 
 function watching({ dataDir, folder }, waitFor = [...units, 'node', 'pod'], withPod = true) {
