@@ -34,7 +34,7 @@ export function readySummary({ executor, prepared, elapsedMs, colour, width }: R
         .filter(({ degraded }) => degraded.length > 0)
         .map(({ unit, degraded }) => ({ unit, without: degraded.map((each) => each.unit) })),
       notes: [
-        ...(leavesAgentOut ? ['control plane only: no containers run here; a full node needs root'] : []),
+        ...(leavesAgentOut ? [`control plane only: no containers run here; a full node ${needsForNode()}`] : []),
         ...(hasCluster
           ? [`try \`k3s-lite kubectl --data-dir ${prepared.configuration.paths.dataDir} get all -A\``]
           : []),
@@ -43,3 +43,5 @@ export function readySummary({ executor, prepared, elapsedMs, colour, width }: R
     { colour, width },
   );
 }
+
+const needsForNode = () => (process.getuid?.() === 0 ? 'is what starts without --disable-agent' : 'needs root');

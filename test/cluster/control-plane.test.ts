@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => installation[Symbol.dispose]());
 
-describe.each(users)('the control plane of $name', (user) => {
+describe.each(users.map((user) => [user.name, user] as const))('the control plane of %s', (_name, user) => {
   let cluster: Cluster;
   let up: Up;
   const at = (told: Told | undefined) => told?.monotonicMs ?? Number.NaN;
@@ -112,12 +112,30 @@ describe.each(users)('the control plane of $name', (user) => {
     expect(unknown.err).toContain('did you mean "kube-scheduler"?');
   });
 
+  test('a component that is killed is started again at once, and what needs it stays up', async () => {
+    const pidOf = (unit: string) => up.events.of('process.spawned', unit).at(-1)?.event['pid'] as number;
+    const [etcd, apiServer] = [pidOf('etcd'), pidOf('kube-apiserver')];
+    const since = up.events.count;
+    process.kill(etcd, 'SIGKILL');
+    await up.events.until(({ event }) => event.type === 'up.lost' && event['unit'] === 'etcd', 'its loss', since);
+    await up.events.ready(since);
+    expect(pidOf('etcd')).not.toBe(etcd);
+    expect(pidOf('kube-apiserver')).toBe(apiServer);
+    expect(up.events.error('etcd')).toMatchObject({ code: 'ERR_EXITED', exit: { kind: 'signal', signal: 'SIGKILL' } });
+    await expect.poll(() => cluster.kubectl('get', '--raw', '/readyz')).toMatchObject({ code: 0, out: 'ok' });
+  });
+
   test('Ctrl-C ends everything in the stop order, etcd last, and leaves nothing', async () => {
     await cluster.kubectl('create', 'configmap', 'kept', '--from-literal=answer=42');
+    const stopped = up.events.until(({ event }) => event.type === 'down.finished', 'the end').then(() => Date.now());
     expect(await up.interrupt('SIGINT')).toMatchObject({ code: 0, err: '' });
-    const order = up.events.of('process.exited').map(({ event }) => event['unit']);
-    expect([...order].sort()).toEqual(processes);
-    expect(order.slice(-2)).toEqual(['kube-apiserver', 'etcd']);
+    // Nothing that is still waited for keeps the process.
+    expect(Date.now() - (await stopped)).toBeLessThan(3000);
+    const stopSeq = up.events.of('down.started')[0]?.seq ?? 0;
+    const exits = up.events.of('process.exited').filter(({ seq }) => seq > stopSeq);
+    const names = exits.map(({ event }) => event['unit']);
+    expect([...names].sort()).toEqual(processes);
+    expect(names.slice(-2)).toEqual(['kube-apiserver', 'etcd']);
     expect(up.events.all.at(-1)?.event).toMatchObject({ type: 'down.finished', leftovers: [] });
     expect(await cluster.traces()).toEqual([]);
   });
@@ -126,6 +144,8 @@ describe.each(users)('the control plane of $name', (user) => {
     const waited = await cluster.run('up', '--disable-agent', '--wait', ...cluster.portArgs());
     expect(waited, waited.err).toMatchObject({ code: 0 });
     expect(waited.out).toContain('everything is ready');
+    expect(waited.out).toContain(`kubeconfig      ${cluster.paths.dataDir}/k3s-lite.yaml`);
+    expect(waited.out.includes('a full node needs root')).toBe(user.uid !== 0);
     const kept = await cluster.kubectl('get', 'configmap', 'kept', '-o', 'jsonpath={.data.answer}');
     expect(kept).toMatchObject({ code: 0, out: '42' });
   });
@@ -155,6 +175,15 @@ describe.each(users)('the control plane of $name', (user) => {
 
     expect(await cluster.run('down')).toMatchObject({ code: 0 });
     expect(await again.ended).toMatchObject({ code: 0 });
+    expect(await cluster.traces()).toEqual([]);
+  });
+
+  test('Ctrl-C while it starts stops what has started, and exits with 130', async () => {
+    const starting = cluster.up();
+    const isSpawned = ({ event }: Told) => event.type === 'process.spawned' && event['unit'] === 'kube-apiserver';
+    await starting.events.until(isSpawned, 'the start of kube-apiserver');
+    expect((await starting.interrupt('SIGINT')).code).toBe(130);
+    expect(starting.events.of('up.ready')).toEqual([]);
     expect(await cluster.traces()).toEqual([]);
   });
 });
