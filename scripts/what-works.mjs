@@ -55,6 +55,7 @@ export function whatWorks(report, root) {
   if (lacking.length > 0) {
     throw new Error(`the report lacks ${lacking.length} files, ${lacking[0]} the first: run \`npm test\` to its end`);
   }
+  tests.sort((one, other) => one.file.localeCompare(other.file, 'en'));
   const proving = (id) => tests.filter(({ ids, passed }) => passed && ids.includes(id));
   const rows = Object.entries(demands).map(([id, demand]) => {
     const proofs = proving(id);

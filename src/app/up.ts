@@ -40,7 +40,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const durationsMs = latestDurationsMs(paths.startsDir);
   const prepared = await prepare({ configuration, units, env, cwd, durationsMs });
   const { graph, settings, searchPath } = prepared;
-  makeFolders(paths);
+  makeFolders(paths.dataDir, paths.runDir, paths.logDir);
 
   const events = createEventStream({ clock });
   using _claim = await claimDataDirectory({ paths, graph, clock, events });
@@ -61,6 +61,8 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     clock,
     source: controlSource({ executor, prepared, stop: stopper.stop }),
   });
+  // Awaited at the end only, where it throws: nothing waits for it before units start.
+  control.catch(() => stopper.request({ reason: 'the control socket could not be made' }));
   try {
     return await supervise({
       executor,
