@@ -24,7 +24,8 @@ describe('docs/guide.md', () => {
     const status = user.run(['k3s-lite', 'status', '--config', 'config.yaml']);
     expect(status.code, status.output).toBe(0);
     expect(status.output).toContain(`data in ${path.join(user.folder, 'other')}`);
-    const down = user.run(['k3s-lite', 'down', '--config', 'config.yaml']);
+    // Not `run`, which blocks: `down` waits until the other process is gone, and we are its parent.
+    const down = await user.start(['k3s-lite', 'down', '--config', 'config.yaml']).ended;
     expect(down.code, down.output).toBe(0);
     expect((await running.ended).code).toBe(0);
   });
