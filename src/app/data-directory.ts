@@ -17,10 +17,8 @@ export interface ClaimOptions {
 }
 
 /** @throws StartupError ERR_CONFIG that names the folder that cannot be made or written */
-export function makeFolders({ dataDir, runDir, logDir }: Paths): void {
-  for (const folder of [dataDir, runDir, logDir]) {
-    writing(folder, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
-  }
+export function makeFolders(...folders: readonly string[]): void {
+  for (const folder of folders) writing(folder, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
 }
 
 /**

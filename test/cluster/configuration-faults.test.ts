@@ -115,12 +115,13 @@ test('a flag that is wrong is a mistake of configuration or of usage, and nothin
     { args: ['--no-such-flag'], code: 2, told: '--no-such-flag' },
     { args: ['--units', '/nonexistent'], code: 3, told: '/nonexistent' },
     { args: ['no-such-unit', '--disable-agent'], code: 3, told: 'no-such-unit' },
+    { args: ['--units', '/nonexistent', '--wait'], code: 3, told: '/nonexistent' },
   ];
   for (const { args, code, told } of cases) {
     await using other = await createCluster({ installation });
     const result = await other.run('up', ...args);
     expect(result.code, result.err).toBe(code);
-    expect(result.err).toContain(told);
+    expect(result.out + result.err).toContain(told);
     expect(await other.traces()).toEqual([]);
   }
 });
