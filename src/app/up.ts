@@ -71,6 +71,8 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       timeoutMs,
       stopper,
       onReady(elapsedMs) {
+        // Readers drain in turns of their own: what they say of the start comes before its summary.
+        events.flush();
         const { colour, columns: width } = io;
         reporters.say(readySummary({ executor, prepared, elapsedMs, colour, width }));
         options.onReady?.();

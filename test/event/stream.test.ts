@@ -38,6 +38,24 @@ describe('the event stream', () => {
     expect(stream.lastSeq).toBe(2);
   });
 
+  test('a reader may flush: the others have then seen what it sees, each event once and in order', async () => {
+    const clock = fakeClock();
+    const stream = createEventStream({ clock });
+    const other = reader();
+    const seenByOther: number[] = [];
+    stream.subscribe({
+      onEvent() {
+        stream.flush();
+        seenByOther.push(other.seen.length);
+      },
+    });
+    stream.subscribe(other);
+    emitMany(stream, 3);
+    await clock.settle();
+    expect(seenByOther).toEqual([3, 3, 3]);
+    expect(other.seen.map(textOf)).toEqual(['1', '2', '3']);
+  });
+
   test('emitting delivers nothing in the same turn', async () => {
     const clock = fakeClock();
     const stream = createEventStream({ clock });
