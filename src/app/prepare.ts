@@ -73,12 +73,27 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
   const unknown = units.find((name) => !graph.value.has(name));
   if (unknown !== undefined) throw unknownUnitError(unknown, graph.value.order);
   const wanted = units.length === 0 ? graph.value.order : graph.value.closure(units);
-  if (needsPrograms) requireComponents(report, graph.value, wanted);
+  if (needsPrograms) {
+    requireRoot(graph.value, wanted);
+    requireComponents(report, graph.value, wanted);
+  }
   return { configuration, settings, loaded: loading.value, graph: graph.value, searchPath };
 }
 
 /** Where programs are looked for when PATH is not set. Source: FHS 3.0. */
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Containers need namespaces, mounts and cgroups: without root the first of many errors would be a strange one. */
+function requireRoot(graph: UnitGraph, wanted: readonly string[]): void {
+  if (process.getuid?.() === 0) return;
+  const agent = wanted.filter((name) => graph.unit(name).groups.includes('agent'));
+  if (agent.length === 0) return;
+  throw new StartupError(
+    'ERR_CONFIG',
+    `cannot start ${agent.slice(0, 3).join(', ')}${agent.length > 3 ? ', …' : ''}: a node that runs containers needs root; \`--disable-agent\` starts the control plane alone`,
+    { units: agent },
+  );
+}
 
 /** Components are told by name (`run: [etcd, …]`); a unit of one's own is found at its start, or not. */
 function requireComponents(report: ComponentReport, graph: UnitGraph, wanted: readonly string[]): void {
