@@ -73,7 +73,7 @@ export const errorCodes = {
   },
   ERR_CONFIG: {
     meaning: 'A flag, an environment variable or a configuration file has a value that is not allowed.',
-    remedy: 'The message names the place and the allowed values.',
+    remedy: 'Mend the value that the message names; `k3s-lite up --help` lists every flag.',
     exitCode: exitCode.configuration,
   },
   ERR_USAGE: {

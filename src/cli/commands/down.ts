@@ -4,6 +4,7 @@
  * When nothing runs it says so and exits with 0: the wish "nothing runs" is fulfilled, and a script
  * may say `down` before it removes the data without having to know.
  */
+import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { isNotRunning } from '../../control/client.ts';
 import type { EventLine } from '../../control/protocol.ts';
@@ -106,11 +107,11 @@ async function ended(pid: number, signal: AbortSignal): Promise<void> {
   while (isAlive(pid) && systemClock.monotonicMs() < untilMs) await sleep(systemClock, lookEveryMs, signal);
 }
 
+/** A zombie has ended: it only waits for a parent that does not look. */
 function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${String(pid)}/status`, 'utf8'));
+  } catch {
+    return false;
   }
 }
