@@ -40,7 +40,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
       return exitCode.usage;
     }
     await program.parseAsync([...argv], { from: 'user' });
-    return code;
+    return code === exitCode.ok && io.hasLostOutput() ? exitCode.bug : code;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return exitCode.ok;

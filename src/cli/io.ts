@@ -1,23 +1,52 @@
-/** Standard output and error of this process. A reader that went away (`| head`) is no error. */
+/**
+ * Standard output and error of this process. What they cannot take is no reason to end a supervisor:
+ * a reader that went away (`| head`), a closed terminal (EIO), a full disk (ENOSPC).
+ */
 import type { Io } from './command.ts';
 
 /** A file or a pipe has no width: nothing is wrapped for it. */
 const unlimitedColumns = 10_000;
 
-export function processIo(): Io {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
+export interface ProcessIo extends Io {
+  /** Something of the output could not be written, and not because its reader went away. */
+  hasLostOutput(): boolean;
+}
+
+export function processIo(): ProcessIo {
   const { env, stdout, stderr } = process;
+  const err = writerTo(stderr, () => undefined);
+  let hasLostOutput = false;
+  const out = writerTo(stdout, (error) => {
+    hasLostOutput = true;
+    err(`k3s-lite: cannot write to standard output: ${error.message}\n`);
+  });
   const forced = env['FORCE_COLOR'] !== undefined && env['FORCE_COLOR'] !== '0';
   return {
-    out: (text) => void stdout.write(text),
-    err: (text) => void stderr.write(text),
+    out,
+    err,
     outIsTty: stdout.isTTY,
     errIsTty: stderr.isTTY,
     columns: stdout.columns || unlimitedColumns,
     colour: forced || (stdout.isTTY && env['NO_COLOR'] === undefined && env['TERM'] !== 'dumb'),
+    hasLostOutput: () => hasLostOutput,
+  };
+}
+
+/** Writes until it fails, by event (pipe, terminal) or by throwing (file): then nothing more is written or kept. */
+function writerTo(stream: NodeJS.WriteStream, onLost: (error: Error) => void): (text: string) => void {
+  let isLost = false;
+  const lose = (error: NodeJS.ErrnoException) => {
+    if (isLost) return;
+    isLost = true;
+    if (error.code !== 'EPIPE') onLost(error);
+  };
+  stream.on('error', lose);
+  return (text) => {
+    if (isLost) return;
+    try {
+      stream.write(text);
+    } catch (error) {
+      lose(error as NodeJS.ErrnoException);
+    }
   };
 }
