@@ -39,7 +39,7 @@ export async function detachedUp({ argv, paths, env, out, signal }: DetachedUpOp
   try {
     return await abortable(ended, signal);
   } catch (error) {
-    process.kill(child.pid, 'SIGTERM');
+    child.end();
     await child.exited;
     throw error;
   } finally {

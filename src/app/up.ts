@@ -9,6 +9,7 @@ import type { ExitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
 import { createEventStream } from '../event/stream.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
+import { abortError } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
 import type { Configuration } from './configuration.ts';
@@ -26,14 +27,16 @@ export interface UpOptions {
   readonly units: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
+  /** Aborts at a signal; looked at until `supervise` listens to signals itself. */
+  readonly signal: AbortSignal;
   readonly io: FailureOutput & { out(text: string): void; readonly outIsTty: boolean };
   /** Told when everything is ready, for `up --wait`. */
   onReady?(): void;
 }
 
-/** @throws StartupError for every mistake that is found before anything starts */
+/** @throws StartupError for every mistake that is found before anything starts; the reason of `signal` if that aborts before */
 export async function up(options: UpOptions): Promise<ExitCode> {
-  const { configuration, units, env, cwd, io } = options;
+  const { configuration, units, env, cwd, io, signal } = options;
   const { paths, values } = configuration;
   const clock = systemClock;
   const timeoutMs = timeoutOf(values);
@@ -64,6 +67,8 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   // Awaited at the end only, where it throws: nothing waits for it before units start.
   control.catch(() => stopper.request({ reason: 'the control socket could not be made' }));
   try {
+    // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
+    if (signal.aborted) throw abortError(signal);
     return await supervise({
       executor,
       units,

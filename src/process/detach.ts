@@ -4,11 +4,12 @@ import { closeSync, openSync } from 'node:fs';
 import type { Exit } from '../error/readiness-error.ts';
 
 export interface Detached {
-  readonly pid: number;
   /** Settles when it ends; never rejects. */
   readonly exited: Promise<Exit>;
   /** Settles with the first message that it sends over IPC; never if it sends none. */
   readonly message: Promise<unknown>;
+  /** Asks it to end; nothing happens if it has. */
+  end(): void;
   /** Lets it go: we may end, it goes on. */
   release(): void;
 }
@@ -37,9 +38,9 @@ export function startDetached({ argv, logFile, env }: DetachOptions): Detached {
     child.once('message', resolve);
   });
   return {
-    pid: child.pid ?? 0,
     exited,
     message,
+    end: () => void child.kill('SIGTERM'),
     release() {
       if (child.connected) child.disconnect();
       child.unref();

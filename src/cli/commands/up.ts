@@ -11,11 +11,15 @@ export const run: CommandRun = async (input) => {
   const { args, io, env, cwd, signal } = input;
   const configuration = await configurationOf(input);
   if (configuration.values['wait'] !== true) {
-    // With --wait somebody listens for this message; otherwise there is no channel.
-    return up({ configuration, units: args, env, cwd, io, onReady: () => void process.send?.('ready') });
+    return up({ configuration, units: args, env, cwd, io, signal, onReady: tellWaiting });
   }
   const words = process.argv.slice(1).filter((word) => word !== '--wait');
   const timeout = configuration.values['timeout'] === undefined ? ['--timeout', defaultWait] : [];
   const argv = [...words, ...timeout];
   return detachedUp({ argv, paths: configuration.paths, env: { ...env, K3S_LITE_WAIT: 'false' }, out: io.out, signal });
 };
+
+/** The `up --wait` that started us listens; otherwise there is no channel. It may have been killed meanwhile. */
+function tellWaiting(): void {
+  if (process.connected) process.send?.('ready', undefined, undefined, () => undefined);
+}
