@@ -12,6 +12,7 @@ import {
   constants,
   fstatSync,
   ftruncateSync,
+  mkdirSync,
   openSync,
   readSync,
   renameSync,
@@ -20,11 +21,13 @@ import {
   writeSync,
 } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { decodeLine, maxLineBytes } from './line-splitter.ts';
+import { errnoOf } from './spawn-error.ts';
 
 export interface LogFile {
   readonly path: string;
-  /** Opens for appending (0600, made if missing). The caller closes it. */
+  /** Opens for appending (0600; it and its folder are made if missing). The caller closes it. */
   openForAppend(): number;
   append(bytes: Buffer): void;
   /** Position after the last byte. */
@@ -66,7 +69,17 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
       return 0;
     }
   };
-  const openForAppend = () => openSync(path, 'a', 0o600);
+  const openForAppend = () => {
+    try {
+      return openSync(path, 'a', 0o600);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      // Somebody has removed the folder: that must not keep a unit from starting.
+      mkdirSync(dirname(path), { mode: 0o700 });
+      return openSync(path, 'a', 0o600);
+    }
+  };
+  const unfinished = `${path}.new`;
   const older = (number: number) => `${path}.${String(number)}`;
 
   /** Reads at a position, from the newest older copy too when it lies there. */
@@ -99,11 +112,10 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
   };
 
   const rotate = async () => {
-    const copy = `${path}.new`;
-    rmSync(copy, { force: true });
-    await copyFile(path, copy, constants.COPYFILE_FICLONE);
+    rmSync(unfinished, { force: true });
+    await copyFile(path, unfinished, constants.COPYFILE_FICLONE);
     const from = openSync(path, 'r+');
-    const to = openSync(copy, 'a', 0o600);
+    const to = openSync(unfinished, 'a', 0o600);
     try {
       // From here to the truncation nothing of ours runs in between; only the writer does.
       const buffer = Buffer.allocUnsafe(chunkBytes);
@@ -121,7 +133,7 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
       closeSync(to);
     }
     for (let number = maxFiles - 2; number >= 1; number -= 1) renameIfThere(older(number), older(number + 1));
-    renameSync(copy, older(1));
+    renameSync(unfinished, older(1));
   };
 
   return {
@@ -170,9 +182,15 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
     },
     rotateIfLarge() {
       if (rotating === undefined && size() > maxBytes) {
-        rotating = rotate().finally(() => {
-          rotating = undefined;
-        });
+        rotating = rotate()
+          .catch((error: unknown) => {
+            // Half a copy would take the very room that is missing.
+            rmSync(unfinished, { force: true });
+            throw error;
+          })
+          .finally(() => {
+            rotating = undefined;
+          });
       }
       return rotating ?? Promise.resolve();
     },

@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -33,6 +34,15 @@ test('output of both streams goes to the log file, flags are appended, the exit 
   expect(await exited).toEqual({ kind: 'code', code: 7 });
   expect(place.logText('talker')).toBe('out --name=value --empty=\nerr\n');
   expect(statSync(path.join(place.logDir, 'talker.log')).mode & 0o777).toBe(0o600);
+  expect(statSync(place.logDir).mode & 0o777).toBe(0o700);
+});
+
+test('a log folder that was removed is made again at the next start', async () => {
+  await using place = scratch();
+  await place.launch(unitOf('echo', { run: ['echo', 'one'] })).exited;
+  rmSync(place.logDir, { recursive: true });
+  await place.launch(unitOf('echo', { run: ['echo', 'two'] }), 2).exited;
+  expect(place.logText('echo')).toBe('two\n');
   expect(statSync(place.logDir).mode & 0o777).toBe(0o700);
 });
 
