@@ -1,6 +1,7 @@
 /** Takes the data directory for this k3s-lite, and ends what an earlier one left running in it. */
 import { mkdirSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
+import { makePrivateFolder } from '../control/socket-file.ts';
 import { StartupError } from '../error/startup-error.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
@@ -24,21 +25,26 @@ export function makeFolders(...folders: readonly string[]): void {
 /**
  * Disposing gives the directory back, after the run-time folders that are empty by then are removed.
  *
- * @throws StartupError ERR_LOCKED while another k3s-lite holds it; ERR_CONFIG when it cannot be written
+ * @throws StartupError ERR_LOCKED while another k3s-lite holds it; ERR_CONFIG when it cannot be written; ERR_CONTROL
+ *   when other users could change its run-time folder
  */
 export async function claimDataDirectory({ paths, graph, clock, events }: ClaimOptions): Promise<Disposable> {
   const { dataDir, controlSocket: contact } = paths;
+  // Before anything in it is believed: its run records say which processes are ended.
+  writing(paths.runDir, () => makePrivateFolder(paths.runDir));
   const lock = writing(dataDir, () => lockDataDirectory({ dataDir, contact, wallMs: clock.wallMs() }));
-  await endLeftovers({
+  const notice = (text: string, unit?: string) =>
+    events.emit({ type: 'notice', level: 'warning', text, ...(unit === undefined ? {} : { unit }) });
+  const survivors = await endLeftovers({
     recordDir: path.join(paths.runDir, 'runs'),
     marker: path.basename(paths.runDir),
     clock,
     // Dependents stop first: the levels of the start, backwards.
     order: [...graph.levels].reverse(),
     onFound: ({ unit, pids }) => events.emit({ type: 'leftover.found', unit, pids }),
-    notice: (text, unit) =>
-      events.emit({ type: 'notice', level: 'warning', text, ...(unit === undefined ? {} : { unit }) }),
+    notice,
   });
+  for (const [unit, pids] of survivors) notice(`an earlier ${unit} cannot be ended: pid ${pids.join(', ')}`, unit);
   return {
     [Symbol.dispose]() {
       // While we still hold it: nobody else can be using them.

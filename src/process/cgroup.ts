@@ -45,8 +45,6 @@ export interface CgroupTree {
   readonly path: string;
   /** Names a cgroup; `enter` makes it. */
   create(name: string): UnitCgroup;
-  /** The cgroup of an earlier run, if it is one of this tree and still there. */
-  find(cgroupPath: string): UnitCgroup | undefined;
   /** Removes every cgroup of this tree that is empty, and the tree if nothing is left. */
   remove(): void;
 }
@@ -99,12 +97,33 @@ export function openCgroupTree({
   return {
     path: root,
     create: (name) => unitCgroup(path.join(root, name), inTurn, refused),
-    find: (cgroupPath) =>
-      path.dirname(cgroupPath) === root && existsSync(cgroupPath) ? unitCgroup(cgroupPath, inTurn, refused) : undefined,
     remove() {
       removeEmpty(root);
       // The folder alone: what is empty in it may be another instance's that is about to be used.
       removeFolder(path.dirname(root));
+    },
+  };
+}
+
+/**
+ * The cgroup of an earlier run, if it still is there. Its k3s-lite may have been started from another
+ * cgroup than we were (another login), so it is known by what it is called and not by where it lies.
+ */
+export function findCgroup(cgroupPath: string, instance: string): UnitCgroup | undefined {
+  const tree = path.dirname(cgroupPath);
+  const isOurs = path.basename(tree) === instance && path.basename(path.dirname(tree)) === 'k3s-lite';
+  if (!isOurs || !existsSync(path.join(cgroupPath, 'cgroup.procs'))) return undefined;
+  const found = unitCgroup(
+    cgroupPath,
+    (work) => work(),
+    () => undefined,
+  );
+  return {
+    ...found,
+    remove() {
+      found.remove();
+      removeFolder(tree);
+      removeFolder(path.dirname(tree));
     },
   };
 }

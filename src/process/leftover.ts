@@ -7,7 +7,7 @@
  * (containerd), only that is ended: what it started is meant to live on.
  */
 import type { Clock } from '../kernel/clock.ts';
-import type { CgroupTree } from './cgroup.ts';
+import { findCgroup } from './cgroup.ts';
 import { isDead, type ProcessId, type ProcReader, systemProc } from './proc-reader.ts';
 import { markerVariable, parseMarker, type RunMarker } from './run-marker.ts';
 import { type Notice, openRunRecords, type RunRecord, type RunRecords } from './run-record.ts';
@@ -28,7 +28,6 @@ export interface LeftoverOptions {
   readonly recordDir: string;
   /** As given to the process layer. */
   readonly marker: string;
-  readonly cgroup?: CgroupTree | undefined;
   readonly notice?: Notice;
   readonly proc?: ProcReader;
 }
@@ -39,12 +38,7 @@ export function findLeftovers(options: LeftoverOptions): readonly Leftover[] {
   return find(options, openRunRecords(options.recordDir, notice), proc, notice);
 }
 
-function find(
-  { marker, cgroup }: LeftoverOptions,
-  records: RunRecords,
-  proc: ProcReader,
-  notice: Notice,
-): readonly Leftover[] {
+function find({ marker }: LeftoverOptions, records: RunRecords, proc: ProcReader, notice: Notice): readonly Leftover[] {
   const marked = findMarked(marker, proc);
   const leftovers: Leftover[] = [];
   const found = new Set<string>();
@@ -54,7 +48,7 @@ function find(
       startTicks: record.startTicks,
       scope: record.scope,
       run: record.run,
-      cgroup: record.cgroup === undefined ? undefined : cgroup?.find(record.cgroup),
+      cgroup: record.cgroup === undefined ? undefined : findCgroup(record.cgroup, marker),
     };
     found.add(record.run);
     const pids = record.bootId === proc.bootId() ? findMembers(target, proc).map(({ pid }) => pid) : [];

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
@@ -45,7 +45,7 @@ test.each(process.getuid?.() === 0 ? [false, true] : [false])(
     const [plain, escaper] = await orphan(place, units, withCgroup ? place.marker : undefined);
     await expect.poll(() => place.logText('escaper')).toMatch(/daemon \d+/);
     const daemon = Number(/daemon (\d+)/.exec(place.logText('escaper'))?.[1]);
-    const options = { recordDir: place.recordDir, marker: place.marker, cgroup: place.cgroup };
+    const options = { recordDir: place.recordDir, marker: place.marker };
     const found = findLeftovers(options);
     expect(found.map(({ unit }) => unit).sort()).toEqual(['escaper', 'plain']);
     expect(found.find(({ unit }) => unit === 'plain')?.pids).toEqual([plain]);
@@ -64,10 +64,35 @@ test.each(process.getuid?.() === 0 ? [false, true] : [false])(
     expect(markedPids(place.marker)).toEqual([]);
     expect(readdirSync(place.recordDir)).toEqual([]);
     expect(findLeftovers(options)).toEqual([]);
-    if (place.cgroup !== undefined) {
-      const folders = readdirSync(place.cgroup.path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-      expect(folders).toEqual([]);
-    }
+    if (place.cgroup !== undefined) expect(existsSync(place.cgroup.path)).toBe(false);
+  },
+);
+
+test.runIf(process.getuid?.() === 0)(
+  'a leftover that left its group and emptied its environment is known by its cgroup',
+  async () => {
+    await using place = scratch({ withCgroup: true });
+    const script = 'sleep 0.3; env -i setsid sleep 300 & wait';
+    place.launch(unitOf('hidden', { run: ['sh', '-c', script] }));
+    const [record] = openRunRecords(place.recordDir, () => undefined).readAll();
+    if (record?.cgroup === undefined || place.cgroup === undefined) throw new Error('no cgroup');
+    const inCgroup = () =>
+      readFileSync(path.join(record.cgroup ?? '', 'cgroup.procs'), 'utf8')
+        .trim()
+        .split('\n');
+    // The shell and what it waits for: the child has become another program in a session of its own.
+    await expect
+      .poll(() =>
+        inCgroup()
+          .map(Number)
+          .filter((pid) => systemProc.stat(pid)?.session === pid),
+      )
+      .toHaveLength(2);
+    const hidden = Math.max(...inCgroup().map(Number));
+    const survivors = await endLeftovers({ recordDir: place.recordDir, marker: place.marker, clock: systemClock });
+    expect(survivors.size).toBe(0);
+    expect(isRunning(hidden)).toBe(false);
+    expect(existsSync(record.cgroup)).toBe(false);
   },
 );
 

@@ -1,0 +1,31 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { claimDataDirectory } from '../../src/app/data-directory.ts';
+import { pathsOf } from '../../src/app/paths.ts';
+import { createEventStream } from '../../src/event/stream.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { lockHolder } from '../../src/process/lock.ts';
+import { fakeGraph } from '../kit/fake-graph.ts';
+
+test('run records in a folder that other users can change are not believed: nothing is claimed', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-claim-'));
+  try {
+    const dataDir = path.join(folder, 'data');
+    const open = path.join(folder, 'open');
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    const paths = { ...pathsOf({ dataDir, env: {}, uid: 0 }), runDir: path.join(open, 'run') };
+    const claim = claimDataDirectory({
+      paths,
+      graph: fakeGraph('a'),
+      clock: systemClock,
+      events: createEventStream({ clock: systemClock }),
+    });
+    await expect(claim).rejects.toMatchObject({ code: 'ERR_CONTROL' });
+    expect(lockHolder(dataDir)).toBeUndefined();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
