@@ -67,14 +67,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       builtins: options.builtins ?? new Map(),
     },
   });
-  return {
-    ...executor,
-    process: layer,
-    async [Symbol.asyncDispose]() {
-      await layer[Symbol.asyncDispose]();
-      cgroup?.remove();
-    },
-  };
+  return { ...executor, process: layer, [Symbol.asyncDispose]: () => layer[Symbol.asyncDispose]() };
 }
 
 /** Only where a unit asks for it: without one nothing is made, and nothing is said about its absence. */
