@@ -6,9 +6,12 @@ import { abortError, onAbort } from './abort.ts';
 
 export interface Latch<T> extends AsyncIterable<T> {
   readonly current: T;
-  /** Calls `listener` with the present value now and with each later one; it must not throw. */
+  /**
+   * Calls `listener` with the present value now and with each later one. What it throws then is an uncaught exception
+   * of its own turn, as with an EventTarget: who sets the value goes on.
+   */
   subscribe(listener: (value: T) => void): Disposable;
-  /** Resolves with the first value, present or later, that `accept` takes; rejects only when `signal` aborts. */
+  /** Resolves with the first value, present or later, that `accept` takes; rejects when `signal` aborts or `accept` throws. */
   when(accept: (value: T) => boolean, options?: { readonly signal?: AbortSignal }): Promise<T>;
 }
 
@@ -43,10 +46,16 @@ export function latch<T>(initial: T): WritableLatch<T> {
           reject(abortError(signal));
         });
       const check = (value: T) => {
-        if (!accept(value)) return;
-        listeners.delete(check);
-        abort?.[Symbol.dispose]();
-        resolve(value);
+        const settle = (how: () => void) => {
+          listeners.delete(check);
+          abort?.[Symbol.dispose]();
+          how();
+        };
+        try {
+          if (accept(value)) settle(() => resolve(value));
+        } catch (error) {
+          settle(() => reject(error instanceof Error ? error : new Error(String(error))));
+        }
       };
       listeners.add(check);
     });
@@ -57,7 +66,7 @@ export function latch<T>(initial: T): WritableLatch<T> {
     },
     set(value) {
       current = value;
-      for (const listener of [...listeners]) listener(value);
+      for (const listener of [...listeners]) tell(listener, value);
     },
     subscribe,
     when,
@@ -71,4 +80,14 @@ export function latch<T>(initial: T): WritableLatch<T> {
       }
     },
   };
+}
+
+function tell<T>(listener: (value: T) => void, value: T): void {
+  try {
+    listener(value);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }

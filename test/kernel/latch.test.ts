@@ -1,4 +1,4 @@
-import { getEventListeners } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { expect, test } from 'vitest';
 import { latch } from '../../src/kernel/latch.ts';
 
@@ -64,4 +64,33 @@ test('a listener may unsubscribe itself or another while values are told', () =>
   state.set(1);
   state.set(2);
   expect(seen).toEqual(['first 0', 'second 0', 'first 1', 'second 1', 'second 2']);
+});
+
+test('a listener that throws is an error of its own: the value is set and the others are told', async () => {
+  const state = latch(0);
+  const seen: number[] = [];
+  state.subscribe((value) => {
+    if (value === 1) throw new Error('mine');
+  });
+  state.subscribe((value) => seen.push(value));
+  const before = process.rawListeners('uncaughtException') as ((error: Error) => void)[];
+  process.removeAllListeners('uncaughtException');
+  try {
+    const uncaught = once(process, 'uncaughtException');
+    state.set(1);
+    expect([state.current, ...seen]).toEqual([1, 0, 1]);
+    expect(await uncaught).toMatchObject([{ message: 'mine' }, 'uncaughtException']);
+  } finally {
+    for (const listener of before) process.on('uncaughtException', listener);
+  }
+});
+
+test('a when whose question throws rejects with that, and nobody else notices', async () => {
+  const state = latch(0);
+  const waiting = state.when((value) => {
+    if (value === 1) throw new Error('mine');
+    return false;
+  });
+  state.set(1);
+  await expect(waiting).rejects.toThrow('mine');
 });
