@@ -6,7 +6,10 @@
 const secretName =
   /(?:token|password|passwd|secret|credential)(?!.*(?:file|path|dir|ttl|name|namespace))|^(?:api|private)-?key$/i;
 
-/** The same words, with the values of flags whose names speak of a secret replaced by `***`. */
+/** `scheme://user:password@`. Source: RFC 3986, userinfo. */
+const urlPassword = /([a-z][a-z0-9+.-]*:\/\/[^\s/?#:@]*):[^\s/?#@]+@/gi;
+
+/** The same words, with passwords in URLs and the values of flags whose names speak of a secret replaced by `***`. */
 export function redactArgv(argv: readonly string[]): readonly string[] {
   let isValue = false;
   return argv.map((word) => {
@@ -15,7 +18,7 @@ export function redactArgv(argv: readonly string[]): readonly string[] {
       isValue = false;
       if (dashes === '') return '***';
     }
-    if (!secretName.test(name)) return word;
+    if (!secretName.test(name)) return word.replace(urlPassword, '$1:***@');
     if (value !== undefined) return `${dashes}${name}=***`;
     isValue = dashes !== '';
     return word;

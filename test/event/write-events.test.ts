@@ -65,7 +65,11 @@ test('secrets of command lines do not leave the process', () => {
   expect(redactArgv(argv)).toEqual([
     ...['db', '--token=***', '--password', '***', '--auth-token', '***', '-v', '--api-key=***', 'PGPASSWORD=***'],
   ]);
+  expect(redactArgv(['api', '--endpoint=postgres://kine:pa:ss@db:5432/k8s', 'https://u:p@h/x'])).toEqual([
+    ...['api', '--endpoint=postgres://kine:***@db:5432/k8s', 'https://u:***@h/x'],
+  ]);
   const harmless = [
+    '--url=https://10.0.0.1:6443/path:with@signs',
     'kubelet',
     '--token-auth-file=/x',
     '--service-account-private-key-file=/y',
