@@ -23,9 +23,13 @@ const logLinesKept = 20;
 /** Output lines among which the one that says why is looked for: a usage text has some hundred. */
 const logLinesSearched = 500;
 
+/** Characters of a line that an error carries: thousands of errors may be kept, and a line may have 64 KiB. */
+const lineLengthKept = 2_000;
+
 /** The end of a unit's output, for an error. */
 export function lastOutput(log: { last(count: number): readonly string[] }): readonly string[] {
-  return tellingExcerpt(log.last(logLinesSearched), logLinesKept);
+  const lines = tellingExcerpt(log.last(logLinesSearched), logLinesKept);
+  return lines.map((line) => (line.length > lineLengthKept ? `${line.slice(0, lineLengthKept)}…` : line));
 }
 
 function detailOf(facts: FailureFacts, check: string, reason: string): ReadinessDetail {
@@ -56,7 +60,11 @@ export function startError(facts: FailureFacts, check: string, reason: string, c
   );
 }
 
-export function leftoverError(facts: FailureFacts, pids: readonly number[]): ReadinessError {
-  const reason = `processes survived SIGKILL: ${pids.map((pid) => `pid ${pid}`).join(', ')}`;
+/** A stop that did not end everything, or could not find out whether it did. */
+export function leftoverError(facts: FailureFacts, pids: readonly number[], problem?: string): ReadinessError {
+  const reason =
+    problem === undefined
+      ? `processes survived SIGKILL: ${pids.map((pid) => `pid ${String(pid)}`).join(', ')}`
+      : `it is not known whether all has ended: ${problem}`;
   return new ReadinessError('ERR_STOP_INCOMPLETE', detailOf(facts, 'stop', reason));
 }

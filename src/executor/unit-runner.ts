@@ -200,15 +200,16 @@ export class UnitRunner {
     const { events, hurry, ports } = this.#options;
     const unit = this.unit.name;
     let pids: readonly number[] = [];
+    let problem: string | undefined;
     try {
       const onStep = (signal: string, remaining: readonly number[]) =>
         events.emit({ type: 'process.stopping', unit, generation, signal, remaining });
       pids = (await this.#run?.stop({ hurry, onStep })) ?? [];
     } catch (error) {
-      const text = `internal error: stopping ${unit} failed: ${String(error)}`;
-      events.emit({ type: 'notice', level: 'warning', unit, text });
+      // It proves nothing: until a stop has looked and found nothing, no next generation may start.
+      problem = String(error);
     }
-    if (pids.length === 0) {
+    if (pids.length === 0 && problem === undefined) {
       this.#run = undefined;
       this.leftovers.length = 0;
       this.#send({ type: 'stopped', generation });
@@ -216,7 +217,8 @@ export class UnitRunner {
     }
     const elapsedMs = ports.clock.monotonicMs() - this.#since.monotonicMs;
     const lastLogLines = lastOutput(ports.process.log(unit));
-    const leftover = leftoverError({ component: unit, generation, phase: 'stop', elapsedMs, lastLogLines }, pids);
+    const facts = { component: unit, generation, phase: 'stop', elapsedMs, lastLogLines } as const;
+    const leftover = leftoverError(facts, pids, problem);
     this.leftovers.push(leftover.message);
     this.#send({ type: 'stopped', generation, leftover });
   }
