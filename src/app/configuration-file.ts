@@ -5,10 +5,10 @@ import { StartupError } from '../error/startup-error.ts';
 import { unknownFlag, type FlagValues } from './flag-values.ts';
 import { upFlags, type Flag } from './flags.ts';
 
-/** @throws StartupError ERR_CONFIG with the place of the first mistake */
+/** @throws StartupError ERR_CONFIG with the place of the first mistake, or if it cannot be read */
 export function readConfigurationFile(file: string): FlagValues {
   const lines = new LineCounter();
-  const document = parseDocument(readFileSync(file, 'utf8'), { lineCounter: lines });
+  const document = parseDocument(textOf(file), { lineCounter: lines });
   const at = (offset: number | undefined) => {
     const { line, col } = lines.linePos(offset ?? 0);
     return `${file}:${String(line)}:${String(col)}`;
@@ -31,6 +31,20 @@ export function readConfigurationFile(file: string): FlagValues {
     values[name] = plainValue(flag, plain, place);
   }
   return values;
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartupError(
+      'ERR_CONFIG',
+      `cannot read the configuration ${file}: ${reason}`,
+      { file },
+      { cause: error },
+    );
+  }
 }
 
 function plainValue(flag: Flag, plain: unknown, place: string): string | readonly string[] | boolean {

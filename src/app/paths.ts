@@ -28,14 +28,16 @@ export interface PathInput {
 
 export function pathsOf({ dataDir, env, uid }: PathInput): Paths {
   const isRoot = uid === 0;
-  const home = env['HOME'] ?? homedir();
+  // Source: XDG Base Directory Specification: unset, empty and relative are the same.
+  const folder = (name: string) => (path.isAbsolute(env[name] ?? '') ? env[name] : undefined);
+  const home = folder('HOME') ?? homedir();
   const defaultDataDir = isRoot
     ? '/var/lib/k3s-lite'
-    : path.join(env['XDG_DATA_HOME'] ?? path.join(home, '.local/share'), 'k3s-lite');
+    : path.join(folder('XDG_DATA_HOME') ?? path.join(home, '.local/share'), 'k3s-lite');
   const data = path.resolve(dataDir ?? defaultDataDir);
   const runRoot = isRoot
     ? '/run/k3s-lite'
-    : path.join(env['XDG_RUNTIME_DIR'] ?? path.join(tmpdir(), `k3s-lite-${String(uid)}`), 'k3s-lite');
+    : path.join(folder('XDG_RUNTIME_DIR') ?? path.join(tmpdir(), `k3s-lite-${String(uid)}`), 'k3s-lite');
   // A unix socket's path holds 107 bytes (sun_path, unix(7)): the data directory's path may not fit.
   const runDir = path.join(
     runRoot,
@@ -47,6 +49,8 @@ export function pathsOf({ dataDir, env, uid }: PathInput): Paths {
     controlSocket: path.join(runDir, 'control.sock'),
     logDir: path.join(data, 'logs'),
     startsDir: path.join(data, 'starts'),
-    configDir: isRoot ? '/etc/k3s-lite' : path.join(env['XDG_CONFIG_HOME'] ?? path.join(home, '.config'), 'k3s-lite'),
+    configDir: isRoot
+      ? '/etc/k3s-lite'
+      : path.join(folder('XDG_CONFIG_HOME') ?? path.join(home, '.config'), 'k3s-lite'),
   };
 }

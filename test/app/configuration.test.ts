@@ -1,0 +1,20 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { readConfiguration } from '../../src/app/configuration.ts';
+
+test('a configuration file that cannot be read is a mistake of configuration that names it', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-configuration-'));
+  try {
+    const file = path.join(folder, 'config.yaml');
+    mkdirSync(file);
+    const reading = readConfiguration({ options: { config: file }, env: {}, cwd: folder, uid: 0 });
+    await expect(reading).rejects.toMatchObject({
+      code: 'ERR_CONFIG',
+      message: expect.stringContaining(file) as string,
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
