@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Exit } from '../error/readiness-error.ts';
+import { exitOf } from './exit-of.ts';
 
 export interface Detached {
   /** Settles when it ends; never rejects. */
@@ -30,8 +31,7 @@ export function startDetached({ argv, logFile, env }: DetachOptions): Detached {
   const exited = new Promise<Exit>((resolve) => {
     child.once('error', () => resolve({ kind: 'unknown' }));
     child.once('exit', (code, signal) => {
-      if (code !== null) resolve({ kind: 'code', code });
-      else resolve(signal === null ? { kind: 'unknown' } : { kind: 'signal', signal });
+      resolve(exitOf({ exitCode: code ?? undefined, signal: signal ?? undefined }));
     });
   });
   const message = new Promise<unknown>((resolve) => {

@@ -1,8 +1,8 @@
 /** Runs a program in our place, with our terminal: `k3s-lite kubectl …`. */
 import { constants } from 'node:os';
 import { execa } from 'execa';
+import { exitOf } from './exit-of.ts';
 import { findProgram, explainFailedSpawn } from './find-program.ts';
-import { exitOf } from './spawn.ts';
 
 export interface ForegroundOptions {
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -10,6 +10,8 @@ import { execa } from 'execa';
 import type { Exit } from '../error/readiness-error.ts';
 import { abortError, onAbort } from '../kernel/abort.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
+import { exitOf } from './exit-of.ts';
+import { spawnFailure } from './spawn-error.ts';
 
 /** Bytes kept of each stream (the end of it): more is never shown to anybody. */
 const keptBytes = 1_000_000;
@@ -72,7 +74,7 @@ export async function runProgram(request: ProgramRequest): Promise<ProgramOutcom
     // After an abort the leader has ended, but what it started may not have.
     if (killTimer !== undefined) signalGroup(child.pid, 'SIGKILL');
     throwIfAborted(signal);
-    if (child.pid === undefined) throw spawnError(file, result);
+    if (child.pid === undefined) throw failureOf(file, result);
     return { exit: exitOf(result), stdout: stdout(), stderr: stderr() };
   } finally {
     abortListener?.[Symbol.dispose]();
@@ -118,18 +120,11 @@ function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
   }
 }
 
-interface Ended {
-  readonly exitCode?: number | undefined;
-  readonly signal?: string | undefined;
+interface NotSpawned {
   readonly code?: string | undefined;
   readonly originalMessage?: string | undefined;
 }
 
-function exitOf({ exitCode, signal }: Ended): Exit {
-  if (exitCode !== undefined) return { kind: 'code', code: exitCode };
-  return signal === undefined ? { kind: 'unknown' } : { kind: 'signal', signal };
-}
-
-function spawnError(file: string, { code, originalMessage }: Ended): Error {
-  return Object.assign(new Error(originalMessage ?? `cannot run ${file}`), { code: code ?? 'EUNKNOWN' });
+function failureOf(file: string, { code, originalMessage }: NotSpawned): Error {
+  return spawnFailure(code ?? 'EUNKNOWN', originalMessage ?? `cannot run ${file}`);
 }

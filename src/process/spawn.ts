@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { execa, type Options } from 'execa';
 import type { Exit } from '../error/readiness-error.ts';
 import type { Account } from './account.ts';
+import { exitOf } from './exit-of.ts';
 import { explainFailedSpawn } from './find-program.ts';
 
 export interface SpawnRequest {
@@ -54,16 +55,6 @@ export function spawnDetached({ file, args, env, cwd, account, output }: SpawnRe
 
 function isOurs({ uid, gid }: Account): boolean {
   return uid === process.getuid?.() && gid === process.getgid?.();
-}
-
-interface Ended {
-  readonly exitCode?: number | undefined;
-  readonly signal?: string | undefined;
-}
-
-export function exitOf({ exitCode, signal }: Ended): Exit {
-  if (exitCode !== undefined) return { kind: 'code', code: exitCode };
-  return signal === undefined ? { kind: 'unknown' } : { kind: 'signal', signal };
 }
 
 /** Best effort, as less than 0 needs root: false if it was refused. */
