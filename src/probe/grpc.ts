@@ -22,7 +22,7 @@ const serving = 1;
 
 export function grpcProbe(options: GrpcProbeOptions): Probe {
   const { address, service, cri, tls, owner } = options;
-  const pace = paceOf(address);
+  const pace = paceOf(address, true);
   const what = cri ? 'cri' : service === '' ? 'health' : `health of ${service}`;
   return {
     describe: () => `grpc ${what} ${describeAddress(address)}`,

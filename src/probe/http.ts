@@ -37,7 +37,7 @@ const maxBody = 64 * 1024;
 export function httpProbe(options: HttpProbeOptions): Probe {
   const { url } = options;
   const address = addressOf(url);
-  const pace = paceOf(address);
+  const pace = paceOf(address, url.protocol === 'https:');
   const scheme = url.protocol.slice(0, -1);
   const path = requestPath(url, options.exclude);
   const label = url.pathname === '/' ? `${scheme} ${url.host}` : `${scheme} ${url.pathname}`;

@@ -1,7 +1,7 @@
-/** The TLS layer of https and grpc checks: certificates are read anew for each connection. */
-import { readFileSync } from 'node:fs';
+/** The TLS layer of https and grpc checks: certificates are read anew when their files have changed. */
+import { readFileSync, statSync } from 'node:fs';
 import { isIP, type Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import type { createSecureContext, SecureContext, TLSSocket } from 'node:tls';
 import { abortError, onAbort } from '../kernel/abort.ts';
 import { connectionFailure } from './connection.ts';
 import { ProbeFailure } from './probe.ts';
@@ -26,16 +26,14 @@ export async function secureConnection(
 ): Promise<TLSSocket> {
   const { host, files, protocol } = options;
   try {
-    const { connect } = await import('node:tls');
-    const secured = connect({
+    const tls = await import('node:tls');
+    const secured = tls.connect({
       socket,
       host,
+      secureContext: contextOf(files, tls.createSecureContext),
       // An address is no server name (RFC 6066); it is compared with the certificate all the same.
       servername: files.serverName ?? (isIP(host) === 0 ? host : ''),
       ALPNProtocols: [protocol],
-      ...pem('ca', files.ca),
-      ...pem('cert', files.cert),
-      ...pem('key', files.key),
     });
     await handshake(secured, signal);
     return secured;
@@ -43,6 +41,24 @@ export async function secureConnection(
     socket.destroy();
     throw error;
   }
+}
+
+/** The last context made from these files, and what the files were then. */
+const contexts = new WeakMap<TlsFiles, { readonly stamp: string; readonly context: SecureContext }>();
+
+/** Parsing certificates and keys is most of a check's cost: done again only when a file has changed. */
+function contextOf(files: TlsFiles, create: typeof createSecureContext): SecureContext {
+  const stamp = [files.ca, files.cert, files.key].map(stampOf).join();
+  const known = contexts.get(files);
+  if (known?.stamp === stamp) return known.context;
+  const context = create({ ...pem('ca', files.ca), ...pem('cert', files.cert), ...pem('key', files.key) });
+  contexts.set(files, { stamp, context });
+  return context;
+}
+
+function stampOf(path: string | undefined): string {
+  const stat = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? '' : `${String(stat.ino)}:${String(stat.mtimeMs)}:${String(stat.size)}`;
 }
 
 function pem(name: 'ca' | 'cert' | 'key', path: string | undefined): Record<string, Buffer> {

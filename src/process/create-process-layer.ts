@@ -23,6 +23,7 @@ import { formatMarker, markerVariable, type RunMarker } from './run-marker.ts';
 import { type Notice, openRunRecords } from './run-record.ts';
 import { runToEnd } from './run-to-end.ts';
 import type { StopTarget } from './scope-members.ts';
+import { sharedScan } from './shared-scan.ts';
 import { setOomScoreAdjust, spawnDetached } from './spawn.ts';
 import { stopProcesses } from './stop.ts';
 import { openUnitLog, type UnitLog } from './unit-log.ts';
@@ -57,6 +58,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
   const supervisor = `${String(process.pid)}-${String(proc.stat(process.pid)?.startTicks ?? 0)}`;
   const logs = new Map<string, UnitLog>();
   const logWatch = createLogWatch(clock);
+  const search = sharedScan(proc, clock);
   const pendingWork = new Set<Promise<unknown>>();
   const told = new Set<string>();
   let temporaryFiles = 0;
@@ -185,6 +187,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
         onStep,
         clock,
         proc,
+        search,
       });
       if (remaining.length > 0) return remaining;
       // The cgroup may be empty before our child is reaped: how it ended is told before that it is gone.
