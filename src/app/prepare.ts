@@ -43,22 +43,46 @@ export interface PrepareOptions {
 
 /** @throws StartupError ERR_CONFIG, ERR_UNIT_FILE, ERR_GRAPH or ERR_COMPONENT */
 export async function prepare(options: PrepareOptions): Promise<Prepared> {
-  const { configuration, env, units, cwd, needsPrograms = true, durationsMs } = options;
+  const { configuration, env, cwd, needsPrograms = true } = options;
   const { paths, values } = configuration;
   const binDir = textOf(values, 'bin-dir');
-  const report = await findComponents({
-    env,
-    binDir: binDir === undefined ? undefined : path.resolve(cwd, binDir),
-    dataDir: paths.dataDir,
-  });
-  const searchPath = [...new Set([...programFolders(report), ...(env['PATH'] ?? defaultPath).split(':')])];
+  const find = () => {
+    const folder = binDir === undefined ? undefined : path.resolve(cwd, binDir);
+    return findComponents({ env, binDir: folder, dataDir: paths.dataDir });
+  };
+  const dirs = listOf(values, 'units').map((dir) => path.resolve(cwd, dir));
+  // Looking for some twenty programs takes longer than all the rest: a graph of one's own seldom needs it.
+  const isOwnGraph = binDir === undefined && dirs.length > 0 && !dirs.includes(shippedUnits());
+  let report = isOwnGraph ? undefined : await find();
+  let draft = await load({ ...options, dirs, report });
+  if (report === undefined && componentsOf(draft.graph, draft.wanted).size > 0) {
+    report = await find();
+    draft = await load({ ...options, dirs, report });
+  }
+  const { wanted, ...prepared } = draft;
+  if (needsPrograms) {
+    requireRoot(prepared.graph, wanted);
+    if (report !== undefined) requirePrograms(report, componentsOf(prepared.graph, wanted));
+  }
+  return { configuration, ...prepared };
+}
+
+interface LoadInput extends PrepareOptions {
+  readonly dirs: readonly string[];
+  /** Undefined: no component's folder comes before PATH. */
+  readonly report: ComponentReport | undefined;
+}
+
+async function load({ configuration, units, env, cwd, durationsMs, dirs, report }: LoadInput) {
+  const { paths, values } = configuration;
+  const ofComponents = report === undefined ? [] : programFolders(report);
+  const searchPath = [...new Set([...ofComponents, ...(env['PATH'] ?? defaultPath).split(':')])];
   const settings = resolveSettings(settingsInput(values, cwd), {
     dataDir: paths.dataDir,
     runDir: paths.runDir,
     searchPath,
     defaultKubeconfig: path.join(paths.dataDir, 'k3s-lite.yaml'),
   });
-  const dirs = listOf(values, 'units').map((dir) => path.resolve(cwd, dir));
   const loading = await loadUnits({
     dirs: dirs.length === 0 ? [shippedUnits()] : dirs,
     dropInDirs: configuration.dropInDirs,
@@ -68,16 +92,13 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     wanted: units,
   });
   if (!loading.ok) throw diagnosticsError('ERR_UNIT_FILE', loading.error);
-  const graph = buildGraph(loading.value, durationsMs === undefined ? {} : { durationsMs });
-  if (!graph.ok) throw diagnosticsError('ERR_GRAPH', graph.error);
-  const unknown = units.find((name) => !graph.value.has(name));
-  if (unknown !== undefined) throw unknownUnitError(unknown, graph.value.order);
-  const wanted = units.length === 0 ? graph.value.order : graph.value.closure(units);
-  if (needsPrograms) {
-    requireRoot(graph.value, wanted);
-    requireComponents(report, graph.value, wanted);
-  }
-  return { configuration, settings, loaded: loading.value, graph: graph.value, searchPath };
+  const built = buildGraph(loading.value, durationsMs === undefined ? {} : { durationsMs });
+  if (!built.ok) throw diagnosticsError('ERR_GRAPH', built.error);
+  const graph = built.value;
+  const unknown = units.find((name) => !graph.has(name));
+  if (unknown !== undefined) throw unknownUnitError(unknown, graph.order);
+  const wanted = units.length === 0 ? graph.order : graph.closure(units);
+  return { settings, loaded: loading.value, graph, searchPath, wanted };
 }
 
 /** Where programs are looked for when PATH is not set. Source: FHS 3.0. */
@@ -96,11 +117,10 @@ function requireRoot(graph: UnitGraph, wanted: readonly string[]): void {
 }
 
 /** Components are told by name (`run: [etcd, …]`); a unit of one's own is found at its start, or not. */
-function requireComponents(report: ComponentReport, graph: UnitGraph, wanted: readonly string[]): void {
+function componentsOf(graph: UnitGraph, wanted: readonly string[]): ReadonlySet<string> {
   const ours = new Set(manifest.artefacts.flatMap(({ programs }) => programs.map(({ name }) => name)));
   const used = wanted.map((name) => graph.unit(name)).filter(({ kind }) => kind !== 'builtin');
-  const programs = new Set(used.map(({ run }) => run[0] ?? '').filter((program) => ours.has(program)));
-  requirePrograms(report, programs);
+  return new Set(used.map(({ run }) => run[0] ?? '').filter((program) => ours.has(program)));
 }
 
 function settingsInput(values: FlagValues, cwd: string): SettingsInput {

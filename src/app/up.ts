@@ -3,15 +3,16 @@
  * connects them, and lets `supervise` run.
  */
 import path from 'node:path';
-import { clusterBuiltins } from '../cluster/builtins.ts';
-import { createControlServer } from '../control/server.ts';
+import type { Settings } from '../cluster/settings.ts';
 import type { ExitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
 import { createEventStream } from '../event/stream.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
+import type { UnitGraph } from '../graph/unit-graph.ts';
 import { abortError } from '../kernel/abort.ts';
-import { systemClock } from '../kernel/clock.ts';
+import { systemClock, type Clock } from '../kernel/clock.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
+import type { Builtins } from '../unit/builtin.ts';
 import type { Configuration } from './configuration.ts';
 import { controlSource } from './control-source.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
@@ -52,18 +53,17 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     dataDir: paths.dataDir,
     runDir: paths.runDir,
     instance: path.basename(paths.runDir),
-    builtins: clusterBuiltins(settings, { clock }),
+    ...(await builtinsFor(graph, settings, clock)),
     env: { ...env, PATH: searchPath.join(':') },
     clock,
     events,
   });
   await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
   const stopper = stopRequests();
-  const control = createControlServer({
-    socketPath: paths.controlSocket,
-    clock,
-    source: controlSource({ executor, prepared, stop: stopper.stop }),
-  });
+  const source = controlSource({ executor, prepared, stop: stopper.stop });
+  const control = import('../control/server.ts').then(({ createControlServer }) =>
+    createControlServer({ socketPath: paths.controlSocket, clock, source }),
+  );
   // Awaited at the end only, where it throws: nothing waits for it before units start.
   control.catch(() => stopper.request({ reason: 'the control socket could not be made' }));
   try {
@@ -91,4 +91,15 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   } finally {
     await (await control).close();
   }
+}
+
+/** The cluster's builtins, loaded only for a graph that has some. */
+async function builtinsFor(graph: UnitGraph, settings: Settings, clock: Clock): Promise<{ builtins?: Builtins }> {
+  const hasBuiltins = graph.order.some((name) => {
+    const { kind, undo } = graph.unit(name);
+    return kind === 'builtin' || undo?.[0]?.startsWith('builtin:') === true;
+  });
+  if (!hasBuiltins) return {};
+  const { clusterBuiltins } = await import('../cluster/builtins.ts');
+  return { builtins: clusterBuiltins(settings, { clock }) };
 }

@@ -6,8 +6,7 @@
  * is taken even if it is unsupported (and reported); elsewhere an unsupported version is passed over
  * for a supported one further on, because a distribution's old containerd on PATH is no wish.
  */
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
+import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
 import { type Clock } from '../kernel/clock.ts';
 import { cachedBuild, type CacheEntry, looksWhole } from './cache-entry.ts';
@@ -123,7 +122,7 @@ async function* candidates(
     [dataDir && path.join(dataDir, 'bin'), 'data-dir'],
   ] as const) {
     const file = folder && path.resolve(folder, spec.name);
-    if (file && (await isExecutable(file))) yield { file, origin };
+    if (file && isExecutable(file)) yield { file, origin };
   }
   const build = artefact && builds.get(artefact.name);
   if (build !== undefined && (await looksWhole(build, spec.name))) {
@@ -131,7 +130,7 @@ async function* candidates(
   }
   for (const folder of pathFolders(env, spec)) {
     const file = path.join(folder, spec.name);
-    if (await isExecutable(file)) yield { file, origin: 'path' };
+    if (isExecutable(file)) yield { file, origin: 'path' };
   }
 }
 
@@ -141,10 +140,11 @@ function pathFolders(env: FindOptions['env'], spec: ProgramSpec): readonly strin
   return [...new Set([...onPath, ...systemFolders, ...(spec.alsoIn ?? [])])];
 }
 
-async function isExecutable(file: string): Promise<boolean> {
+/** Synchronous: some hundred looks, each of which would wait longer for a thread than it takes. */
+function isExecutable(file: string): boolean {
   try {
-    await access(file, constants.X_OK);
-    return (await stat(file)).isFile();
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
   } catch {
     return false;
   }
