@@ -38,7 +38,10 @@ export function findProgram(name: string, cwd: string, searchPath = defaultPath)
 
 function whyNotExecutable(file: string): string | undefined {
   try {
-    if (statSync(file).isDirectory()) return 'is a folder';
+    // Most folders of a PATH do not have it: no reason to throw.
+    const stat = statSync(file, { throwIfNoEntry: false });
+    if (stat === undefined) return 'ENOENT';
+    if (stat.isDirectory()) return 'is a folder';
     accessSync(file, constants.X_OK);
     return undefined;
   } catch (error) {
