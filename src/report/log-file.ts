@@ -5,6 +5,7 @@
  * do not pay for it. Its own `err` serializer ignores `toJSON` and folds causes into one string
  * (measured), so ours is registered. Writing is asynchronous; `close` waits for the last line.
  */
+import { mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { oneLine } from '../error/render.ts';
 import { errorToJson } from '../error/startup-error.ts';
@@ -40,14 +41,24 @@ export async function openLogFile({ events, logDir, level = 'info', onError }: L
   // The default export, because a bundle of CommonJS has no named ones.
   const { default: pino } = await import('pino');
   const file = path.join(logDir, 'k3s-lite.log');
-  const destination = pino.destination({ dest: file, sync: false, mkdir: true, mode: 0o600 });
+  let fd: number;
+  try {
+    mkdirSync(logDir, { recursive: true, mode: 0o700 });
+    fd = openSync(file, 'a', 0o600);
+  } catch (error) {
+    onError?.(error as Error);
+    return { file, close: () => Promise.resolve(), [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  const destination = pino.destination({ dest: fd, sync: false });
   let isBroken = false;
   const ended = new Promise<void>((resolve) => {
     destination.once('close', resolve);
     destination.on('error', (error: Error) => {
-      if (!isBroken) onError?.(error);
+      if (isBroken) return;
       isBroken = true;
-      resolve();
+      onError?.(error);
+      // With what it could not write: at the end of the process it would try for ever (a full disk).
+      destination.destroy();
     });
   });
   const log = pino(
@@ -67,7 +78,9 @@ export async function openLogFile({ events, logDir, level = 'info', onError }: L
       onEvent(envelope) {
         if (!isBroken) log[levelOf(envelope.event)](lineOf(envelope), messageOf(envelope.event));
       },
-      onDropped: (dropped) => log.warn({ dropped }, 'events dropped: this log is too slow'),
+      onDropped(dropped) {
+        if (!isBroken) log.warn({ dropped }, 'events dropped: this log is too slow');
+      },
     },
     { since: 0 },
   );
@@ -76,7 +89,7 @@ export async function openLogFile({ events, logDir, level = 'info', onError }: L
     closing ??= (async () => {
       events.flush();
       subscription[Symbol.dispose]();
-      destination.end();
+      if (!isBroken) destination.end();
       await ended;
     })();
     return closing;

@@ -1,7 +1,7 @@
 /** `up` as a process of its own, when what surrounds it fails: its output, its parent, its patience. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -124,4 +124,24 @@ test('a signal while the leftovers of an earlier run are ended is heeded: nothin
   second.child.kill('SIGTERM');
   expect(await second.ended).toMatchObject({ code: 128 + constants.signals.SIGTERM });
   expect(readFileSync(out, 'utf8')).not.toContain('process.spawned');
+});
+
+test('an `up` whose own log cannot be written, or stops being so, says it, and ends when it is told to', async () => {
+  await using here = place({ sleeper });
+  const file = path.join(here.dataDir, 'logs/k3s-lite.log');
+  mkdirSync(path.dirname(file), { recursive: true });
+  const told: string[] = [];
+  for (const breakIt of [() => symlinkSync('/dev/full', file), () => mkdirSync(file)]) {
+    breakIt();
+    const out = path.join(here.folder, 'out');
+    const fd = openSync(out, 'w');
+    const { ended } = here.run(['up'], fd);
+    closeSync(fd);
+    await expect.poll(() => readFileSync(out, 'utf8'), { timeout: 10_000 }).toContain('cannot write the log');
+    await here.client.down({ hurry: false });
+    expect(await ended).toEqual({ code: 0, signal: null, err: '' });
+    told.push(readFileSync(out, 'utf8'));
+    rmSync(file, { recursive: true });
+  }
+  expect(told.map((text) => /cannot write the log: (E\w+)/.exec(text)?.[1])).toEqual(['ENOSPC', 'EISDIR']);
 });
