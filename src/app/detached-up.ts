@@ -27,7 +27,7 @@ export interface DetachedUpOptions {
 /** Resolves with the exit code. @throws the reason of `signal` when it aborts, after the start was stopped */
 export async function detachedUp({ argv, paths, env, out, signal }: DetachedUpOptions): Promise<number> {
   makeFolders(paths.logDir);
-  const logFile = path.join(paths.logDir, 'up.log');
+  const logFile = path.join(paths.dataDir, 'up.log');
   using output = tail(logFile, out);
   const child = startDetached({ argv, logFile, env });
   const ended = Promise.race([

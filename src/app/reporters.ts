@@ -58,7 +58,7 @@ function lateLogFile({ events, clock, paths }: Pick<ReporterOptions, 'events' | 
     timer[Symbol.dispose]();
     opened ??= openLogFile({
       events,
-      logDir: paths.logDir,
+      logDir: paths.dataDir,
       onError: ({ message }) =>
         events.emit({ type: 'notice', level: 'warning', text: `cannot write the log: ${message}` }),
     });

@@ -1,8 +1,9 @@
 /**
  * Signals of `up`: the first stops cleanly, the second hurries, the third kills. SIGHUP without a
- * terminal would end Node silently, so it stops too.
+ * terminal and SIGQUIT would end Node and leave the units behind, so they stop too. SIGUSR2 is reserved
+ * for a dump of the state and ignored until then.
  */
-const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const names = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 export type StopSignal = (typeof names)[number];
 
 /** Calls `onSignal` with each signal and how many came so far. */
@@ -16,8 +17,11 @@ export function listenForSignals(onSignal: (signal: StopSignal, count: number) =
     process.on(name, listener);
     return () => process.off(name, listener);
   });
+  const ignore = () => undefined;
+  process.on('SIGUSR2', ignore);
   return {
     [Symbol.dispose]: () => {
+      process.off('SIGUSR2', ignore);
       for (const off of listeners) off();
     },
   };

@@ -42,6 +42,8 @@ export async function createControlServer(options: ControlServerOptions): Promis
     void serve(request, response);
   });
   server.maxConnections = maxConnections;
+  // Too many open files: the next connection may succeed, and no unit is harmed.
+  server.on('error', () => undefined);
 
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     response.on('error', () => undefined); // A reader that goes away is no error of ours.

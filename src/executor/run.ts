@@ -164,7 +164,12 @@ function startProcess(context: RunContext): RunPart {
   let health: Disposable | undefined;
   return {
     watch() {
-      health ??= startHealthWatch(context, process, notify);
+      try {
+        health ??= startHealthWatch(context, process, notify);
+      } catch (error) {
+        // A check that cannot be made (a library user may have skipped `check`): shown, and nothing is restarted for it.
+        report.unhealthy(error as ReadinessError, false);
+      }
     },
     async end(how) {
       limit?.[Symbol.dispose]();

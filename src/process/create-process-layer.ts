@@ -130,15 +130,16 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
     }
     const { pid } = spawned;
     let exit: Exit | undefined;
-    const target: StopTarget = {
-      pid,
-      // Readable even if it has ended: until we return to the event loop nobody has waited for it.
-      startTicks: proc.stat(pid)?.startTicks ?? 0,
-      scope,
-      run: formatMarker(run),
-      cgroup,
-    };
+    let target: StopTarget;
     try {
+      target = {
+        pid,
+        // Readable even if it has ended: until we return to the event loop nobody has waited for it.
+        startTicks: proc.stat(pid)?.startTicks ?? 0,
+        scope,
+        run: formatMarker(run),
+        cgroup,
+      };
       records.write({
         version: 1,
         unit: unit.name,

@@ -70,9 +70,11 @@ function createSystemProc(): ProcReader {
         if (read === 0 || length >= maxBytes) return buffer.subarray(0, length);
         if (length === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
       }
-    } catch {
-      // ENOENT, ESRCH: it has ended. EACCES: not ours to read.
-      return undefined;
+    } catch (error) {
+      // ENOENT, ESRCH: it has ended. EACCES, EPERM: not ours to read. Anything else (EMFILE) says nothing of it.
+      const code = (error as NodeJS.ErrnoException).code ?? '';
+      if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(code)) return undefined;
+      throw error;
     } finally {
       if (fd !== undefined) closeSync(fd);
     }

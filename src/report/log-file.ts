@@ -1,5 +1,5 @@
 /**
- * The log of k3s-lite itself: every event as a line of JSON, by pino, in `<logDir>/k3s-lite.log`.
+ * The log of k3s-lite itself: every event as a line of JSON, by pino, in `k3s-lite.log`. It lies beside the folder of the units' logs, where a unit could have that name.
  *
  * pino is imported when the log is opened, never before: `--version` and the other short commands
  * do not pay for it. Its own `err` serializer ignores `toJSON` and folds causes into one string

@@ -102,7 +102,7 @@ test('an `up --wait` that is killed before everything is ready leaves a supervis
   writeFileSync(path.join(here.dataDir, 'go'), '');
   await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
   // What it would say of an end of its own comes after it is ready.
-  await expect.poll(() => readFileSync(path.join(here.dataDir, 'logs/up.log'), 'utf8')).toMatch(/ready in/);
+  await expect.poll(() => readFileSync(path.join(here.dataDir, 'up.log'), 'utf8')).toMatch(/ready in/);
   expect(await here.isReady()).toBe(true);
 });
 
@@ -128,7 +128,7 @@ test('a signal while the leftovers of an earlier run are ended is heeded: nothin
 
 test('an `up` whose own log cannot be written, or stops being so, says it, and ends when it is told to', async () => {
   await using here = place({ sleeper });
-  const file = path.join(here.dataDir, 'logs/k3s-lite.log');
+  const file = path.join(here.dataDir, 'k3s-lite.log');
   mkdirSync(path.dirname(file), { recursive: true });
   const told: string[] = [];
   for (const breakIt of [() => symlinkSync('/dev/full', file), () => mkdirSync(file)]) {

@@ -57,7 +57,7 @@ describe('a running control plane', () => {
     );
     for (const name of ['execa', '@dagrejs/graphlib', 'pino', 'p-retry', 'zod']) expect(used, name).toContain(name);
     // This test runs in vitest. That pino wrote the log of this start shows in the shape of its lines.
-    const [first = ''] = readFileSync(path.join(cluster.paths.logDir, 'k3s-lite.log'), 'utf8').split('\n');
+    const [first = ''] = readFileSync(path.join(cluster.paths.dataDir, 'k3s-lite.log'), 'utf8').split('\n');
     expect(JSON.parse(first)).toMatchObject({ level: 'info', pid: up.pid, seq: 1 });
   });
 
