@@ -29,7 +29,15 @@ export default tseslint.config(
     languageOptions: {
       parserOptions: {
         projectService: {
-          allowDefaultProject: ['*.mjs', 'scripts/*.mjs', 'bench/*.mjs', 'bin/*.js', 'test/*/*.mjs', 'test/*/*/*.mjs'],
+          allowDefaultProject: [
+            '*.mjs',
+            'scripts/*.mjs',
+            'bench/*.mjs',
+            'bin/*.js',
+            'bin/*.cjs',
+            'test/*/*.mjs',
+            'test/*/*/*.mjs',
+          ],
         },
       },
     },

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** The module that asks is src/app/shipped.ts, dist/cli.js or a chunk below dist/: one or two folders deep. */
+/** The module that asks is src/app/shipped.ts, dist/cli.cjs or a chunk below dist/: one or two folders deep. */
 const candidates = ['../units', '../../units'];
 
 /** Absolute path of the shipped unit files. @throws Error when the package is incomplete */

@@ -1,17 +1,9 @@
 /**
- * The command line: `k3s-lite COMMAND …`. Answers `--version` before anything heavy is loaded;
- * everything else goes through the command table.
+ * The command line: `k3s-lite COMMAND …`. bin/k3s-lite.js answers `--version` before this is loaded.
  */
-import { setFlagsFromString } from 'node:v8';
-import { version } from '../app/version.ts';
+import { runCommandLine } from './command-line.ts';
 
-const [first] = process.argv.slice(2);
-if (first === '--version' || first === '-V' || first === 'version') {
-  process.stdout.write(`k3s-lite ${version}\n`);
-} else {
-  // A supervisor's garbage is little and its life long: with a young generation that does not grow
-  // (from 1 to 16 MB) an `up` holds 10–25 MB less, and every fork has that much less to copy.
-  setFlagsFromString('--semi-space-growth-factor=1');
-  const { runCommandLine } = await import('./command-line.ts');
-  process.exitCode = await runCommandLine(process.argv.slice(2));
-}
+// No top-level await: this is bundled as a script.
+void runCommandLine(process.argv.slice(2)).then((code) => {
+  process.exitCode = code;
+});

@@ -47,7 +47,7 @@ export interface PlainUser extends AsyncDisposable {
 }
 
 export function plainUser(): PlainUser {
-  if (!existsSync(path.join(root, 'dist/cli.js'))) throw new Error('there is no dist/: npm run build');
+  if (!existsSync(path.join(root, 'dist/cli.cjs'))) throw new Error('there is no dist/: npm run build');
   const base = mkdtempSync(path.join(tmpdir(), 'k3s-lite-user-'));
   const folder = path.join(base, 'work');
   const home = path.join(base, 'home');

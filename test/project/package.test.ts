@@ -49,7 +49,7 @@ describe('the package', () => {
 
   test('runs from where it is installed: its version, and what components it finds', () => {
     // `npm test` builds first; alone: npm run build.
-    expect(existsSync(path.join(root, 'dist/cli.js'))).toBe(true);
+    expect(existsSync(path.join(root, 'dist/cli.cjs'))).toBe(true);
     using packed = pack();
     symlinkSync(path.join(root, 'node_modules'), path.join(packed.folder, 'node_modules'));
     const run = (...args: string[]) =>

@@ -74,7 +74,7 @@ describe('dist/', () => {
       `import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 appendFileSync('builds', 'x');
 mkdirSync('dist', { recursive: true });
-writeFileSync('dist/cli.js', '');
+writeFileSync('dist/cli.cjs.cache', '');
 `,
     );
     return { ...folder, builds: () => readFileSync(folder.file('builds'), 'utf8').length };
