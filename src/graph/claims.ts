@@ -5,7 +5,8 @@ import type { SourcePlace, Unit } from '../unit/schema.ts';
 
 interface Claim {
   readonly unit: Unit;
-  readonly place: SourcePlace;
+  /** Key in the unit's places, which are looked up only for a problem: that means reading its file again. */
+  readonly at: string;
 }
 
 /** A claimed port: a number, or text that a variable gave ("6443", "127.0.0.1:2379"). */
@@ -15,17 +16,16 @@ export function claimProblems(units: readonly Unit[]): Diagnostic[] {
   const problems: Diagnostic[] = [];
   const claims = new Map<string, Claim>();
   const claim = (key: string, unit: Unit, at: string) => {
-    const place = unit.places.get(at) ?? unit.places.get('claims') ?? { file: unit.name, line: 0, column: 0 };
     const other = claims.get(key);
     if (other === undefined) {
-      claims.set(key, { unit, place });
+      claims.set(key, { unit, at });
     } else {
       const message =
         other.unit === unit
           ? `${unit.name} claims ${key} twice`
           : `${unit.name} and ${other.unit.name} both claim ${key}`;
-      const related = [{ message: `claimed by ${other.unit.name} here`, place: other.place }];
-      problems.push(diagnosticAt(place, { code: 'claim', message, related }));
+      const related = [{ message: `claimed by ${other.unit.name} here`, place: placeOf(other) }];
+      problems.push(diagnosticAt(placeOf({ unit, at }), { code: 'claim', message, related }));
     }
   };
   for (const unit of units) {
@@ -35,4 +35,8 @@ export function claimProblems(units: readonly Unit[]): Diagnostic[] {
     );
   }
   return problems;
+}
+
+function placeOf({ unit, at }: Claim): SourcePlace {
+  return unit.places.get(at) ?? unit.places.get('claims') ?? { file: unit.name, line: 0, column: 0 };
 }

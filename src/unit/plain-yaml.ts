@@ -37,6 +37,8 @@ const restOfLine = / *(?:(?<=[ \n])#[^\n]*)?(?:\n|$)/y;
 
 /** Words and numbers that the core schema does not read as text, or may not. */
 const notText = /^(?:~|null|true|false|[-+.]?(?:0[xo])?[\d.][\da-f.+_-]*|[-+]?\.(?:inf|nan))$/i;
+/** An address or a version: no number has two dots. */
+const dotted = /^\d+(?:\.\d+){2,}$/;
 const decimal = /^-?(?:0|[1-9]\d{0,8})(?:\.\d{1,6})?$/;
 
 /** Deeper nesting is left to the other reader, which refuses it in words. */
@@ -290,7 +292,7 @@ class PlainReader {
 }
 
 function scalar(text: string): unknown {
-  if (!notText.test(text)) return text;
+  if (!notText.test(text) || dotted.test(text)) return text;
   if (text === 'true') return true;
   if (text === 'false') return false;
   if (decimal.test(text)) return Number(text);

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Located } from '../../src/unit/located.ts';
@@ -162,4 +163,20 @@ test.each([
   ['nothing', ''],
 ])('the plain reader leaves %s to the yaml library', (_, text) => {
   expect(readPlainYaml(text)).toBeUndefined();
+});
+
+test.each(['127.0.0.1', '1.36.3', '0.0.0.0', '1.2', '1.', '.5', '1e3', '0x1f', '+12', '1.2.3e4', '12-3'])(
+  'what looks like a number is read as the library reads it, or not at all: %s',
+  (text) => {
+    const plain = readPlainYaml(`key: ${text}\n`);
+    if (plain !== undefined) expect(expectSame(`key: ${text}\n`)).toBe(true);
+  },
+);
+
+// Each one that is not costs every start the loading of the library.
+test('every shipped unit is plain', () => {
+  const units = new URL('../../units/', import.meta.url);
+  const files = readdirSync(units).filter((name) => name.endsWith('.yaml'));
+  expect(files.length).toBeGreaterThan(10);
+  expect(files.filter((name) => readPlainYaml(readFileSync(new URL(name, units), 'utf8')) === undefined)).toEqual([]);
 });
