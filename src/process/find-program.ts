@@ -63,12 +63,18 @@ export function checkFolder(folder: string): void {
   }
 }
 
+export interface FailedSpawn {
+  /** The errno name, where it is known: Node.js tells it only in a later turn, and a launch has to say it at once. */
+  readonly code?: string;
+  readonly changesUser?: boolean;
+}
+
 /**
- * Node.js reports why a spawn failed only in a later turn; a launch has to say it at once. What is
- * left after the checks above: a script whose interpreter is missing, arguments that are too long,
- * no right to change the user, a full process table.
+ * What is left after the checks above: a script whose interpreter is missing or that names none,
+ * arguments that are too long, no right to change the user, a full process table.
  */
-export function explainFailedSpawn(file: string, words: readonly string[], changesUser: boolean): Error {
+export function explainFailedSpawn(file: string, words: readonly string[], failed: FailedSpawn = {}): Error {
+  const { code, changesUser = false } = failed;
   const interpreter = interpreterOf(file);
   if (interpreter !== undefined && whyNotExecutable(interpreter) !== undefined) {
     return spawnFailure('ENOENT', `cannot run ${file}: its interpreter ${interpreter} does not exist`);
@@ -81,9 +87,12 @@ export function explainFailedSpawn(file: string, words: readonly string[], chang
   if (changesUser && process.getuid?.() !== 0) {
     return spawnFailure('EPERM', `cannot run ${file}: only root can run a program as another user`);
   }
+  if (code === 'ENOEXEC') {
+    return spawnFailure(code, `cannot run ${file}: it is no program, and no script that begins with #!`);
+  }
   return spawnFailure(
-    'EAGAIN',
-    `cannot run ${file}: the system refused it (too many processes or open files, or its loader is missing)`,
+    code ?? 'EAGAIN',
+    `cannot run ${file}: the system refused it (${code === undefined ? '' : `${code}: `}too many processes or open files, or its loader is missing)`,
   );
 }
 

@@ -42,7 +42,7 @@ export async function foreground(argv: readonly string[], { env }: ForegroundOpt
     forceKillAfterDelay: false,
   });
   try {
-    if (child.pid === undefined) throw explainFailedSpawn(file, [file, ...args], false);
+    if (child.pid === undefined) throw explainFailedSpawn(file, [file, ...args]);
     const exit = exitOf(await child);
     if (exit.kind === 'code') return exit.code;
     return exit.kind === 'signal' ? 128 + constants.signals[exit.signal as NodeJS.Signals] : 1;

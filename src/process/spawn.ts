@@ -6,8 +6,10 @@ import { writeFileSync } from 'node:fs';
 import { execa, type Options } from 'execa';
 import type { Exit } from '../error/readiness-error.ts';
 import type { Account } from './account.ts';
+import { childExits, type ChildExits } from './child-exits.ts';
 import { exitOf } from './exit-of.ts';
 import { explainFailedSpawn } from './find-program.ts';
+import { posixSpawner, type PosixSpawner } from './posix-spawn.ts';
 
 export interface SpawnRequest {
   /** Absolute path of the program. */
@@ -27,7 +29,25 @@ export interface Spawned {
 }
 
 /** @throws an Error whose `code` is the errno name */
-export function spawnDetached({ file, args, env, cwd, account, output }: SpawnRequest): Spawned {
+export function spawnDetached(request: SpawnRequest): Spawned {
+  const { account } = request;
+  const spawner = account === undefined || isOurs(account) ? posixSpawner() : undefined;
+  return spawner === undefined ? spawnByFork(request) : spawnInPlace(request, spawner);
+}
+
+let exits: ChildExits | undefined;
+
+function spawnInPlace({ file, args, env, cwd, output }: SpawnRequest, spawner: PosixSpawner): Spawned {
+  exits ??= childExits(spawner);
+  const argv = [file, ...args];
+  const words = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const child = exits.start({ file, argv, env: words, cwd, output });
+  if (typeof child === 'string') throw explainFailedSpawn(file, [...argv, ...words], { code: child });
+  return child;
+}
+
+/** Through Node.js and execa: as another user, or where there is no FFI. */
+export function spawnByFork({ file, args, env, cwd, account, output }: SpawnRequest): Spawned {
   // An integer: with `{file}` every byte would go through us. execa takes any, its types know 1 and 2 alone.
   const fd = output as 1;
   const options: Options = {
@@ -48,7 +68,7 @@ export function spawnDetached({ file, args, env, cwd, account, output }: SpawnRe
   const exited = child.then(exitOf);
   if (child.pid === undefined) {
     const words = [file, ...args, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
-    throw explainFailedSpawn(file, words, account !== undefined && !isOurs(account));
+    throw explainFailedSpawn(file, words, { changesUser: account !== undefined && !isOurs(account) });
   }
   return { pid: child.pid, exited };
 }
