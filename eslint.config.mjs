@@ -61,4 +61,5 @@ export default tseslint.config(
   { files: ['src/kernel/retry.ts', 'src/process/**/*.ts'], rules: { 'no-restricted-imports': 'off' } },
   { files: ['src/report/terminal/**', 'src/cli/**'], rules: { 'no-console': 'error' } },
   { files: ['**/*.mjs', 'bin/*.js'], ...tseslint.configs.disableTypeChecked },
+  { files: ['bin/*.js'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
 );

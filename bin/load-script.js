@@ -2,11 +2,12 @@
  * Runs a script with V8's code cache, which the build made beside it. Node.js 20 has no compile
  * cache of its own, and compiling is a third of what comes before the first unit starts.
  */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import vm from 'node:vm';
+'use strict';
+const { readFileSync } = require('node:fs');
+const { createRequire } = require('node:module');
+const path = require('node:path');
+const { setFlagsFromString } = require('node:v8');
+const vm = require('node:vm');
 
 // A supervisor's garbage is little and its life long: with a young generation that does not grow
 // (from 1 to 16 MB) an `up` holds 10–25 MB less, and every fork has that much less to copy. Set before
@@ -14,7 +15,7 @@ import vm from 'node:vm';
 setFlagsFromString('--semi-space-growth-factor=1');
 
 /** @returns the vm.Script, after it has run; `cachedDataRejected` when the cache is of another Node.js */
-export function loadScript(file) {
+exports.loadScript = function loadScript(file) {
   const source = readFileSync(file, 'utf8');
   let cachedData;
   try {
@@ -29,4 +30,4 @@ export function loadScript(file) {
   const module = { exports: {} };
   script.runInThisContext()(module.exports, createRequire(file), module, file, path.dirname(file));
   return script;
-}
+};

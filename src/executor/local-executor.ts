@@ -8,7 +8,9 @@ import { createEventStream, type EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
 import { createProbe } from '../probe/create-probe.ts';
+import { createListenWatch } from '../probe/listen-watch.ts';
 import { createNotifyPort } from '../probe/notify-socket.ts';
+import { tryConnect } from '../probe/try-connect.ts';
 import { openCgroupTree, type CgroupTree } from '../process/cgroup.ts';
 import { createProcessLayer } from '../process/create-process-layer.ts';
 import type { ProcessPort } from '../process/process-port.ts';
@@ -55,6 +57,8 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     defaultCwd: dataDir,
     notice,
   });
+  const connectNow = tryConnect();
+  const listening = connectNow && createListenWatch(clock, connectNow);
   const executor = createExecutor({
     graph,
     events,
@@ -63,7 +67,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       random: Math.random,
       process: layer,
       notify: createNotifyPort({ dir: path.join(runDir, 'notify'), clock }),
-      createProbe,
+      createProbe: (spec, context) => createProbe(spec, { ...context, listening }),
       builtins: options.builtins ?? new Map(),
     },
   });

@@ -80,6 +80,7 @@ function summary(
   return new ProbeFailure(`${word}(${parts.join(', ')})`, {
     retry: !final,
     hint: hints.find((hint) => hint !== undefined),
+    isWatched: failures.every((failure) => failure instanceof ProbeFailure && failure.isWatched),
     cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
   });
 }

@@ -46,17 +46,26 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
-/** Told of failed attempts; an `OwnerCheck` is one. */
-interface FailureListener {
-  failed(address: Address, failure: unknown): void;
+export interface ConnectionOptions {
+  /** Told when nobody listens there; an `OwnerCheck` wants to know. */
+  readonly owner?: { nobodyListens(address: Address): void } | undefined;
+  /** Somebody will tell when it begins to listen: its failure says so. */
+  readonly isWatched?: () => boolean;
 }
+
+/** Nobody listens there, or nothing is there to connect to. */
+const absent = new Set(['ECONNREFUSED', 'ENOENT']);
 
 /**
  * Opens a connection. The caller ends it.
  *
  * @throws {@link ProbeFailure} whose message is the errno name ("ECONNREFUSED"); the reason of `signal`
  */
-export function openConnection(address: Address, signal: AbortSignal, owner?: FailureListener): Promise<Socket> {
+export function openConnection(
+  address: Address,
+  signal: AbortSignal,
+  { owner, isWatched }: ConnectionOptions = {},
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(abortError(signal));
@@ -76,9 +85,9 @@ export function openConnection(address: Address, signal: AbortSignal, owner?: Fa
     const onError = (cause: Error) => {
       settle();
       socket.destroy();
-      const failure = connectionFailure(cause);
-      owner?.failed(address, failure);
-      reject(failure);
+      const isAbsent = absent.has((cause as NodeJS.ErrnoException).code ?? '');
+      if (isAbsent) owner?.nobodyListens(address);
+      reject(connectionFailure(cause, isAbsent && isWatched?.() === true));
     };
     const abort = onAbort(signal, () => {
       settle();
@@ -93,6 +102,6 @@ export function openConnection(address: Address, signal: AbortSignal, owner?: Fa
 }
 
 /** An error of a connection as the failure of a check: one line, the error kept as the cause. */
-export function connectionFailure(cause: Error): ProbeFailure {
-  return cause instanceof ProbeFailure ? cause : new ProbeFailure(outcomeOf(cause), { cause });
+export function connectionFailure(cause: Error, isWatched = false): ProbeFailure {
+  return cause instanceof ProbeFailure ? cause : new ProbeFailure(outcomeOf(cause), { cause, isWatched });
 }

@@ -5,6 +5,7 @@ import { execProbe, type RunToEnd } from './exec.ts';
 import { fileProbe } from './file.ts';
 import { grpcProbe } from './grpc.ts';
 import { httpProbe } from './http.ts';
+import type { ListenWatch } from './listen-watch.ts';
 import { logProbe, type LogLines } from './log.ts';
 import { notifyProbe } from './notify.ts';
 import type { NotifySocket } from './notify-port.ts';
@@ -22,6 +23,8 @@ export interface ProbeContext {
   readonly runToEnd: RunToEnd;
   /** The unit's processes now; empty when it has none of its own. */
   readonly pids: () => readonly number[];
+  /** Tells when an address of this machine is listened at; without one its checks only ask from time to time. */
+  readonly listening?: ListenWatch | undefined;
   /** Something worth knowing that is no failure. */
   readonly note?: ((text: string) => void) | undefined;
 }
@@ -38,21 +41,22 @@ export function createProbe(spec: ProbeRecipe, context: ProbeContext): Probe {
 }
 
 function build(spec: ProbeRecipe, context: ProbeContext, owner: OwnerCheck): Probe {
+  const { listening } = context;
   if (spec.notify === true) {
     if (context.notify === undefined) throw new Error(`${context.unit}: a notify check needs a notify socket`);
     return notifyProbe(context.notify);
   }
   if (spec.http !== undefined) {
     const { url, body, ...rest } = spec.http;
-    return httpProbe({ ...rest, url: new URL(url), body: pattern(body), owner });
+    return httpProbe({ ...rest, url: new URL(url), body: pattern(body), owner, listening });
   }
   if (spec.https !== undefined) {
     const { url, body, ca, cert, key, serverName, ...rest } = spec.https;
     const tls = { ca, cert, key, serverName };
     return httpProbe({ ...rest, url: new URL(url), body: pattern(body), tls, owner });
   }
-  if (spec.tcp !== undefined) return connectProbe(parsed(spec.tcp, parseTcpAddress), owner);
-  if (spec.unix !== undefined) return connectProbe({ kind: 'unix', path: spec.unix }, owner);
+  if (spec.tcp !== undefined) return connectProbe(parsed(spec.tcp, parseTcpAddress), { owner, listening });
+  if (spec.unix !== undefined) return connectProbe({ kind: 'unix', path: spec.unix }, { owner, listening });
   if (spec.grpc !== undefined) {
     const { address, service, cri, ca, cert, key, serverName } = spec.grpc;
     const withTls = ca !== undefined || cert !== undefined || key !== undefined || serverName !== undefined;
@@ -62,6 +66,7 @@ function build(spec: ProbeRecipe, context: ProbeContext, owner: OwnerCheck): Pro
       cri: cri === true,
       ...(withTls ? { tls: { ca, cert, key, serverName } } : {}),
       owner,
+      listening,
     });
   }
   if (spec.exec !== undefined) return execProbe(spec.exec, context.runToEnd);

@@ -19,6 +19,7 @@ export interface GrpcCall {
   readonly signal: AbortSignal;
   /** Looks whether the server is the one that is meant; see `ownerCheck`. */
   readonly owner?: OwnerCheck | undefined;
+  readonly isWatched?: () => boolean;
 }
 
 /** A call that the server answered with a status other than OK. */
@@ -54,7 +55,7 @@ const maxAnswerBytes = 4 * 1024 * 1024;
  */
 export async function grpcUnary(call: GrpcCall): Promise<Uint8Array> {
   const { address, tls, signal } = call;
-  const plain = await openConnection(address, signal, call.owner);
+  const plain = await openConnection(address, signal, call);
   const host = address.kind === 'tcp' ? address.host : 'localhost';
   const socket =
     tls === undefined ? plain : await secureConnection(plain, { host, files: tls, protocol: 'h2' }, signal);

@@ -1,6 +1,8 @@
 /** grpc: the health service answers SERVING, or a container runtime answers CRI `Version`. */
 import { connectionFailure, describeAddress, paceOf, type Address } from './connection.ts';
 import { GrpcError, grpcStatus, grpcUnary } from './grpc-unary.ts';
+import { listenHint } from './listen-hint.ts';
+import type { ListenWatch } from './listen-watch.ts';
 import { oneLine } from './outcome.ts';
 import { ProbeFailure, type Probe } from './probe.ts';
 import { bytesField, decodeFields, integerOf, stringOf } from './protobuf.ts';
@@ -14,6 +16,7 @@ export interface GrpcProbeOptions {
   readonly cri: boolean;
   readonly tls?: TlsFiles | undefined;
   readonly owner?: OwnerCheck | undefined;
+  readonly listening?: ListenWatch | undefined;
 }
 
 /** HealthCheckResponse.ServingStatus. Source: grpc.io, "GRPC Health Checking Protocol". */
@@ -23,17 +26,15 @@ const serving = 1;
 export function grpcProbe(options: GrpcProbeOptions): Probe {
   const { address, service, cri, tls, owner } = options;
   const pace = paceOf(address, true);
+  const watch = pace === undefined || tls !== undefined ? undefined : options.listening;
+  const { onHint, isWatched } = listenHint(address, watch, owner);
   const what = cri ? 'cri' : service === '' ? 'health' : `health of ${service}`;
   return {
     describe: () => `grpc ${what} ${describeAddress(address)}`,
     ...(pace === undefined ? {} : { pace }),
+    onHint,
     async check(signal) {
-      const call = {
-        address,
-        tls,
-        signal,
-        owner,
-      };
+      const call = { address, tls, signal, owner, isWatched };
       try {
         if (cri) await askCri(call);
         else await askHealth(call, service);

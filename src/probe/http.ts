@@ -11,6 +11,8 @@ import type { Duplex } from 'node:stream';
 import { abortError, onAbort } from '../kernel/abort.ts';
 import { connectionFailure, openConnection, paceOf, type Address } from './connection.ts';
 import { asksKubernetes, failedChecks } from './kubernetes-checks.ts';
+import { listenHint } from './listen-hint.ts';
+import type { ListenWatch } from './listen-watch.ts';
 import { oneLine } from './outcome.ts';
 import { ProbeFailure, type Probe } from './probe.ts';
 import type { OwnerCheck } from './socket-owner.ts';
@@ -28,6 +30,7 @@ export interface HttpProbeOptions {
   /** Only for https. */
   readonly tls?: TlsFiles | undefined;
   readonly owner?: OwnerCheck | undefined;
+  readonly listening?: ListenWatch | undefined;
 }
 
 /** Node.js keeps an idle connection for as long; attempts of a start come sooner. */
@@ -41,10 +44,13 @@ export function httpProbe(options: HttpProbeOptions): Probe {
   const scheme = url.protocol.slice(0, -1);
   const path = requestPath(url, options.exclude);
   const label = url.pathname === '/' ? `${scheme} ${url.host}` : `${scheme} ${url.pathname}`;
+  // A TLS server complains in its log of a connection that is closed at once.
+  const watch = pace === undefined || url.protocol === 'https:' ? undefined : options.listening;
+  const { onHint, isWatched } = listenHint(address, watch, options.owner);
   let agent: Agent | undefined;
 
   const openFor = async (signal: AbortSignal): Promise<Socket> => {
-    const socket = await openConnection(address, signal, options.owner);
+    const socket = await openConnection(address, signal, { owner: options.owner, isWatched });
     if (url.protocol === 'http:') return socket;
     const host = address.kind === 'tcp' ? address.host : '';
     return secureConnection(socket, { host, files: options.tls ?? {}, protocol: 'http/1.1' }, signal);
@@ -53,6 +59,7 @@ export function httpProbe(options: HttpProbeOptions): Probe {
   return {
     describe: () => label,
     ...(pace === undefined ? {} : { pace }),
+    onHint,
     async check(signal) {
       // Loaded at the first attempt, while the process that is asked is starting anyway.
       const { Agent, request } = await import('node:http');

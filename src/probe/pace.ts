@@ -32,6 +32,8 @@ export interface AttemptFacts {
   readonly elapsedMs: number;
   /** How long the failed attempt took, in milliseconds. */
   readonly tookMs: number;
+  /** Its probe will hint when what is missing comes. */
+  readonly isWatched?: boolean;
 }
 
 /** Gives the delay in milliseconds after each failed attempt. */
@@ -47,7 +49,8 @@ export function pacer(options: PaceOptions): (facts: AttemptFacts) => number {
   const late: Backoff = { firstMs: eagerCapMs, factor: lateFactor, jitter, maxMs: capMs };
   const restRatio = pace.restRatio ?? usualRestRatio;
   let eagerAttempts = 0;
-  return ({ count, elapsedMs, tookMs }) => {
+  return ({ count, elapsedMs, tookMs, isWatched }) => {
+    if (isWatched === true) return backoffDelayMs(general, count, random);
     if (elapsedMs < pace.forMs) eagerAttempts = count;
     const delayMs =
       elapsedMs < pace.forMs

@@ -30,15 +30,27 @@ export type ProbePace =
     }
   | { readonly kind: 'event' };
 
-/** A check that did not pass. `retry: false` means that no later attempt of this generation can pass. */
+interface ProbeFailureOptions {
+  readonly retry?: boolean;
+  readonly hint?: string | undefined;
+  readonly isWatched?: boolean;
+  readonly cause?: unknown;
+}
+
+/** A check that did not pass. */
 export class ProbeFailure extends Error {
   override readonly name = 'ProbeFailure';
+  /** False: no later attempt of this generation can pass. */
   readonly retry: boolean;
+  /** What to do about it. */
   readonly hint: string | undefined;
+  /** What is missing is being watched for: the probe hints when it comes, and asking before has little sense. */
+  readonly isWatched: boolean;
 
-  constructor(message: string, options: { retry?: boolean; hint?: string | undefined; cause?: unknown } = {}) {
+  constructor(message: string, options: ProbeFailureOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.retry = options.retry ?? true;
     this.hint = options.hint;
+    this.isWatched = options.isWatched ?? false;
   }
 }

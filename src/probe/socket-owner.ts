@@ -12,8 +12,8 @@ import { ProbeFailure } from './probe.ts';
 import { findHolder, hexAddressesOf, holdsSocket, processFacts, tcpListeners, unixListeners } from './proc-sockets.ts';
 
 export interface OwnerCheck {
-  /** To be told of each attempt that failed to connect. */
-  failed(address: Address, failure: unknown): void;
+  /** To be told when nobody listens at the address now. */
+  nobodyListens(address: Address): void;
   /** @throws {@link ProbeFailure} "127.0.0.1:2379 is held by pid 812 etcd, not by this unit" */
   verify(address: Address, socket: Socket): void;
 }
@@ -62,15 +62,11 @@ export function ownerCheck({ pids, note }: OwnerCheckOptions): OwnerCheck {
   };
   return {
     verify,
-    failed(address, failure) {
-      if (failure instanceof ProbeFailure && nobodyListens.has(failure.message)) {
-        justRefused.add(describeAddress(address));
-      }
+    nobodyListens(address) {
+      justRefused.add(describeAddress(address));
     },
   };
 }
-
-const nobodyListens = new Set(['ECONNREFUSED', 'ENOENT']);
 
 function isLocal(address: Address, socket: Socket): boolean {
   if (address.kind === 'unix') return true;

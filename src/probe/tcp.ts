@@ -1,15 +1,24 @@
 /** tcp and unix: somebody accepts connections at the address, and it is our unit. */
 import { describeAddress, openConnection, paceOf, type Address } from './connection.ts';
+import { listenHint } from './listen-hint.ts';
+import type { ListenWatch } from './listen-watch.ts';
 import type { OwnerCheck } from './socket-owner.ts';
 import type { Probe } from './probe.ts';
 
-export function connectProbe(address: Address, owner?: OwnerCheck): Probe {
+export interface ConnectProbeOptions {
+  readonly owner?: OwnerCheck;
+  readonly listening?: ListenWatch | undefined;
+}
+
+export function connectProbe(address: Address, { owner, listening }: ConnectProbeOptions = {}): Probe {
   const pace = paceOf(address);
+  const { onHint, isWatched } = listenHint(address, pace && listening, owner);
   return {
     describe: () => `${address.kind} ${describeAddress(address)}`,
     ...(pace === undefined ? {} : { pace }),
+    onHint,
     async check(signal) {
-      const socket = await openConnection(address, signal, owner);
+      const socket = await openConnection(address, signal, { owner, isWatched });
       // A reset by the other side after it accepted is no business of this check.
       socket.on('error', () => undefined);
       try {

@@ -114,7 +114,10 @@ export async function untilReady(options: UntilReadyOptions): Promise<ReadyAfter
   try {
     await retryUntil({
       attempt,
-      backoff: (count) => delayAfter({ count, elapsedMs: elapsedMs(), tookMs: lastMs }),
+      backoff: (count) => {
+        const isWatched = lastFailure instanceof ProbeFailure && lastFailure.isWatched;
+        return delayAfter({ count, elapsedMs: elapsedMs(), tookMs: lastMs, isWatched });
+      },
       clock,
       random,
       signal: end.signal,

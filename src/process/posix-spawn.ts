@@ -9,10 +9,8 @@
  * Where it cannot be used (no FFI for this platform, a worker thread, another user) `spawn.ts` goes
  * through execa. Not here: what becomes of the process (`child-exits.ts`).
  */
-import { createRequire } from 'node:module';
-import { constants } from 'node:os';
-import { isMainThread } from 'node:worker_threads';
-import type koffi from 'koffi';
+import { errnoName, libc, type ForeignLibrary } from '../kernel/foreign.ts';
+import { errnoOf } from './spawn-error.ts';
 
 export interface PosixSpawnRequest {
   readonly file: string;
@@ -39,59 +37,56 @@ const noHang = 1;
 const structBytes = 1024;
 const sigsetBytes = 128;
 
-/** Undefined where it cannot be used. Loaded at the first call only. */
+/** Undefined where it cannot be used. */
 export function posixSpawner(): PosixSpawner | undefined {
-  if (loaded === undefined) {
-    try {
-      // Signals, and so the news of a child's end, reach the main thread alone.
-      loaded = isMainThread && process.platform === 'linux' ? load() : null;
-    } catch {
-      // An optional dependency: there is none for this platform.
-      loaded = null;
-    }
-  }
+  loaded ??= load() ?? null;
   return loaded ?? undefined;
 }
 
 let loaded: PosixSpawner | null | undefined;
 
-function load(): PosixSpawner {
-  const ffi = createRequire(import.meta.url)('koffi') as typeof koffi;
-  const libc = ffi.load(null);
-  const posixSpawn = libc.func(
+function load(): PosixSpawner | undefined {
+  // Signals, and so the news of a child's end, reach the main thread alone.
+  const library = isMainThread() ? libc() : undefined;
+  try {
+    return library && spawnerOf(library);
+  } catch {
+    return undefined; // A C library without one of the functions.
+  }
+}
+
+function spawnerOf({ func }: ForeignLibrary): PosixSpawner {
+  const posixSpawn = func(
     'int posix_spawn(_Out_ int *pid, const char *path, void *actions, void *attributes, const char **argv, const char **env)',
   );
-  const initActions = libc.func('int posix_spawn_file_actions_init(void *actions)');
-  const destroyActions = libc.func('int posix_spawn_file_actions_destroy(void *actions)');
-  const addOpen = libc.func(
+  const initActions = func('int posix_spawn_file_actions_init(void *actions)');
+  const destroyActions = func('int posix_spawn_file_actions_destroy(void *actions)');
+  const addOpen = func(
     'int posix_spawn_file_actions_addopen(void *actions, int fd, const char *path, int flags, int mode)',
   );
-  const addDup2 = libc.func('int posix_spawn_file_actions_adddup2(void *actions, int fd, int newFd)');
-  const addChdir = libc.func('int posix_spawn_file_actions_addchdir_np(void *actions, const char *path)');
-  const initAttributes = libc.func('int posix_spawnattr_init(void *attributes)');
-  const setFlags = libc.func('int posix_spawnattr_setflags(void *attributes, short flags)');
-  const setDefault = libc.func('int posix_spawnattr_setsigdefault(void *attributes, void *signals)');
-  const waitpid = libc.func('int waitpid(int pid, _Out_ int *status, int options)');
+  const addDup2 = func('int posix_spawn_file_actions_adddup2(void *actions, int fd, int newFd)');
+  const addChdir = func('int posix_spawn_file_actions_addchdir_np(void *actions, const char *path)');
+  const initAttributes = func('int posix_spawnattr_init(void *attributes)');
+  const setFlags = func('int posix_spawnattr_setflags(void *attributes, short flags)');
+  const setDefault = func('int posix_spawnattr_setsigdefault(void *attributes, void *signals)');
+  const waitpid = func('int waitpid(int pid, _Out_ int *status, int options)');
 
   // Node.js ignores SIGPIPE and blocks some signals at times; a program begins with none of that.
   const attributes = Buffer.alloc(structBytes);
-  must('posix_spawnattr_init', initAttributes(attributes) as number);
-  must('posix_spawnattr_setsigdefault', setDefault(attributes, Buffer.alloc(sigsetBytes, 0xff)) as number);
-  must(
-    'posix_spawnattr_setflags',
-    setFlags(attributes, flags.setSid | flags.setSigDefault | flags.setSigMask) as number,
-  );
+  must('posix_spawnattr_init', initAttributes(attributes));
+  must('posix_spawnattr_setsigdefault', setDefault(attributes, Buffer.alloc(sigsetBytes, 0xff)));
+  must('posix_spawnattr_setflags', setFlags(attributes, flags.setSid | flags.setSigDefault | flags.setSigMask));
 
   return {
     spawn({ file, argv, env, cwd, output }) {
       const actions = Buffer.alloc(structBytes);
-      must('posix_spawn_file_actions_init', initActions(actions) as number);
+      must('posix_spawn_file_actions_init', initActions(actions));
       try {
-        must('addopen', addOpen(actions, 0, '/dev/null', 0, 0) as number);
-        for (const stream of [1, 2]) must('adddup2', addDup2(actions, output, stream) as number);
-        must('addchdir', addChdir(actions, cwd) as number);
+        must('addopen', addOpen(actions, 0, '/dev/null', 0, 0));
+        for (const stream of [1, 2]) must('adddup2', addDup2(actions, output, stream));
+        must('addchdir', addChdir(actions, cwd));
         const pid = [0];
-        const errno = posixSpawn(pid, file, actions, attributes, [...argv, null], [...env, null]) as number;
+        const errno = posixSpawn(pid, file, actions, attributes, [...argv, null], [...env, null]);
         return errno === 0 ? (pid[0] ?? 0) : errnoName(errno);
       } finally {
         destroyActions(actions);
@@ -99,14 +94,19 @@ function load(): PosixSpawner {
     },
     reap(pid) {
       const status = [0];
-      return (waitpid(pid, status, noHang) as number) === pid ? status[0] : undefined;
+      return waitpid(pid, status, noHang) === pid ? status[0] : undefined;
     },
   };
 }
 
-/** libuv's own table lacks some (ENOEXEC). */
-function errnoName(errno: number): string {
-  return Object.entries(constants.errno).find(([, number]) => number === errno)?.[0] ?? `errno ${String(errno)}`;
+/** Asked so because node:worker_threads, which would say it, takes longer to load than all of this. */
+function isMainThread(): boolean {
+  try {
+    process.chdir('.');
+    return true;
+  } catch (error) {
+    return errnoOf(error) !== 'ERR_WORKER_UNSUPPORTED_OPERATION';
+  }
 }
 
 function must(what: string, errno: number): void {

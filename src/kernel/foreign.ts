@@ -1,0 +1,42 @@
+/**
+ * The C library, for the few things that Node.js cannot do or does dearly: an optional dependency
+ * (koffi), loaded when it is first asked for. Whoever uses it has another way where there is none.
+ */
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import type koffi from 'koffi';
+
+export interface ForeignLibrary {
+  /** Declares a function by its C prototype. Its result is a number: all of ours return an int. */
+  func(prototype: string): (...args: readonly unknown[]) => number;
+  /** errno of the last call that failed. */
+  errno(): number;
+}
+
+let loaded: ForeignLibrary | null | undefined;
+
+/** Undefined where there is no FFI for this platform. */
+export function libc(): ForeignLibrary | undefined {
+  loaded ??= load();
+  return loaded ?? undefined;
+}
+
+function load(): ForeignLibrary | null {
+  // The numbers and layouts that its users know are those of Linux.
+  if (process.platform !== 'linux') return null;
+  try {
+    const ffi = createRequire(import.meta.url)('koffi') as typeof koffi;
+    const library = ffi.load(null);
+    return {
+      func: (prototype) => library.func(prototype) as unknown as (...args: readonly unknown[]) => number,
+      errno: () => ffi.errno(),
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** "ENOEXEC" of 8. libuv's own table lacks some. */
+export function errnoName(errno: number): string {
+  return Object.entries(constants.errno).find(([, number]) => number === errno)?.[0] ?? `errno ${String(errno)}`;
+}
