@@ -27,8 +27,8 @@ const gates = {
 };
 const programs = Object.keys(gates);
 
-/** The prober may see it later than k3s-lite, by its interval and the time of an answer. */
-const proberLagMs = 25;
+/** The prober may see it later than k3s-lite, by its interval and the time of an answer of a program that is busy starting. */
+const proberLagMs = 100;
 
 export async function clusterOverhead({ runs, say, binDir }) {
   requireWorld();

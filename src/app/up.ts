@@ -7,6 +7,7 @@ import type { Settings } from '../cluster/settings.ts';
 import type { ExitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
 import { createEventStream } from '../event/stream.ts';
+import type { Executor } from '../executor/executor-api.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { abortError } from '../kernel/abort.ts';
@@ -61,9 +62,9 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
   const stopper = stopRequests();
   const source = controlSource({ executor, prepared, stop: stopper.stop });
-  const control = import('../control/server.ts').then(({ createControlServer }) =>
-    createControlServer({ socketPath: paths.controlSocket, clock, source }),
-  );
+  const control = afterFirstStart(executor, clock)
+    .then(() => import('../control/server.ts'))
+    .then(({ createControlServer }) => createControlServer({ socketPath: paths.controlSocket, clock, source }));
   // Awaited at the end only, where it throws: nothing waits for it before units start.
   control.catch(() => stopper.request({ reason: 'the control socket could not be made' }));
   try {
@@ -91,6 +92,26 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   } finally {
     await (await control).close();
   }
+}
+
+/** How long the control socket may have to wait for the first process, in milliseconds. */
+const controlWithinMs = 100;
+
+/** Resolves when the first process runs: loading an HTTP server is not to be waited for by it. */
+function afterFirstStart({ events }: Executor, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      timer[Symbol.dispose]();
+      started[Symbol.dispose]();
+      resolve();
+    };
+    const timer = clock.timer(controlWithinMs, end);
+    const started = events.subscribe({
+      onEvent({ event }) {
+        if (event.type === 'process.spawned') end();
+      },
+    });
+  });
 }
 
 /** The cluster's builtins, loaded only for a graph that has some. */

@@ -25,15 +25,29 @@ function load(): ForeignLibrary | null {
   // The numbers and layouts that its users know are those of Linux.
   if (process.platform !== 'linux') return null;
   try {
-    const ffi = createRequire(import.meta.url)('koffi') as typeof koffi;
-    const library = ffi.load(null);
+    const library = binding().load(null);
     return {
-      func: (prototype) => library.func(prototype) as unknown as (...args: readonly unknown[]) => number,
-      errno: () => ffi.errno(),
+      func: (prototype) => library.func(prototype),
+      errno: () => binding().errno(),
     };
   } catch {
     return null;
   }
+}
+
+let bound: typeof koffi | undefined;
+
+/** koffi's own loader looks for its binary for 5 ms; where npm puts it, it is found in one. */
+function binding(): typeof koffi {
+  if (bound !== undefined) return bound;
+  const load = createRequire(import.meta.url) as (name: string) => typeof koffi;
+  try {
+    bound = load(`@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`);
+  } catch {
+    // Another layout, or musl.
+    bound = load('koffi');
+  }
+  return bound;
 }
 
 /** "ENOEXEC" of 8. libuv's own table lacks some. */

@@ -10,6 +10,7 @@
 import {
   closeSync,
   constants,
+  copyFile as copyFileCallback,
   fstatSync,
   ftruncateSync,
   mkdirSync,
@@ -20,10 +21,13 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { copyFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { dirname } from 'node:path';
 import { decodeLine, maxLineBytes } from './line-splitter.ts';
 import { errnoOf } from './spawn-error.ts';
+
+// Not node:fs/promises, which takes longer to load than a unit to start.
+const copyFile = promisify(copyFileCallback);
 
 export interface LogFile {
   readonly path: string;

@@ -6,7 +6,6 @@
  */
 import { StringDecoder } from 'node:string_decoder';
 import type { Readable } from 'node:stream';
-import { execa } from 'execa';
 import type { Exit } from '../error/readiness-error.ts';
 import { abortError, onAbort } from '../kernel/abort.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
@@ -48,6 +47,8 @@ export async function runProgram(request: ProgramRequest): Promise<ProgramOutcom
   const { argv, env = process.env, cwd, signal, onLine, clock = systemClock } = request;
   throwIfAborted(signal);
   const [file, ...args] = argv;
+  // Seldom needed by a start, and long to load.
+  const { execa } = await import('execa');
   const child = execa(file, args, {
     env: definedOnly(env),
     extendEnv: false,

@@ -3,7 +3,8 @@
  * blocks nor dies when we do (design contract 6). It leads a session and a process group of its own.
  */
 import { writeFileSync } from 'node:fs';
-import { execa, type Options } from 'execa';
+import { createRequire } from 'node:module';
+import type { execa as Execa, Options } from 'execa';
 import type { Exit } from '../error/readiness-error.ts';
 import type { Account } from './account.ts';
 import { childExits, type ChildExits } from './child-exits.ts';
@@ -46,7 +47,10 @@ function spawnInPlace({ file, args, env, cwd, output }: SpawnRequest, spawner: P
   return child;
 }
 
-/** Through Node.js and execa: as another user, or where there is no FFI. */
+/**
+ * Through Node.js and execa: as another user, or where there is no FFI. Required only then, because
+ * the two take longer to load than anything else that comes before the first unit.
+ */
 export function spawnByFork({ file, args, env, cwd, account, output }: SpawnRequest): Spawned {
   // An integer: with `{file}` every byte would go through us. execa takes any, its types know 1 and 2 alone.
   const fd = output as 1;
@@ -64,6 +68,7 @@ export function spawnByFork({ file, args, env, cwd, account, output }: SpawnRequ
     cwd,
     ...(account === undefined || isOurs(account) ? {} : { uid: account.uid, gid: account.gid }),
   };
+  const { execa } = createRequire(import.meta.url)('execa') as { execa: typeof Execa };
   const child = execa(file, args, options);
   const exited = child.then(exitOf);
   if (child.pid === undefined) {

@@ -1,5 +1,4 @@
 /** `k3s-lite up [UNIT…]`. */
-import { detachedUp } from '../../app/detached-up.ts';
 import { up } from '../../app/up.ts';
 import type { CommandRun } from '../command.ts';
 import { configurationOf } from '../configuration-of.ts';
@@ -13,6 +12,7 @@ export const run: CommandRun = async (input) => {
   if (configuration.values['wait'] !== true) {
     return up({ configuration, units: args, env, cwd, io, signal, onReady: tellWaiting });
   }
+  const { detachedUp } = await import('../../app/detached-up.ts');
   const words = process.argv.slice(1).filter((word) => word !== '--wait');
   const timeout = configuration.values['timeout'] === undefined ? ['--timeout', defaultWait] : [];
   const argv = [...words, ...timeout];
