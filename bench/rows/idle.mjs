@@ -12,9 +12,9 @@ export async function idle({ runs, quick, say, binDir }) {
     const count = quick ? 1 : Math.min(runs, 3);
     for (let round = 0; round < count; round++) {
       say(`at rest beside a node, run ${round + 1}`);
-      // The garbage of the start is collected, or not, in the first seconds.
+      // V8 collects the garbage of the start in the first 15 s after it: work of the start, not of the rest.
       const result = await startOurs(stage, {
-        SettleMs: quick ? 2000 : 5000,
+        SettleMs: quick ? 2000 : 20_000,
         IdleMs: quick ? 5000 : 30_000,
         Stop: true,
       });
