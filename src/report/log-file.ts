@@ -5,7 +5,7 @@
  * do not pay for it. Its own `err` serializer ignores `toJSON` and folds causes into one string
  * (measured), so ours is registered. Writing is asynchronous; `close` waits for the last line.
  */
-import { mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { oneLine } from '../error/render.ts';
 import { errorToJson } from '../error/startup-error.ts';
@@ -13,12 +13,15 @@ import type { Envelope, Event } from '../event/event.ts';
 import { redactEvent } from '../event/envelope-json.ts';
 import type { EventStream } from '../event/stream.ts';
 import { unreachable } from '../kernel/unreachable.ts';
+import { rotateByName, type RotationLimits } from './rotate-by-name.ts';
 
 export interface LogFileOptions {
   readonly events: EventStream;
   readonly logDir: string;
   /** Least level that is written (default info; debug has each passed health check). */
   readonly level?: 'debug' | 'info' | 'warn';
+  /** Default: 10 MiB, three files. */
+  readonly limits?: RotationLimits;
   /** Told once when the log cannot be written. */
   onError?(error: Error): void;
 }
@@ -37,19 +40,21 @@ const secretPaths = ['password', 'token', 'secret', 'authorization'].flatMap((na
 ]);
 
 /** Opens the log and subscribes to all events that the stream still has. Never throws: see `onError`. */
-export async function openLogFile({ events, logDir, level = 'info', onError }: LogFileOptions): Promise<LogFile> {
+export async function openLogFile(options: LogFileOptions): Promise<LogFile> {
+  const { events, logDir, level = 'info', limits, onError } = options;
   // The default export, because a bundle of CommonJS has no named ones.
   const { default: pino } = await import('pino');
   const file = path.join(logDir, 'k3s-lite.log');
-  let fd: number;
   try {
     mkdirSync(logDir, { recursive: true, mode: 0o700 });
-    fd = openSync(file, 'a', 0o600);
+    // Only to see that it can be: the destination opens it again, also after each rotation.
+    closeSync(openSync(file, 'a', 0o600));
   } catch (error) {
     onError?.(error as Error);
     return { file, close: () => Promise.resolve(), [Symbol.asyncDispose]: () => Promise.resolve() };
   }
-  const destination = pino.destination({ dest: fd, sync: false });
+  const destination = pino.destination({ dest: file, mode: 0o600, sync: false });
+  rotateByName(destination, file, (error) => onError?.(error), limits);
   let isBroken = false;
   const ended = new Promise<void>((resolve) => {
     destination.once('close', resolve);

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -83,4 +83,24 @@ test('a log that cannot be opened is told once and disturbs nothing', async () =
   events.emit({ type: 'notice', level: 'info', text: 'unheard' });
   await log.close();
   expect(errors).toHaveLength(1);
+});
+
+test('a log that has grown large is put aside, and no line is lost', async () => {
+  const events = createEventStream({ clock: systemClock });
+  const log = await openLogFile({ events, logDir: dir, limits: { maxBytes: 20_000, maxFiles: 4 } });
+  const lines = 300;
+  for (let number = 1; number <= lines; number += 1) {
+    events.emit({ type: 'notice', level: 'info', text: `line ${String(number)} ${'x'.repeat(100)}` });
+    if (number % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await log.close();
+  // The newest may not have been opened again: nothing was left to write.
+  const files = readdirSync(dir).sort();
+  expect(files).toEqual(expect.arrayContaining(['k3s-lite.log.1', 'k3s-lite.log.2']));
+  expect(files.length).toBeLessThanOrEqual(4);
+  for (const name of files) expect(statSync(path.join(dir, name)).mode & 0o777).toBe(0o600);
+  const seqs = [...files].reverse().flatMap((name) => linesOf(path.join(dir, name)).map(({ seq }) => Number(seq)));
+  // The oldest files are gone; what is left has no gap and ends with the last line.
+  expect(seqs).toEqual(seqs.map((_, index) => lines - seqs.length + 1 + index));
+  expect(seqs.length).toBeGreaterThan(100);
 });
