@@ -114,6 +114,11 @@ export const upFlags: readonly Flag[] = [
   { name: 'wait', about: 'Return 0 when everything is ready (and keep it up), 4 if it is not within --timeout' },
   { name: 'timeout', value: 'duration', about: 'With --wait: how long to wait, like 90s (default 5m)' },
   { name: 'json', about: 'Print events as JSON lines' },
+  {
+    name: 'metrics-bind-address',
+    value: 'address',
+    about: 'Serve /metrics for Prometheus on this address and port too, like 127.0.0.1:9464 (default: nowhere)',
+  },
 ];
 
 /** "tls-san" → "tlsSan". */

@@ -17,6 +17,7 @@ import type { Builtins } from '../unit/builtin.ts';
 import type { Configuration } from './configuration.ts';
 import { controlSource } from './control-source.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
+import { metricsAddressOf, metricsSource, serveMetrics } from './metrics-source.ts';
 import { prepare, timeoutOf } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
 import type { FailureOutput } from './render-failure.ts';
@@ -42,6 +43,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const { paths, values } = configuration;
   const clock = systemClock;
   const timeoutMs = timeoutOf(values);
+  const metricsAddress = metricsAddressOf(values);
   const durationsMs = latestDurationsMs(paths.startsDir);
   const prepared = await prepare({ configuration, units, env, cwd, durationsMs });
   const { graph, settings, searchPath } = prepared;
@@ -60,8 +62,10 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     events,
   });
   await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
+  using metrics = metricsSource({ events, clock });
+  await using _metricsServer = await serveMetrics(metricsAddress, metrics, events);
   const stopper = stopRequests();
-  const source = controlSource({ executor, prepared, stop: stopper.stop });
+  const source = controlSource({ executor, prepared, metrics: metrics.text, stop: stopper.stop });
   const control = afterFirstStart(executor, clock)
     .then(() => import('../control/server.ts'))
     .then(({ createControlServer }) => createControlServer({ socketPath: paths.controlSocket, clock, source }));

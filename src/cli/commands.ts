@@ -103,6 +103,13 @@ export const commandRows: readonly CommandRow[] = [
     load: () => import('./commands/analyze.ts'),
   },
   {
+    name: 'metrics',
+    about: 'Print the metrics of the running k3s-lite, as Prometheus reads them',
+    options: place,
+    examples: ['k3s-lite metrics'],
+    load: () => import('./commands/metrics.ts'),
+  },
+  {
     name: 'components',
     args: '<what> [names...]',
     about: 'The real binaries: list, build [NAME…], verify, export FILE or import FILE',

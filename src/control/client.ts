@@ -34,6 +34,8 @@ export interface ControlClient {
   graph(format: GraphFormat): Promise<string>;
   /** Events from `since` on (default: those to come). They are being followed when it resolves. */
   events(options: { readonly since?: number; readonly follow: boolean }): Promise<AsyncIterable<EventLine>>;
+  /** The text of `/metrics`. */
+  metrics(): Promise<string>;
   /** Asks for a stop; returns at once. */
   down(options: { readonly hurry: boolean }): Promise<{ readonly pid: number }>;
 }
@@ -57,6 +59,9 @@ export function controlClient(options: ControlClientOptions): ControlClient {
     async events({ since, follow }) {
       const from = since === undefined ? '' : `&since=${String(since)}`;
       return eventsOf(options, await ask(`/v1/events?follow=${follow ? '1' : '0'}${from}`));
+    },
+    async metrics() {
+      return textOf(await ask('/v1/metrics'));
     },
     async down(request) {
       return parseReply(downReplySchema, await textOf(await ask('/v1/down', request)));

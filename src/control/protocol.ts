@@ -13,6 +13,8 @@ import { unitStates } from '../unit/state.ts';
 export const maxLogLines = 100_000;
 /** Source: `logs` in the command table. */
 export const defaultLogLines = 100;
+/** Content type of /v1/metrics. Source: https://prometheus.io/docs/instrumenting/exposition_formats/ */
+export const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
 
 const moment = z.object({ wallMs: z.number(), monotonicMs: z.number() });
 const errorSchema = z.custom<ErrorJson>(isErrorJson, 'not an error');

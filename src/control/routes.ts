@@ -16,6 +16,7 @@ import {
   eventsQuerySchema,
   graphQuerySchema,
   logsQuerySchema,
+  metricsType,
   noQuerySchema,
 } from './protocol.ts';
 import type { ControlSource } from './source.ts';
@@ -127,6 +128,14 @@ export const routes: readonly Route[] = [
       }
       const text = events.history(since).map((envelope) => `${envelopeJson(envelope)}\n`);
       return { kind: 'text', contentType: linesOfJson, text: text.join('') };
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/metrics',
+    async answer({ source, query }) {
+      parse(noQuerySchema, query);
+      return { kind: 'text', contentType: metricsType, text: await source.metrics() };
     },
   },
   {

@@ -11,6 +11,8 @@ export interface ControlSource {
   log(unit: string): LogSource;
   /** The graph with the present states. */
   drawGraph(format: GraphFormat): Promise<string>;
+  /** The text of `/metrics`. */
+  metrics(): Promise<string>;
   /** Begins to stop everything and returns at once; a second call may hurry. */
   down(options: { readonly hurry: boolean }): void;
 }

@@ -69,6 +69,7 @@ export function fakeSource(notation: string, dataDir = '/data') {
       };
     },
     drawGraph: (format) => Promise.resolve(`graph as ${format}`),
+    metrics: () => Promise.resolve('k3s_lite_ready 1\n'),
     down(options) {
       downs.push(options);
       hooks.onDown?.();
