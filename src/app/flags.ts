@@ -113,6 +113,12 @@ export const upFlags: readonly Flag[] = [
   ...graphFlags,
   { name: 'wait', about: 'Return 0 when everything is ready (and keep it up), 4 if it is not within --timeout' },
   { name: 'timeout', value: 'duration', about: 'With --wait: how long to wait, like 90s (default 5m)' },
+  {
+    name: 'budget',
+    value: 'unit=duration',
+    list: true,
+    about: 'What a unit itself, or total=, may take; with --wait more is exit code 4, else a warning',
+  },
   { name: 'json', about: 'Print events as JSON lines' },
   {
     name: 'metrics-bind-address',

@@ -28,6 +28,8 @@ export interface Prepared {
   readonly graph: UnitGraph;
   /** PATH for the units: the components' folders, then ours. */
   readonly searchPath: readonly string[];
+  /** The units of this start. */
+  readonly wanted: readonly string[];
 }
 
 export interface PrepareOptions {
@@ -59,12 +61,12 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     report = await find();
     draft = await load({ ...options, dirs, report });
   }
-  const { wanted, ...prepared } = draft;
+  const { graph, wanted } = draft;
   if (needsPrograms) {
-    requireRoot(prepared.graph, wanted);
-    if (report !== undefined) requirePrograms(report, componentsOf(prepared.graph, wanted));
+    requireRoot(graph, wanted);
+    if (report !== undefined) requirePrograms(report, componentsOf(graph, wanted));
   }
-  return { configuration, ...prepared };
+  return { configuration, ...draft };
 }
 
 interface LoadInput extends PrepareOptions {

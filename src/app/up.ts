@@ -14,6 +14,8 @@ import { abortError } from '../kernel/abort.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
 import type { Builtins } from '../unit/builtin.ts';
+import { watchBudgets } from './budget-watch.ts';
+import { budgetsOf } from './budgets.ts';
 import type { Configuration } from './configuration.ts';
 import { controlSource } from './control-source.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
@@ -22,7 +24,7 @@ import { prepare, timeoutOf } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
 import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
-import { stopRequests } from './stop-requests.ts';
+import { overBudget, stopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
 
 export interface UpOptions {
@@ -33,6 +35,8 @@ export interface UpOptions {
   /** Aborts at a signal; looked at until `supervise` listens to signals itself. */
   readonly signal: AbortSignal;
   readonly io: FailureOutput & { out(text: string): void; readonly outIsTty: boolean };
+  /** Somebody waits for this start (`up --wait`): over budget is a failure, and not only said. */
+  readonly isAwaited: boolean;
   /** Told when everything is ready, for `up --wait`. */
   onReady?(): void;
 }
@@ -47,6 +51,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const durationsMs = latestDurationsMs(paths.startsDir);
   const prepared = await prepare({ configuration, units, env, cwd, durationsMs });
   const { graph, settings, searchPath } = prepared;
+  const budgets = budgetsOf(values, prepared.wanted);
   makeFolders(paths.dataDir, paths.runDir, paths.logDir);
 
   const events = createEventStream({ clock });
@@ -66,6 +71,21 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   await using _metricsServer = await serveMetrics(metricsAddress, metrics, events);
   const stopper = stopRequests();
   const source = controlSource({ executor, prepared, metrics: metrics.text, stop: stopper.stop });
+  let isOverBudget = false as boolean;
+  const fail = (error: unknown) =>
+    io.err(`k3s-lite: ${renderError(error, { width: io.columns, colour: io.colour })}\n`);
+  using _budgets = watchBudgets({
+    budgets,
+    events,
+    clock,
+    onExceeded(error) {
+      if (!options.isAwaited || isOverBudget) return;
+      isOverBudget = true;
+      stopper.request({ reason: overBudget });
+      events.flush();
+      fail(error);
+    },
+  });
   const control = afterFirstStart(executor, clock)
     .then(() => import('../control/server.ts'))
     .then(({ createControlServer }) => createControlServer({ socketPath: paths.controlSocket, clock, source }));
@@ -83,14 +103,14 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       onReady(elapsedMs) {
         // Readers drain in turns of their own: what they say of the start comes before its summary.
         events.flush();
+        if (isOverBudget) return;
         const { colour, columns: width } = io;
         reporters.say(readySummary({ executor, prepared, elapsedMs, colour, width }));
         options.onReady?.();
       },
       onNotReady(errors) {
         // One text for all: what several have for their root is told once.
-        const failure = errors.length === 1 ? errors[0] : new AggregateError(errors, 'not ready in time');
-        io.err(`k3s-lite: ${renderError(failure, { width: io.columns, colour: io.colour })}\n`);
+        fail(errors.length === 1 ? errors[0] : new AggregateError(errors, 'not ready in time'));
       },
     });
   } finally {
