@@ -92,14 +92,22 @@ export const commandRows: readonly CommandRow[] = [
   },
   {
     name: 'analyze',
-    args: '<what>',
-    about: 'Explain where the time of a start went: blame or critical-chain',
+    args: '<what> [starts...]',
+    about:
+      'Explain where the time of a start went: blame, critical-chain, plot (SVG), trace (Perfetto) or diff [A] [B]',
     options: [
       ...place,
       { flags: '--start <n>', about: 'Which start: latest (default) or 1, 2 for the one before, and so on' },
       json,
     ],
-    examples: ['k3s-lite analyze blame', 'k3s-lite analyze critical-chain'],
+    examples: [
+      'k3s-lite analyze blame',
+      'k3s-lite analyze critical-chain',
+      'k3s-lite analyze plot > start.svg',
+      'k3s-lite analyze trace > start.json   # open it in ui.perfetto.dev',
+      'k3s-lite analyze diff       # the latest start against the median of those before',
+      'k3s-lite analyze diff 1 3   # against one of them',
+    ],
     load: () => import('./commands/analyze.ts'),
   },
   {
