@@ -24,6 +24,7 @@ import { prepare, timeoutOf } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
 import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
+import { connectServiceManager } from './service-manager.ts';
 import { overBudget, stopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
 
@@ -66,6 +67,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     clock,
     events,
   });
+  using _manager = connectServiceManager({ env, events, clock, executor, pid: process.pid });
   await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
   using metrics = metricsSource({ events, clock });
   await using _metricsServer = await serveMetrics(metricsAddress, metrics, events);
