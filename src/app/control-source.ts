@@ -39,6 +39,7 @@ export function controlSource({ executor, prepared, metrics, stop }: ControlSour
       const live = executor.snapshots();
       return drawGraph(executor.graph, format, { live, criticalPath: liveCriticalPath(executor.graph, live) });
     },
+    usage: executor.usage,
     metrics,
     down: stop,
   };

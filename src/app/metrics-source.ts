@@ -3,6 +3,7 @@ import { parseBindAddress, type BindAddress } from '../control/bind-address.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { MetricsFold } from '../report/metrics/metrics-fold.ts';
+import type { UnitUsage } from '../process/unit-usage.ts';
 import { afterStart } from './after-start.ts';
 import type { FlagValues } from './flag-values.ts';
 import { version } from './version.ts';
@@ -14,10 +15,12 @@ export interface MetricsSource extends Disposable {
 export interface MetricsSourceOptions {
   readonly events: EventStream;
   readonly clock: Clock;
+  /** What each running unit uses now. */
+  usage(): ReadonlyMap<string, UnitUsage>;
 }
 
 /** Its code is loaded and its reading begins after the start, or when somebody asks before. */
-export function metricsSource({ events, clock }: MetricsSourceOptions): MetricsSource {
+export function metricsSource({ events, clock, usage }: MetricsSourceOptions): MetricsSource {
   let subscription: Disposable | undefined;
   let isEnded = false;
   let opened: Promise<MetricsFold> | undefined;
@@ -41,6 +44,11 @@ export function metricsSource({ events, clock }: MetricsSourceOptions): MetricsS
       const samples = new Samples();
       samples.add('k3s_lite_build_info', { version }, 1);
       fold.collect(samples, clock.monotonicMs());
+      for (const [unit, { cpuSeconds, memoryBytes, memoryPeakBytes }] of usage()) {
+        samples.add('k3s_lite_unit_cpu_seconds_total', { unit }, cpuSeconds);
+        samples.add('k3s_lite_unit_memory_bytes', { unit }, memoryBytes);
+        if (memoryPeakBytes !== undefined) samples.add('k3s_lite_unit_memory_peak_bytes', { unit }, memoryPeakBytes);
+      }
       samples.add('k3s_lite_events_total', {}, events.lastSeq);
       samples.add('k3s_lite_events_dropped_total', {}, events.dropped);
       const { user, system } = process.cpuUsage();

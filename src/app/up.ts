@@ -69,7 +69,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   });
   using _manager = connectServiceManager({ env, events, clock, executor, pid: process.pid });
   await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
-  using metrics = metricsSource({ events, clock });
+  using metrics = metricsSource({ events, clock, usage: executor.usage });
   await using _metricsServer = await serveMetrics(metricsAddress, metrics, events);
   const stopper = stopRequests();
   const source = controlSource({ executor, prepared, metrics: metrics.text, stop: stopper.stop });

@@ -37,8 +37,8 @@ export const commandRows: readonly CommandRow[] = [
   {
     name: 'status',
     about: 'Show every unit: state, since when, what it waits for, last error',
-    options: [...place, json],
-    examples: ['k3s-lite status', 'k3s-lite status --json'],
+    options: [...place, { flags: '-w, --wide', about: 'With CPU time and memory of each unit' }, json],
+    examples: ['k3s-lite status', 'k3s-lite status --wide', 'k3s-lite status --json'],
     load: () => import('./commands/status.ts'),
   },
   {

@@ -26,7 +26,8 @@ export interface ControlClientOptions {
 
 /** Every method throws ERR_CONTROL if nothing runs there (see {@link isNotRunning}), or what the server answered. */
 export interface ControlClient {
-  status(): Promise<Status>;
+  /** @param options - `usage`: with what each unit uses now */
+  status(options?: { readonly usage?: boolean }): Promise<Status>;
   unit(name: string): Promise<UnitReply>;
   why(name: string): Promise<WhyReply>;
   /** Resolves when the server has answered; the lines come one by one, in a stream that ends with the server if `follow`. */
@@ -47,7 +48,7 @@ export function controlClient(options: ControlClientOptions): ControlClient {
   const get = async <T>(path: string, schema: z.ZodType<T>) => parseReply(schema, await textOf(await ask(path)));
   const ask = (path: string, body?: unknown) => send(options, path, body);
   return {
-    status: () => get('/v1/status', statusSchema),
+    status: ({ usage = false } = {}) => get(`/v1/status${usage ? '?usage=1' : ''}`, statusSchema),
     unit: (name) => get(unitPath(name), unitReplySchema),
     why: (name) => get(`${unitPath(name)}/why`, whyReplySchema),
     async logs(name, { lines, follow }) {

@@ -18,6 +18,7 @@ import {
   logsQuerySchema,
   metricsType,
   noQuerySchema,
+  statusQuerySchema,
 } from './protocol.ts';
 import type { ControlSource } from './source.ts';
 import { explain } from './why.ts';
@@ -57,7 +58,7 @@ export const routes: readonly Route[] = [
     method: 'GET',
     path: '/v1/status',
     answer({ source, clock, query }) {
-      parse(noQuerySchema, query);
+      const { usage = false } = parse(statusQuerySchema, query);
       const { executor } = source;
       return {
         kind: 'json',
@@ -66,6 +67,7 @@ export const routes: readonly Route[] = [
           ready: executor.isReady(),
           now: nowOf(clock),
           units: executor.snapshots(),
+          ...(usage ? { usage: Object.fromEntries(source.usage()) } : {}),
         },
       };
     },

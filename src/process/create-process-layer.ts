@@ -10,11 +10,12 @@ import type { Exit } from '../error/readiness-error.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Unit } from '../unit/schema.ts';
 import { resolveAccount } from './account.ts';
-import type { CgroupTree, UnitCgroup } from './cgroup.ts';
+import type { CgroupTree } from './cgroup.ts';
 import { childEnv } from './child-env.ts';
 import { checkFolder, findProgram } from './find-program.ts';
 import { defaultLogLimits, type LogLimits } from './log-file.ts';
 import { createLogWatch } from './log-watch.ts';
+import type { LimitGroups } from './limit-groups.ts';
 import { withOpenFilesLimit } from './open-files-limit.ts';
 import { type ProcReader, systemProc } from './proc-reader.ts';
 import { joinStops, type StopOptions } from './join-stops.ts';
@@ -26,6 +27,7 @@ import type { StopTarget } from './scope-members.ts';
 import { sharedScan } from './shared-scan.ts';
 import { setOomScoreAdjust, spawnDetached } from './spawn.ts';
 import { stopProcesses } from './stop.ts';
+import { readUsage, type UnitUsage, type UsageTarget } from './unit-usage.ts';
 import { openUnitLog, type UnitLog } from './unit-log.ts';
 
 export interface ProcessLayerOptions {
@@ -36,6 +38,8 @@ export interface ProcessLayerOptions {
   readonly recordDir: string;
   /** Undefined: process group and environment marker only. */
   readonly cgroup?: CgroupTree | undefined;
+  /** For units with `limits.memory` or `limits.cpu`; undefined: none has. */
+  readonly limitGroups?: LimitGroups | undefined;
   /** Identifies the data directory in the environment of its processes; no slash. */
   readonly marker: string;
   /** Environment from which the minimal one of the units is picked. */
@@ -47,7 +51,10 @@ export interface ProcessLayerOptions {
   readonly proc?: ProcReader;
 }
 
-export interface ProcessLayer extends ProcessPort, AsyncDisposable {}
+export interface ProcessLayer extends ProcessPort, AsyncDisposable {
+  /** What each running unit uses now; looked up at each call. */
+  usage(): ReadonlyMap<string, UnitUsage>;
+}
 
 /** @throws the file system's error if its folders cannot be made */
 export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
@@ -57,6 +64,8 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
   const records = openRunRecords(options.recordDir, notice);
   const supervisor = `${String(process.pid)}-${String(proc.stat(process.pid)?.startTicks ?? 0)}`;
   const logs = new Map<string, UnitLog>();
+  /** The present run of each unit. */
+  const running = new Map<string, UsageTarget>();
   const logWatch = createLogWatch(clock);
   const search = sharedScan(proc, clock);
   const pendingWork = new Set<Promise<unknown>>();
@@ -111,11 +120,18 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
     return { ...command, env, cwd, account };
   };
 
+  const limitGroupOf = ({ name, limits }: Unit, cgroupName: string) =>
+    limits?.memory === undefined && limits?.cpu === undefined
+      ? undefined
+      : options.limitGroups?.create(cgroupName, name, limits);
+
   const launch = ({ unit, generation, extraEnv }: LaunchRequest): RunningProcess => {
     const { scope, signal, within } = unit.stop;
     const run: RunMarker = { marker, unit: unit.name, generation, supervisor, scope };
     const prepared = prepare(unit, [...unit.run, ...flagWords(unit.flags)], run, extraEnv);
-    const cgroup = tree?.create(`${unit.name}.${String(generation)}-${supervisor}`);
+    const cgroupName = `${unit.name}.${String(generation)}-${supervisor}`;
+    const cgroup = tree?.create(cgroupName);
+    const limits = limitGroupOf(unit, cgroupName);
     const unitLog = log(unit.name);
     const output = unitLog.begin();
     let spawned;
@@ -165,19 +181,26 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       throw error;
     }
     const watched = logWatch.add(unitLog);
-    const exited = spawned.exited.then((ended) => {
+    let isStopping = false;
+    const exited = spawned.exited.then((status) => {
+      // Our own SIGKILL looks the same, and the kernel may have killed a child before.
+      const isOom = !isStopping && status.kind === 'signal' && (limits?.oomKills() ?? 0) > 0;
+      const ended = isOom ? { ...status, outOfMemory: { limitBytes: unit.limits?.memory } } : status;
       exit = ended;
       watched[Symbol.dispose]();
       unitLog.finish();
       return ended;
     });
-    const entered = cgroup?.enter(pid);
-    if (entered !== undefined) track(entered);
+    const entered = Promise.all([limits?.enter(pid), cgroup?.enter(pid)]);
+    track(entered);
+    const usage: UsageTarget = { pid, cgroup, limits };
+    running.set(unit.name, usage);
     const oomScore = unit.limits?.oomScoreAdjust;
     if (oomScore !== undefined && !setOomScoreAdjust(pid, oomScore)) {
       noticeOnce('limits.oomScoreAdjust is not set: the system refused it', unit.name);
     }
     const end = async ({ hurry, onStep }: StopOptions) => {
+      isStopping = true;
       const remaining = await stopProcesses({
         target,
         exited,
@@ -194,7 +217,13 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       // The cgroup may be empty before our child is reaped: how it ended is told before that it is gone.
       await exited;
       records.remove(unit.name, target.run);
-      if (cgroup !== undefined && entered !== undefined) track(removeWhenEntered(cgroup, entered));
+      if (running.get(unit.name) === usage) running.delete(unit.name);
+      track(
+        entered.then(() => {
+          cgroup?.remove();
+          limits?.remove();
+        }),
+      );
       return remaining;
     };
     return { pid, exited, stop: joinStops(end) };
@@ -211,6 +240,13 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       return { exit, output: output.toString('utf8') };
     },
     log,
+    usage: () =>
+      new Map(
+        [...running].flatMap(([unit, target]) => {
+          const usage = readUsage(target, proc);
+          return usage === undefined ? [] : [[unit, usage] as const];
+        }),
+      ),
     append(unit, line) {
       appendSafely(log(unit), `${line}\n`);
     },
@@ -219,6 +255,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       for (const unitLog of logs.values()) unitLog[Symbol.dispose]();
       await Promise.all(pendingWork);
       tree?.remove();
+      options.limitGroups?.remove();
     },
   };
 
@@ -235,9 +272,4 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
 /** The flags of a unit as words: `--name=value`; null leaves one out. */
 export function flagWords(flags: Unit['flags']): readonly string[] {
   return Object.entries(flags).flatMap(([name, value]) => (value === null ? [] : [`--${name}=${value}`]));
-}
-
-async function removeWhenEntered(cgroup: UnitCgroup, entered: Promise<boolean>): Promise<void> {
-  await entered;
-  cgroup.remove();
 }

@@ -70,6 +70,15 @@ export const metricTable = [
     ['unit', 'how'],
     'Ends of a unit’s process, also those that were asked for.',
   ),
+  row('k3s_lite_unit_cpu_seconds_total', 'counter', ['unit'], 'CPU time of the present run of a unit.'),
+  row(
+    'k3s_lite_unit_memory_bytes',
+    'gauge',
+    ['unit'],
+    'Memory of a unit: of its cgroup if it has limits.memory, else resident memory, in which shared pages count for each process.',
+  ),
+  row('k3s_lite_unit_memory_peak_bytes', 'gauge', ['unit'], 'Most memory of the present run; only with limits.memory.'),
+  row('k3s_lite_unit_oom_kills_total', 'counter', ['unit'], 'Ends of a unit by the kernel because of limits.memory.'),
   row('k3s_lite_probe_attempts_total', 'counter', ['unit', 'phase', 'kind', 'outcome'], 'Attempts of a check.'),
   row(
     'k3s_lite_edge_blocked_seconds_total',

@@ -22,6 +22,7 @@ export interface MetricsFold {
 interface UnitFigures {
   snapshot: UnitSnapshot | undefined;
   failures: number;
+  oomKills: number;
   readonly exits: Map<ExitHow, number>;
   /** By "phase kind outcome". */
   readonly attempts: Map<string, number>;
@@ -70,6 +71,7 @@ export function metricsFold(): MetricsFold {
           return;
         case 'process.exited':
           increase(figuresOf(event.unit).exits, howOf(event.exit));
+          if (event.exit.kind === 'signal' && event.exit.outOfMemory !== undefined) figuresOf(event.unit).oomKills += 1;
           return;
         case 'probe.attempt':
           increase(figuresOf(event.unit).attempts, attemptKey(event));
@@ -94,6 +96,7 @@ function noFigures(): UnitFigures {
   return {
     snapshot: undefined,
     failures: 0,
+    oomKills: 0,
     exits: new Map(),
     attempts: new Map(),
     edges: new Map(),
@@ -141,7 +144,7 @@ function closeEdge({ edges }: UnitFigures, dependency: string, atMs: number): vo
 }
 
 function collectUnit(samples: Samples, unit: string, figures: UnitFigures, nowMs: number): void {
-  const { snapshot, lastStartMs, edges, exits, attempts, failures } = figures;
+  const { snapshot, lastStartMs, edges, exits, attempts, failures, oomKills } = figures;
   for (const stage of stages) {
     const stageMs = lastStartMs[stage];
     if (stageMs !== undefined) samples.add('k3s_lite_unit_start_seconds', { unit, stage }, stageMs / 1000);
@@ -151,6 +154,7 @@ function collectUnit(samples: Samples, unit: string, figures: UnitFigures, nowMs
   samples.add('k3s_lite_unit_generation', { unit }, snapshot?.generation ?? 0);
   samples.add('k3s_lite_unit_restarts_total', { unit }, snapshot?.restarts ?? 0);
   samples.add('k3s_lite_unit_failures_total', { unit }, failures);
+  samples.add('k3s_lite_unit_oom_kills_total', { unit }, oomKills);
   for (const [how, count] of exits) samples.add('k3s_lite_unit_exits_total', { unit, how }, count);
   for (const [key, count] of attempts) {
     const [phase = '', kind = '', outcome = ''] = key.split(' ');
