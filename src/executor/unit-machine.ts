@@ -339,6 +339,9 @@ function onRestart(machine: Machine): Step {
     case 'backoff':
     case 'failed':
       return toWaiting(machine);
+    case 'stopping':
+      // Somebody wants it now, not after a backoff.
+      return machine.state.next === 'retry' ? to(machine, { ...machine.state, next: 'restart' }) : stay(machine);
     default:
       return stay(machine);
   }

@@ -11,7 +11,7 @@ import type { Moment, UnitSnapshot, WaitingFor } from '../unit/state.ts';
 import { readinessChannel, type ReadinessChannel } from './channel.ts';
 import { DependencyWatch, isSameWait } from './dependency-watch.ts';
 import { lastOutput, leftoverError } from './failure.ts';
-import { blockedError } from './gates.ts';
+import { blockedError, type Gates } from './gates.ts';
 import type { ExecutorPorts } from './ports.ts';
 import { runReport } from './run-report.ts';
 import { startRun, type Run } from './run.ts';
@@ -40,13 +40,25 @@ export interface RunnerOptions {
   onChange(runner: UnitRunner, before: UnitSnapshot): void;
 }
 
+/** One unit's inner state, for a dump. */
+export interface UnitInspection {
+  readonly unit: string;
+  readonly machine: Machine;
+  readonly gates: Gates;
+  /** Timers of the present state, with the ms until each fires. */
+  readonly timersMs: readonly number[];
+  readonly hasRun: boolean;
+  readonly leftovers: readonly string[];
+}
+
 export class UnitRunner {
-  readonly unit: Unit;
   readonly channel: ReadinessChannel;
   /** What a stop could not clear: one line each. */
   readonly leftovers: string[] = [];
   readonly #options: RunnerOptions;
-  readonly #policy: Policy;
+  #unit: Unit;
+  #tailMs: number;
+  #policy: Policy;
   readonly #dependencies: DependencyWatch;
   readonly #snapshots;
   readonly #inputs: Input[] = [];
@@ -57,10 +69,13 @@ export class UnitRunner {
   #run: Run | undefined;
   /** Timers and queue entries that mean something in the present state only. */
   #whileInState: Disposable[] = [];
+  /** When the timers of the present state fire, on the monotonic clock. */
+  #timersAtMs: number[] = [];
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-    this.unit = options.unit;
+    this.#unit = options.unit;
+    this.#tailMs = options.tailMs;
     this.#policy = policyOf(options.unit);
     this.#dependencies = new DependencyWatch(options.needs, (unit) => options.snapshotOf(unit));
     this.#since = this.#now();
@@ -68,8 +83,25 @@ export class UnitRunner {
     this.channel = readinessChannel(this.#snapshots);
   }
 
-  want(desired: 'up' | 'down'): void {
+  get unit(): Unit {
+    return this.#unit;
+  }
+
+  /** `byUser`: it is told so, until the unit is wanted up again. */
+  want(desired: 'up' | 'down', { byUser = false } = {}): void {
+    if (desired === 'up') this.#details = { ...this.#details, stoppedByUser: undefined };
+    else if (byUser) this.#details = { ...this.#details, stoppedByUser: true };
     this.#send({ type: 'want', desired });
+  }
+
+  /** Takes over another definition of the unit: for its edges at once, for the rest at its next start. */
+  redefine({ unit, needs, tailMs }: Pick<RunnerOptions, 'unit' | 'needs' | 'tailMs'>): void {
+    this.#unit = unit;
+    this.#policy = policyOf(unit);
+    this.#tailMs = tailMs;
+    const { id } = this.#machine.state;
+    this.#dependencies.rewire(needs, id === 'starting' || id === 'ready' || id === 'unhealthy' || id === 'done');
+    this.onDependency();
   }
 
   /** Something hints that trying again is worth while. */
@@ -79,6 +111,18 @@ export class UnitRunner {
 
   restart(): void {
     this.#send({ type: 'restart' });
+  }
+
+  inspect(): UnitInspection {
+    const nowMs = this.#now().monotonicMs;
+    return {
+      unit: this.unit.name,
+      machine: this.#machine,
+      gates: this.#dependencies.gates(nowMs - this.#since.monotonicMs),
+      timersMs: this.#timersAtMs.map((atMs) => atMs - nowMs).filter((inMs) => inMs > 0),
+      hasRun: this.#run !== undefined,
+      leftovers: this.leftovers,
+    };
   }
 
   /** To be called when a dependency's snapshot has changed. */
@@ -120,6 +164,7 @@ export class UnitRunner {
   #enter({ state }: Machine): void {
     this.#since = this.#now();
     for (const item of this.#whileInState.splice(0)) item[Symbol.dispose]();
+    this.#timersAtMs = [];
     const { waitingFor: _passed, ...details } = this.#details;
     switch (state.id) {
       case 'waiting':
@@ -153,10 +198,10 @@ export class UnitRunner {
   }
 
   #perform(effect: Effect): void {
-    const { startQueue, tailMs } = this.#options;
+    const { startQueue } = this.#options;
     switch (effect.type) {
       case 'start':
-        this.#whileInState.push(startQueue.add(tailMs, () => this.#start(effect.generation)));
+        this.#whileInState.push(startQueue.add(this.#tailMs, () => this.#start(effect.generation)));
         return;
       case 'watch':
         this.#run?.watch();
@@ -308,6 +353,7 @@ export class UnitRunner {
   }
 
   #timer(delayMs: number, fire: () => void): void {
+    this.#timersAtMs.push(this.#now().monotonicMs + delayMs);
     this.#whileInState.push(this.#options.ports.clock.timer(delayMs, fire));
   }
 

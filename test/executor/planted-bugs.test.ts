@@ -54,9 +54,9 @@ const bugs: readonly Bug[] = [
     name: 'units are stopped without waiting for their dependents',
     edits: [
       {
-        file: 'create-executor.ts',
-        from: 'await Promise.all(graph.stopsAfter(runner.unit.name).map(stopOnce));',
-        to: 'void graph.stopsAfter(runner.unit.name).map(stopOnce);',
+        file: 'stop-plan.ts',
+        from: 'await Promise.all(before.map(stopOnce));',
+        to: 'void before.map(stopOnce);',
       },
     ],
     breaks: /before its dependent/,
