@@ -41,6 +41,8 @@ export interface PrepareOptions {
   /** Fail on a component that is missing (default); `check` and `plan` only look at the files. */
   readonly needsPrograms?: boolean;
   readonly durationsMs?: ReadonlyMap<string, number>;
+  /** Units asked for by name that are gone are no mistake (a reload). */
+  readonly mayBeGone?: boolean;
 }
 
 /** @throws StartupError ERR_CONFIG, ERR_UNIT_FILE, ERR_GRAPH or ERR_COMPONENT */
@@ -75,7 +77,7 @@ interface LoadInput extends PrepareOptions {
   readonly report: ComponentReport | undefined;
 }
 
-async function load({ configuration, units, env, cwd, durationsMs, dirs, report }: LoadInput) {
+async function load({ configuration, units, env, cwd, durationsMs, mayBeGone = false, dirs, report }: LoadInput) {
   const { paths, values } = configuration;
   const ofComponents = report === undefined ? [] : programFolders(report);
   const searchPath = [...new Set([...ofComponents, ...(env['PATH'] ?? defaultPath).split(':')])];
@@ -98,7 +100,7 @@ async function load({ configuration, units, env, cwd, durationsMs, dirs, report 
   if (!built.ok) throw diagnosticsError('ERR_GRAPH', built.error);
   const graph = built.value;
   const unknown = units.find((name) => !graph.has(name));
-  if (unknown !== undefined) throw unknownUnitError(unknown, graph.order);
+  if (unknown !== undefined && !mayBeGone) throw unknownUnitError(unknown, graph.order);
   const wanted = units.length === 0 ? graph.order : graph.closure(units);
   return { settings, loaded: loading.value, graph, searchPath, wanted };
 }

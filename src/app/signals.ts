@@ -1,28 +1,46 @@
 /**
- * Signals of `up`: the first stops cleanly, the second hurries, the third kills. SIGHUP without a
- * terminal and SIGQUIT would end Node and leave the units behind, so they stop too. SIGUSR2 is reserved
- * for a dump of the state and ignored until then.
+ * Signals of `up`. To stop: the first cleanly, the second in a hurry, the third kills. SIGHUP reloads,
+ * unless it came because the terminal went away: then it stops, as SIGQUIT does, which would end Node
+ * and leave the units behind. SIGUSR2 dumps the state (SIGUSR1 is Node's, for its inspector).
  */
-const names = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
-export type StopSignal = (typeof names)[number];
+import { closeSync, openSync } from 'node:fs';
 
-/** Calls `onSignal` with each signal and how many came so far. */
-export function listenForSignals(onSignal: (signal: StopSignal, count: number) => void): Disposable {
+const stopNames = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+export type StopSignal = (typeof stopNames)[number];
+
+export interface SignalListeners {
+  /** Told each signal to stop, and how many came so far. */
+  onStop(signal: StopSignal, count: number): void;
+  onReload(): void;
+  onDump(): void;
+}
+
+export function listenForSignals({ onStop, onReload, onDump }: SignalListeners): Disposable {
+  const hadTerminal = hasTerminal();
   let count = 0;
-  const listeners = names.map((name) => {
-    const listener = () => {
-      count += 1;
-      onSignal(name, count);
-    };
-    process.on(name, listener);
-    return () => process.off(name, listener);
-  });
-  const ignore = () => undefined;
-  process.on('SIGUSR2', ignore);
+  const stop = (signal: StopSignal) => {
+    count += 1;
+    onStop(signal, count);
+  };
+  const listeners = new Map<NodeJS.Signals, () => void>([
+    ...stopNames.map((name) => [name, () => stop(name)] as const),
+    ['SIGHUP', () => (hadTerminal && !hasTerminal() ? stop('SIGHUP') : onReload())],
+    ['SIGUSR2', onDump],
+  ]);
+  for (const [name, listener] of listeners) process.on(name, listener);
   return {
     [Symbol.dispose]: () => {
-      process.off('SIGUSR2', ignore);
-      for (const off of listeners) off();
+      for (const [name, listener] of listeners) process.off(name, listener);
     },
   };
+}
+
+/** A session whose terminal has hung up has none: opening it fails. Source: tty(4), ENXIO. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
 }

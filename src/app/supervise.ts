@@ -27,14 +27,22 @@ export interface SuperviseOptions {
   /** Told why it was not ready in time, one error for each root cause. */
   onNotReady(errors: readonly Error[]): void;
   readonly stopper: StopRequests;
+  /** SIGHUP. */
+  onReload(): void;
+  /** SIGUSR2. */
+  onDump(): void;
 }
 
 /** Runs until it is told to stop; everything is gone when it resolves. */
 export async function supervise(options: SuperviseOptions): Promise<ExitCode> {
   const { executor, units, clock, timeoutMs, stopper } = options;
-  using _signals = listenForSignals((signal, count) => {
-    if (count > 2) process.exit(signal === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
-    stopper.request({ reason: signal, hurry: count > 1 });
+  using _signals = listenForSignals({
+    onStop(signal, count) {
+      if (count > 2) process.exit(signal === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
+      stopper.request({ reason: signal, hurry: count > 1 });
+    },
+    onReload: options.onReload,
+    onDump: options.onDump,
   });
   const noLimit: Disposable = { [Symbol.dispose]: () => undefined };
   using limit =

@@ -3,15 +3,13 @@
  * connects them, and lets `supervise` run.
  */
 import path from 'node:path';
-import type { Settings } from '../cluster/settings.ts';
 import type { ExitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
 import { createEventStream } from '../event/stream.ts';
 import type { Executor } from '../executor/executor-api.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
-import type { UnitGraph } from '../graph/unit-graph.ts';
 import { abortError } from '../kernel/abort.ts';
-import { systemClock, type Clock } from '../kernel/clock.ts';
+import { systemClock } from '../kernel/clock.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
 import type { Builtins } from '../unit/builtin.ts';
 import { watchBudgets } from './budget-watch.ts';
@@ -20,8 +18,14 @@ import type { Configuration } from './configuration.ts';
 import { controlSource } from './control-source.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
 import { metricsAddressOf, metricsSource, serveMetrics } from './metrics-source.ts';
+import { builtinTable } from './builtin-table.ts';
+import type { Configuration } from './configuration.ts';
+import { controlSource } from './control-source.ts';
+import { claimDataDirectory, makeFolders } from './data-directory.ts';
+import { dumpState } from './dump.ts';
 import { prepare, timeoutOf } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
+import { reloader } from './reload.ts';
 import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -30,6 +34,8 @@ import { supervise } from './supervise.ts';
 
 export interface UpOptions {
   readonly configuration: Configuration;
+  /** Reads it again, for a reload. */
+  readConfiguration(): Promise<Configuration>;
   readonly units: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
@@ -38,6 +44,8 @@ export interface UpOptions {
   readonly io: FailureOutput & { out(text: string): void; readonly outIsTty: boolean };
   /** Somebody waits for this start (`up --wait`): over budget is a failure, and not only said. */
   readonly isAwaited: boolean;
+  /** Told when the control socket answers, for `up --detach`. */
+  onListening?(): void;
   /** Told when everything is ready, for `up --wait`. */
   onReady?(): void;
 }
@@ -53,6 +61,8 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const prepared = await prepare({ configuration, units, env, cwd, durationsMs });
   const { graph, settings, searchPath } = prepared;
   const budgets = budgetsOf(values, prepared.wanted);
+  const builtins = builtinTable(clock);
+  await builtins.fill(graph, settings);
   makeFolders(paths.dataDir, paths.runDir, paths.logDir);
 
   const events = createEventStream({ clock });
@@ -62,7 +72,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     dataDir: paths.dataDir,
     runDir: paths.runDir,
     instance: path.basename(paths.runDir),
-    ...(await builtinsFor(graph, settings, clock)),
+    builtins: builtins.builtins,
     env: { ...env, PATH: searchPath.join(':') },
     clock,
     events,
@@ -91,8 +101,29 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const control = afterFirstStart(executor, clock)
     .then(() => import('../control/server.ts'))
     .then(({ createControlServer }) => createControlServer({ socketPath: paths.controlSocket, clock, source }));
+  const { readConfiguration } = options;
+  const reloading = reloader({ executor, first: prepared, builtins, units, env, cwd, readConfiguration });
+  const dump = () =>
+    dumpState({
+      executor,
+      logDir: paths.logDir,
+      now: { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() },
+    });
+  const source = controlSource({
+    executor,
+    current: () => reloading.current,
+    reload: reloading.reload,
+    dump,
+    stop: stopper.stop,
+  });
+  const control = import('../control/server.ts').then(({ createControlServer }) =>
+    createControlServer({ socketPath: paths.controlSocket, clock, source }),
+  );
   // Awaited at the end only, where it throws: nothing waits for it before units start.
-  control.catch(() => stopper.request({ reason: 'the control socket could not be made' }));
+  control.then(
+    () => options.onListening?.(),
+    () => stopper.request({ reason: 'the control socket could not be made' }),
+  );
   try {
     // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
     if (signal.aborted) throw abortError(signal);
@@ -109,6 +140,16 @@ export async function up(options: UpOptions): Promise<ExitCode> {
         const { colour, columns: width } = io;
         reporters.say(readySummary({ executor, prepared, elapsedMs, colour, width }));
         options.onReady?.();
+      },
+      // What becomes of it is told by events.
+      onReload: () => void reloading.reload({ dryRun: false }).catch(() => undefined),
+      onDump() {
+        try {
+          dump();
+        } catch (error) {
+          const text = `cannot write the state: ${error instanceof Error ? error.message : String(error)}`;
+          events.emit({ type: 'notice', level: 'warning', text });
+        }
       },
       onNotReady(errors) {
         // One text for all: what several have for their root is told once.

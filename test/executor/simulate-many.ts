@@ -10,7 +10,14 @@ import { simulate } from '../kit/simulator.ts';
 
 /** Of all cases at least so many reach each of these, or the simulation proves too little. */
 const share = 0.1;
-const mustReach = ['blocked', 'backoff', 'recovered', 'user stop'] as const satisfies readonly Reached[];
+const mustReach = [
+  'blocked',
+  'backoff',
+  'recovered',
+  'user stop',
+  'held',
+  'reloaded',
+] as const satisfies readonly Reached[];
 
 export async function simulateMany(options: {
   readonly runs: number;

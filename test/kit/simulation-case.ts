@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import type { UnitGraph } from '../../src/graph/unit-graph.ts';
-import type { Need } from '../../src/unit/schema.ts';
+import type { Need, Unit } from '../../src/unit/schema.ts';
 import type { Script } from './fake-process.ts';
 import { fakeUnit, graphOfUnits } from './fake-graph.ts';
 
@@ -46,6 +46,27 @@ export interface UnitCase {
   readonly persists: boolean;
 }
 
+/** What the user does while everything runs. `unit` is counted from the first, modulo their number. */
+export interface UserAction {
+  readonly atMs: number;
+  readonly action: 'start' | 'stop' | 'restart';
+  readonly unit: number;
+  readonly cascade: boolean;
+}
+
+/** The user changes files and reloads: bit n of each mask speaks of unit n. */
+export interface ReloadCase {
+  readonly atMs: number;
+  /** Units with another definition. */
+  readonly changed: number;
+  /** Units that lose their edges. */
+  readonly cut: number;
+  /** Units that are left out; those that others need stay. */
+  readonly removed: number;
+  /** Changed units whose new definition cannot be spawned. */
+  readonly broken: number;
+}
+
 export interface SimulationCase {
   readonly units: readonly UnitCase[];
   /** After this nothing launched fails any more. */
@@ -56,6 +77,8 @@ export interface SimulationCase {
   readonly hurryAfterMs: number | null;
   /** The user first wants only so many of the units, the rest at this time. */
   readonly restAtMs: number | null;
+  readonly actions: readonly UserAction[];
+  readonly reloads: readonly ReloadCase[];
   readonly hints: readonly { readonly atMs: number; readonly unit: number }[];
   readonly seed: number;
 }
@@ -85,6 +108,12 @@ const seldom = <T>(rare: number, no: T, yes: fc.Arbitrary<T>): fc.Arbitrary<T> =
   fc.oneof({ weight: 100 - rare, arbitrary: fc.constant(no) }, { weight: rare, arbitrary: yes });
 
 const sound: readonly Fault[] = [];
+const noActions: readonly UserAction[] = [];
+const noReloads: readonly ReloadCase[] = [];
+/** A bit for each unit; few are set. */
+const mask = fc
+  .tuple(fc.integer({ min: 0, max: 2 ** 20 - 1 }), fc.integer({ min: 0, max: 2 ** 20 - 1 }))
+  .map(([a, b]) => a & b);
 
 const unit: fc.Arbitrary<UnitCase> = fc.record({
   kind: fc.constantFrom('service', 'service', 'service', 'task', 'builtin'),
@@ -113,6 +142,27 @@ export function simulationCases(size: { readonly min: number; readonly max: numb
     stopAtMs: seldom<number | null>(30, null, ms(12_000)),
     hurryAfterMs: seldom<number | null>(20, null, ms(500)),
     restAtMs: seldom<number | null>(15, null, ms(3000)),
+    actions: seldom(
+      60,
+      noActions,
+      fc.array(
+        fc.record({
+          atMs: ms(10_000),
+          action: fc.constantFrom('start', 'stop', 'stop', 'restart'),
+          unit: fc.nat({ max: 39 }),
+          cascade: fc.boolean(),
+        }),
+        { minLength: 1, maxLength: 4 },
+      ),
+    ),
+    reloads: seldom(
+      30,
+      noReloads,
+      fc.array(fc.record({ atMs: ms(10_000), changed: mask, cut: mask, removed: mask, broken: mask }), {
+        minLength: 1,
+        maxLength: 2,
+      }),
+    ),
     hints: fc.array(fc.record({ atMs: ms(10_000), unit: fc.nat({ max: 39 }) }), { maxLength: 2 }),
     seed: fc.nat(),
   });
@@ -121,28 +171,46 @@ export function simulationCases(size: { readonly min: number; readonly max: numb
 export const unitName = (index: number): string => `u${String(index)}`;
 
 /** The graph of a case: hard and soft edges lead to earlier units, parallel ones anywhere. */
-export function graphOfCase({ units }: SimulationCase): UnitGraph {
-  return graphOfUnits(
-    units.map((one, index) =>
-      fakeUnit(unitName(index), {
-        kind: one.kind,
-        run: one.kind === 'builtin' ? ['fake'] : ['program'],
-        needs: needsOf(one, index, units.length),
-        startWithin: one.startWithinMs,
-        ...(one.check === 'none' || one.kind !== 'service' ? {} : { ready: checkOf(one.check) }),
-        ...(one.health === 'none' || one.kind !== 'service'
-          ? {}
-          : { health: { ...checkOf('poll'), every: 500, failures: 2, onFailure: one.health } }),
-        ...(one.undoMs === null ? {} : { undo: ['take-back'] }),
-        restart: {
-          when: one.when,
-          backoff: { first: one.backoff.firstMs, factor: 2, max: one.backoff.maxMs, jitter: one.backoff.jitter },
-          limit: { starts: one.limit.starts, within: one.limit.withinMs },
-          resetAfter: one.limit.resetAfterMs,
-        },
-        stop: { within: one.stopWithinMs },
-      }),
-    ),
+export function graphOfCase(simulation: SimulationCase): UnitGraph {
+  return graphOfUnits(unitsOfCase(simulation));
+}
+
+/** The graph after a reload: each definition that changes says so in its program's arguments. */
+export function reloadedGraph(simulation: SimulationCase, reload: ReloadCase, number: number): UnitGraph {
+  const has = (bits: number, index: number) => ((bits >> (index % 20)) & 1) === 1;
+  const units = unitsOfCase(simulation).map((unit, index): Unit => {
+    const needs = has(reload.cut, index) ? [] : unit.needs;
+    if (!has(reload.changed, index)) return { ...unit, needs };
+    const hash = `${String(number)}${has(reload.broken, index) ? brokenHash : '-changed'}`;
+    return { ...unit, needs, hash };
+  });
+  const isNeeded = (name: string) => units.some(({ needs }) => needs.some((need) => need.unit === name));
+  return graphOfUnits(units.filter(({ name }, index) => index === 0 || !has(reload.removed, index) || isNeeded(name)));
+}
+
+/** In the hash of a definition that cannot be spawned. */
+export const brokenHash = '-broken';
+
+function unitsOfCase({ units }: SimulationCase): Unit[] {
+  return units.map((one, index) =>
+    fakeUnit(unitName(index), {
+      kind: one.kind,
+      run: one.kind === 'builtin' ? ['fake'] : ['program'],
+      needs: needsOf(one, index, units.length),
+      startWithin: one.startWithinMs,
+      ...(one.check === 'none' || one.kind !== 'service' ? {} : { ready: checkOf(one.check) }),
+      ...(one.health === 'none' || one.kind !== 'service'
+        ? {}
+        : { health: { ...checkOf('poll'), every: 500, failures: 2, onFailure: one.health } }),
+      ...(one.undoMs === null ? {} : { undo: ['take-back'] }),
+      restart: {
+        when: one.when,
+        backoff: { first: one.backoff.firstMs, factor: 2, max: one.backoff.maxMs, jitter: one.backoff.jitter },
+        limit: { starts: one.limit.starts, within: one.limit.withinMs },
+        resetAfter: one.limit.resetAfterMs,
+      },
+      stop: { within: one.stopWithinMs },
+    }),
   );
 }
 

@@ -13,7 +13,8 @@ import { fakeNotify, fakeProbes } from './fake-probe.ts';
 import { fakeProcesses } from './fake-process.ts';
 import { createJournal, describeEntry } from './journal.ts';
 import { judge, type Reached } from './observer.ts';
-import { graphOfCase, scriptOf, unitName, type SimulationCase } from './simulation-case.ts';
+import { simulatedUser } from './simulated-user.ts';
+import { brokenHash, graphOfCase, scriptOf, unitName, type SimulationCase } from './simulation-case.ts';
 
 export interface Outcome {
   /** Broken rules, one line each; empty when all is well. */
@@ -36,7 +37,10 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
   const processes = fakeProcesses({
     clock,
     note: journal.note,
-    script: (name, generation) => scriptOf(simulation, Number(name.slice(1)), generation, clock.monotonicMs()),
+    script: (name, generation, hash) =>
+      hash.endsWith(brokenHash)
+        ? { spawnError: 'ENOENT' }
+        : scriptOf(simulation, Number(name.slice(1)), generation, clock.monotonicMs()),
     undo: (name) => ({ takesMs: undoMs(name), fails: false }),
   });
   const executor = createExecutor({
@@ -58,8 +62,13 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
     executor.start(units);
   };
   const { restAtMs, stopAtMs } = simulation;
+  const user = simulatedUser({ simulation, executor, journal, violations });
+  const isInTime = ({ atMs }: { readonly atMs: number }) => stopAtMs === null || atMs < stopAtMs;
+  for (const action of simulation.actions.filter(isInTime)) clock.timer(action.atMs, () => user.act(action));
+  for (const reload of simulation.reloads.filter(isInTime)) clock.timer(reload.atMs, () => user.reload(reload));
   want(restAtMs === null ? graph.order : graph.order.slice(0, Math.ceil(graph.order.length / 2)));
-  if (restAtMs !== null && (stopAtMs === null || restAtMs < stopAtMs)) clock.timer(restAtMs, () => want(graph.order));
+  if (restAtMs !== null && (stopAtMs === null || restAtMs < stopAtMs))
+    clock.timer(restAtMs, () => want(executor.graph.order));
   for (const { atMs, unit } of simulation.hints) {
     const name = unitName(unit % simulation.units.length);
     clock.timer(atMs, () => {
@@ -69,7 +78,7 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
   }
 
   if (stopAtMs === null) {
-    const isHealed = await untilHealed(simulation, executor, clock);
+    const isHealed = await untilHealed(simulation, () => !user.isReloading() && isHealedOf(executor, graph), clock);
     if (!isHealed)
       violations.push(`not everything is ready ${String(patienceMs / 1000)} s after the last fault is gone`);
   } else {
@@ -77,7 +86,7 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
   }
 
   const hurry = new AbortController();
-  journal.note({ kind: 'user', action: 'stop', units: [] });
+  journal.note({ kind: 'user', action: 'down', units: [] });
   const stopped = executor.stop({ hurry: hurry.signal });
   if (simulation.hurryAfterMs !== null) clock.timer(simulation.hurryAfterMs, () => hurry.abort(new Error('hurry')));
   const report = await clock.run(stopped, patienceMs).catch((error: unknown) => {
@@ -105,28 +114,34 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
 
 /** Lets time pass until the faults are gone and everything that can be is ready. */
 async function untilHealed(
-  { repairAtMs }: SimulationCase,
-  executor: Executor,
+  { repairAtMs, actions, reloads, restAtMs }: SimulationCase,
+  isHealed: () => boolean,
   clock: ReturnType<typeof fakeClock>,
 ): Promise<boolean> {
-  await clock.advance(repairAtMs);
+  await clock.advance(Math.max(repairAtMs, restAtMs ?? 0, ...[...actions, ...reloads].map(({ atMs }) => atMs)));
   const untilMs = clock.monotonicMs() + patienceMs;
   for (let steps = 0; steps < maxSteps && clock.monotonicMs() < untilMs; steps += 1) {
-    if (isHealed(executor)) return true;
-    if (!(await clock.step())) return isHealed(executor);
+    if (isHealed()) return true;
+    if (!(await clock.step())) return isHealed();
   }
   return false;
 }
 
 /** Everything wanted is up, save what has ended for good by its own unit file, and what needs that. */
-function isHealed({ graph, snapshots }: Executor): boolean {
+function isHealedOf({ graph, snapshots }: Executor, first: UnitGraph): boolean {
   const excused = new Set<string>();
-  for (const { unit, state, desired, nextRetryAt } of snapshots()) {
+  for (const { unit, state, desired, nextRetryAt, stoppedByUser } of snapshots()) {
+    // A reload is removing it.
+    if (!graph.has(unit)) return false;
     const { restart } = graph.unit(unit);
-    const losesAndStops = graph.needs(unit).some((need) => need.kind === 'hard' && need.onLoss === 'stop');
+    // Also by an edge that a reload has cut since.
+    const losesAndStops = [...graph.needs(unit), ...first.needs(unit)].some(
+      (need) => need.kind === 'hard' && need.onLoss === 'stop',
+    );
     const isOver =
       (state === 'stopped' && desired === 'down' && (restart.when !== 'always' || losesAndStops)) ||
       (state === 'failed' && nextRetryAt === undefined && restart.when === 'never') ||
+      (state === 'stopped' && stoppedByUser === true) ||
       (state === 'inactive' && desired === 'down');
     const needsExcused = graph.needs(unit).some((need) => need.kind === 'hard' && excused.has(need.unit));
     const waits = state === 'waiting' || state === 'blocked';
@@ -143,7 +158,8 @@ function lateUnits(
   firstReadyMs: ReadonlyMap<string, number>,
 ): readonly string[] {
   const { units, stopAtMs, restAtMs } = simulation;
-  if (stopAtMs !== null || restAtMs !== null || units.some(({ faults }) => faults.length > 0)) return [];
+  const isDisturbed = simulation.actions.length + simulation.reloads.length > 0;
+  if (stopAtMs !== null || restAtMs !== null || isDisturbed || units.some(({ faults }) => faults.length > 0)) return [];
   const expected = expectedReadyMs(graph, (name) => {
     const one = units[Number(name.slice(1))];
     return (one?.readyAfterMs ?? 0) + (one?.exitToldLateMs ?? 0);

@@ -1,5 +1,6 @@
 /** `k3s-lite up [UNIT…]`. */
 import { up } from '../../app/up.ts';
+import { StartupError } from '../../error/startup-error.ts';
 import type { CommandRun } from '../command.ts';
 import { configurationOf } from '../configuration-of.ts';
 
@@ -22,4 +23,40 @@ export const run: CommandRun = async (input) => {
 /** The `up --wait` that started us listens (`process.connected`); otherwise there is no channel. It may have been killed meanwhile. */
 function tellWaiting(): void {
   if (process.connected) process.send?.('ready', undefined, undefined, () => undefined);
+  const { values, paths } = configuration;
+  const isWaiting = values['wait'] === true;
+  if (isWaiting && values['detach'] === true) {
+    throw new StartupError(
+      'ERR_USAGE',
+      '--wait and --detach exclude each other: --wait detaches too, once all is ready',
+      {},
+    );
+  }
+  if (!isWaiting && values['detach'] !== true) {
+    const readConfiguration = () => configurationOf(input);
+    const tellers = { onListening: () => tell('listening'), onReady: () => tell('ready') };
+    return up({ configuration, readConfiguration, units: args, env, cwd, io, signal, ...tellers });
+  }
+  const words = process.argv.slice(1).filter((word) => word !== '--wait' && word !== '--detach');
+  const timeout = isWaiting && values['timeout'] === undefined ? ['--timeout', defaultWait] : [];
+  return detachedUp({
+    argv: [...words, ...timeout],
+    until: isWaiting ? 'ready' : 'listening',
+    paths,
+    env: { ...env, K3S_LITE_WAIT: 'false', K3S_LITE_DETACH: 'false' },
+    out: io.out,
+    onDetached({ pid, logFile }) {
+      io.out(
+        values['json'] === true
+          ? `${JSON.stringify({ pid, dataDir: paths.dataDir, log: logFile })}\n`
+          : `k3s-lite runs with pid ${String(pid)}; what it says is in ${logFile}\n`,
+      );
+    },
+    signal,
+  });
+};
+
+/** The `up --wait` or `up --detach` that started us listens; otherwise there is no channel. It may have been killed meanwhile. */
+function tell(message: 'listening' | 'ready'): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }

@@ -1,0 +1,85 @@
+/** What the user does in a simulation while everything runs, told to the journal before the executor hears of it. */
+import { StartupError } from '../../src/error/startup-error.ts';
+import type { Executor } from '../../src/executor/executor-api.ts';
+import type { Journal, UserDeed } from './journal.ts';
+import { reloadedGraph, unitName, type ReloadCase, type SimulationCase, type UserAction } from './simulation-case.ts';
+
+export interface SimulatedUser {
+  act(action: UserAction): void;
+  reload(reload: ReloadCase): void;
+  isReloading(): boolean;
+}
+
+export interface SimulatedUserOptions {
+  readonly simulation: SimulationCase;
+  readonly executor: Executor;
+  readonly journal: Journal;
+  readonly violations: string[];
+}
+
+export function simulatedUser({ simulation, executor, journal, violations }: SimulatedUserOptions): SimulatedUser {
+  let isReloading = false;
+  let reloads = 0;
+  const isWantedUp = (unit: string) => executor.unit(unit).current.desired === 'up';
+  /** All that need one of `units` by hard edges and are wanted up: by the plainest means. */
+  const dependentsOf = (units: ReadonlySet<string>): ReadonlySet<string> => {
+    const { graph } = executor;
+    const found = new Set(units);
+    for (let before = -1; before !== found.size;) {
+      before = found.size;
+      for (const name of graph.order.filter(isWantedUp)) {
+        if (graph.needs(name).some((need) => need.kind === 'hard' && found.has(need.unit))) found.add(name);
+      }
+    }
+    return found;
+  };
+  const note = (action: UserDeed, units: Iterable<string>) => journal.note({ kind: 'user', action, units: [...units] });
+
+  return {
+    act({ action, unit, cascade }) {
+      const name = unitName(unit % simulation.units.length);
+      const { graph } = executor;
+      if (!graph.has(name)) return;
+      const own = new Set([name]);
+      const all = dependentsOf(own);
+      switch (action) {
+        case 'start':
+          note('start', graph.closure(own));
+          executor.startUnits([name]);
+          return;
+        case 'restart':
+          note('restart', [...graph.closure(isWantedUp(name) ? [] : own), ...(cascade ? all : own)]);
+          executor.restartUnits([name], { cascade });
+          return;
+        case 'stop': {
+          const isRefused = !cascade && all.size > 1;
+          note(isRefused ? 'refused' : 'stop', cascade ? all : own);
+          try {
+            executor.stopUnits([name], { cascade });
+            if (isRefused) violations.push(`${name} is stopped, although ${[...all].join()} need it`);
+          } catch (error) {
+            if (!isRefused || (error as StartupError).code !== 'ERR_NEEDED') violations.push(String(error));
+          }
+        }
+      }
+    },
+    reload(reload) {
+      if (isReloading) return;
+      isReloading = true;
+      reloads += 1;
+      const graph = reloadedGraph(simulation, reload, reloads);
+      note('reload', []);
+      journal.note({ kind: 'graph', graph });
+      executor
+        .reload(graph)
+        .catch((error: unknown) => {
+          // Everything is being stopped: nothing is left to be reloaded.
+          if (!(error instanceof StartupError) || error.code !== 'ERR_CONTROL') violations.push(String(error));
+        })
+        .finally(() => {
+          isReloading = false;
+        });
+    },
+    isReloading: () => isReloading,
+  };
+}
