@@ -44,6 +44,8 @@ export function createExecutor({ graph: firstGraph, ports, events: given }: Exec
   let lastGraph = firstGraph;
   const runners = new Map<string, UnitRunner>();
   const hints = new Map<string, Disposable>();
+  /** Of units that a reload has removed: if they come back, their generations go on, and what survived is still known. */
+  const retired = new Map<string, UnitRunner>();
   let isClosing = false;
   let stopping: Promise<StopReport> | undefined;
 
@@ -83,8 +85,8 @@ export function createExecutor({ graph: firstGraph, ports, events: given }: Exec
     if (!isClosing) wanted.onChange(unit, before, after);
   };
 
-  const addRunner = (name: string) => {
-    const runner = new UnitRunner({
+  const newRunner = (name: string) =>
+    new UnitRunner({
       unit: graph.unit(name),
       needs: graph.needs(name),
       tailMs: graph.tailMs(name),
@@ -96,12 +98,18 @@ export function createExecutor({ graph: firstGraph, ports, events: given }: Exec
       hurry: hurry.signal,
       onChange,
     });
+  /** A runner that was there before gets its definition from the reload, like all others. */
+  const addRunner = (name: string) => {
+    const runner = retired.get(name) ?? newRunner(name);
+    retired.delete(name);
     runners.set(name, runner);
     hints.set(name, watchForHints(clock, runner));
   };
   const removeRunner = (name: string) => {
     hints.get(name)?.[Symbol.dispose]();
     hints.delete(name);
+    const runner = runners.get(name);
+    if (runner !== undefined) retired.set(name, runner);
     runners.delete(name);
   };
   for (const name of graph.order) addRunner(name);
@@ -147,7 +155,7 @@ export function createExecutor({ graph: firstGraph, ports, events: given }: Exec
       runner.want('down');
       await runner.channel.when((snapshot) => snapshot.state === 'stopped');
     });
-    const leftovers = [...runners.values()].flatMap((runner) => runner.leftovers);
+    const leftovers = [...retired.values(), ...runners.values()].flatMap((runner) => runner.leftovers);
     const elapsedMs = clock.monotonicMs() - sinceMs;
     events.emit({ type: 'down.finished', elapsedMs, leftovers });
     return { elapsedMs, leftovers };

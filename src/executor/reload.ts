@@ -31,7 +31,7 @@ export interface ReloadReport {
   readonly plan: ReloadPlan;
   readonly elapsedMs: number;
   readonly rolledBack: readonly RolledBack[];
-  /** Changed units of which nothing is known yet, because they wait for others. */
+  /** Changed units of which nothing is known yet: they wait for others, or somebody moved them meanwhile. */
   readonly waiting: readonly string[];
 }
 
@@ -121,11 +121,15 @@ export function createReload(world: ReloadWorld): Reload {
       plan,
       elapsedMs: clock.monotonicMs() - sinceMs,
       rolledBack: errors,
-      waiting: plan.restart.filter((_name, index) => outcomes[index] === 'waits'),
+      waiting: plan.restart.filter((name, index) => outcomes[index] === 'waits' || isTaken(name, outcomes[index])),
     };
     events.emit({ type: 'reload.finished', ...report });
     return report;
   };
+
+  /** Somebody moved it meanwhile, so that its start says nothing of its definition. */
+  const isTaken = (name: string, outcome: string | undefined) =>
+    outcome === 'taken' && world.runnerOf(name).channel.current.desired === 'up';
 
   const redefine = (name: string, graph: UnitGraph) => {
     world.runnerOf(name).redefine({ unit: graph.unit(name), needs: graph.needs(name), tailMs: graph.tailMs(name) });

@@ -138,6 +138,31 @@ const bugs: readonly Bug[] = [
     ],
     breaks: /timers are left|did not end/,
   },
+  {
+    name: 'a stop that was overtaken by a start goes on',
+    edits: [{ file: 'unit-control.ts', from: 'if (!holds(unit)) return;', to: '' }],
+    breaks: /not everything is ready|does not say so/,
+  },
+  {
+    name: 'a stop with --cascade takes direct dependents only',
+    edits: [{ file: 'stop-plan.ts', from: 'stack.push(unit);', to: '' }],
+    breaks: /not everything is ready/,
+  },
+  {
+    name: 'a unit that the user stopped does not say so',
+    edits: [{ file: 'unit-runner.ts', from: 'else if (byUser) this', to: 'else if (!byUser) this' }],
+    breaks: /does not say so/,
+  },
+  {
+    name: 'a new definition that fails is kept',
+    edits: [{ file: 'reload.ts', from: 'if (failed.length > 0) {', to: 'if (failed.length < 0) {' }],
+    breaks: /not everything is ready/,
+  },
+  {
+    name: 'a unit that a reload brings back begins at generation 1 again',
+    edits: [{ file: 'create-executor.ts', from: 'retired.get(name) ?? newRunner(name)', to: 'newRunner(name)' }],
+    breaks: /went back a generation|but was/,
+  },
 ];
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

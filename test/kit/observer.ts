@@ -147,7 +147,9 @@ class Observer implements Verdict {
   /** Other edges from now on; units that are between two definitions get them later. */
   #onGraph(graph: UnitGraph): void {
     for (const name of graph.order) {
-      if (!this.#graph.has(name)) this.#views.set(name, newView(graph.unit(name)));
+      // One that comes back goes on where it was.
+      if (!this.#views.has(name)) this.#views.set(name, newView(graph.unit(name)));
+      else if (!this.#graph.has(name)) this.#view(name).isUncertain = false;
     }
     this.#graph = graph;
     for (const name of graph.order) if (!this.#view(name).isUncertain) this.#certain(this.#view(name));
@@ -155,6 +157,11 @@ class Observer implements Verdict {
 
   #certain(view: View): void {
     const { name } = view.unit;
+    if (view.isUncertain && hasRun(view.state)) {
+      // It started unseen: what it started without it must be believed.
+      const soft = (view.snapshot?.degraded ?? []).filter(({ kind }) => kind === 'soft');
+      view.missing = new Set(soft.map(({ unit }) => unit));
+    }
     view.isUncertain = false;
     if (!this.#graph.has(name)) return;
     view.needs = this.#graph.needs(name);

@@ -5,9 +5,15 @@ import type { Journal, UserDeed } from './journal.ts';
 import { reloadedGraph, unitName, type ReloadCase, type SimulationCase, type UserAction } from './simulation-case.ts';
 
 export interface SimulatedUser {
+  note(action: UserDeed, units: Iterable<string>): void;
+  /** Stopped by the user, and not started again by the user. */
+  isHeld(unit: string): boolean;
+  wasRemoved(unit: string): boolean;
   act(action: UserAction): void;
   reload(reload: ReloadCase): void;
   isReloading(): boolean;
+  /** The last reload could not tell whether its new definition works. */
+  isUnjudged(unit: string): boolean;
 }
 
 export interface SimulatedUserOptions {
@@ -20,6 +26,7 @@ export interface SimulatedUserOptions {
 export function simulatedUser({ simulation, executor, journal, violations }: SimulatedUserOptions): SimulatedUser {
   let isReloading = false;
   let reloads = 0;
+  let unjudged: readonly string[] = [];
   const isWantedUp = (unit: string) => executor.unit(unit).current.desired === 'up';
   /** All that need one of `units` by hard edges and are wanted up: by the plainest means. */
   const dependentsOf = (units: ReadonlySet<string>): ReadonlySet<string> => {
@@ -33,9 +40,21 @@ export function simulatedUser({ simulation, executor, journal, violations }: Sim
     }
     return found;
   };
-  const note = (action: UserDeed, units: Iterable<string>) => journal.note({ kind: 'user', action, units: [...units] });
+  const held = new Set<string>();
+  const removed = new Set<string>();
+  const note = (action: UserDeed, units: Iterable<string>) => {
+    const all = [...units];
+    journal.note({ kind: 'user', action, units: all });
+    for (const unit of all) {
+      if (action === 'stop') held.add(unit);
+      if (action === 'start' || action === 'restart') held.delete(unit);
+    }
+  };
 
   return {
+    note,
+    isHeld: (unit) => held.has(unit),
+    wasRemoved: (unit) => removed.has(unit),
     act({ action, unit, cascade }) {
       const name = unitName(unit % simulation.units.length);
       const { graph } = executor;
@@ -69,9 +88,14 @@ export function simulatedUser({ simulation, executor, journal, violations }: Sim
       reloads += 1;
       const graph = reloadedGraph(simulation, reload, reloads);
       note('reload', []);
+      for (const name of executor.graph.order) if (!graph.has(name)) removed.add(name);
       journal.note({ kind: 'graph', graph });
       executor
         .reload(graph)
+        .then(({ waiting, plan }) => {
+          // What changed while it was down, or is new, has nothing to go back to.
+          unjudged = [...waiting, ...plan.update, ...plan.start, ...plan.restart.filter((name) => held.has(name))];
+        })
         .catch((error: unknown) => {
           // Everything is being stopped: nothing is left to be reloaded.
           if (!(error instanceof StartupError) || error.code !== 'ERR_CONTROL') violations.push(String(error));
@@ -81,5 +105,6 @@ export function simulatedUser({ simulation, executor, journal, violations }: Sim
         });
     },
     isReloading: () => isReloading,
+    isUnjudged: (unit) => unjudged.includes(unit),
   };
 }

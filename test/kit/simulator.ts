@@ -13,7 +13,7 @@ import { fakeNotify, fakeProbes } from './fake-probe.ts';
 import { fakeProcesses } from './fake-process.ts';
 import { createJournal, describeEntry } from './journal.ts';
 import { judge, type Reached } from './observer.ts';
-import { simulatedUser } from './simulated-user.ts';
+import { simulatedUser, type SimulatedUser } from './simulated-user.ts';
 import { brokenHash, graphOfCase, scriptOf, unitName, type SimulationCase } from './simulation-case.ts';
 
 export interface Outcome {
@@ -57,12 +57,13 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
   });
   const violations: string[] = [];
 
+  const user = simulatedUser({ simulation, executor, journal, violations });
+
   const want = (units: readonly string[]) => {
-    journal.note({ kind: 'user', action: 'start', units });
+    user.note('start', units);
     executor.start(units);
   };
   const { restAtMs, stopAtMs } = simulation;
-  const user = simulatedUser({ simulation, executor, journal, violations });
   const isInTime = ({ atMs }: { readonly atMs: number }) => stopAtMs === null || atMs < stopAtMs;
   for (const action of simulation.actions.filter(isInTime)) clock.timer(action.atMs, () => user.act(action));
   for (const reload of simulation.reloads.filter(isInTime)) clock.timer(reload.atMs, () => user.reload(reload));
@@ -72,13 +73,18 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
   for (const { atMs, unit } of simulation.hints) {
     const name = unitName(unit % simulation.units.length);
     clock.timer(atMs, () => {
+      if (!executor.graph.has(name)) return;
       journal.note({ kind: 'user', action: 'hint', units: [name] });
       executor.hint(name, 'test');
     });
   }
 
   if (stopAtMs === null) {
-    const isHealed = await untilHealed(simulation, () => !user.isReloading() && isHealedOf(executor, graph), clock);
+    const isHealed = await untilHealed(
+      simulation,
+      () => !user.isReloading() && isHealedOf(executor, graph, user),
+      clock,
+    );
     if (!isHealed)
       violations.push(`not everything is ready ${String(patienceMs / 1000)} s after the last fault is gone`);
   } else {
@@ -128,11 +134,12 @@ async function untilHealed(
 }
 
 /** Everything wanted is up, save what has ended for good by its own unit file, and what needs that. */
-function isHealedOf({ graph, snapshots }: Executor, first: UnitGraph): boolean {
+function isHealedOf({ graph, snapshots }: Executor, first: UnitGraph, user: SimulatedUser): boolean {
   const excused = new Set<string>();
-  for (const { unit, state, desired, nextRetryAt, stoppedByUser } of snapshots()) {
+  for (const { unit, state, desired, nextRetryAt } of snapshots()) {
     // A reload is removing it.
     if (!graph.has(unit)) return false;
+    if (user.isHeld(unit) && state !== 'stopped') return false;
     const { restart } = graph.unit(unit);
     // Also by an edge that a reload has cut since.
     const losesAndStops = [...graph.needs(unit), ...first.needs(unit)].some(
@@ -141,7 +148,10 @@ function isHealedOf({ graph, snapshots }: Executor, first: UnitGraph): boolean {
     const isOver =
       (state === 'stopped' && desired === 'down' && (restart.when !== 'always' || losesAndStops)) ||
       (state === 'failed' && nextRetryAt === undefined && restart.when === 'never') ||
-      (state === 'stopped' && stoppedByUser === true) ||
+      user.isHeld(unit) ||
+      // Nobody asked for it again since a reload brought it back.
+      (state === 'stopped' && desired === 'down' && user.wasRemoved(unit)) ||
+      (graph.unit(unit).hash.endsWith(brokenHash) && user.isUnjudged(unit)) ||
       (state === 'inactive' && desired === 'down');
     const needsExcused = graph.needs(unit).some((need) => need.kind === 'hard' && excused.has(need.unit));
     const waits = state === 'waiting' || state === 'blocked';
