@@ -75,8 +75,8 @@ export function createReload(world: ReloadWorld): Reload {
       before: world.graph(),
       after,
       wanted: world.wantedOf(after),
-      isSettled: (unit) => world.wanted.has(unit) || snapshotOf(unit).stoppedByUser === true,
-      isWantedUp: (unit) => snapshotOf(unit).desired === 'up',
+      isSettled: (unit) => world.wanted.has(unit) || world.claims.isHeld(unit),
+      isWantedUp: (unit) => snapshotOf(unit).desired === 'up' && !world.claims.isHeld(unit),
       ...(isAlsoChanged === undefined ? {} : { isAlsoChanged }),
     });
   };

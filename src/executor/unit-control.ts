@@ -45,7 +45,8 @@ export interface UnitControlOptions {
 }
 
 export function unitControl({ graph, events, wanted, claims, runnerOf, isClosing }: UnitControlOptions): UnitControl {
-  const isWantedUp = (unit: string) => runnerOf(unit).channel.current.desired === 'up';
+  // One that the user stops is on its way down, also while its dependents are stopped first.
+  const isWantedUp = (unit: string) => runnerOf(unit).channel.current.desired === 'up' && !claims.isHeld(unit);
   const stopsAfter = (unit: string) => graph().stopsAfter(unit);
   const check = (units: readonly string[]) => {
     for (const unit of units) runnerOf(unit);
@@ -76,7 +77,7 @@ export function unitControl({ graph, events, wanted, claims, runnerOf, isClosing
       const plan = planStop({ graph: graph(), units, cascade, isWantedUp });
       const moved = movedOf(plan);
       tell('stop', plan);
-      const claim = claims.take(plan);
+      const claim = claims.take(plan, { isHeld: true });
       wanted.remove(plan);
       void inStopOrder(plan, stopsAfter, (unit) => claim.stop(runnerOf(unit), { byUser: true }));
       return moved;
@@ -118,10 +119,20 @@ export interface Claim {
 
 export class Claims {
   readonly #owners = new Map<string, symbol>();
+  readonly #held = new Set<string>();
 
-  take(units: Iterable<string>): Claim {
+  /** The user's last word on the unit was to stop it. */
+  isHeld(unit: string): boolean {
+    return this.#held.has(unit);
+  }
+
+  take(units: Iterable<string>, { isHeld = false } = {}): Claim {
     const own = Symbol('claim');
-    for (const unit of units) this.#owners.set(unit, own);
+    for (const unit of units) {
+      this.#owners.set(unit, own);
+      if (isHeld) this.#held.add(unit);
+      else this.#held.delete(unit);
+    }
     const holds = (unit: string) => this.#owners.get(unit) === own;
     return {
       holds,

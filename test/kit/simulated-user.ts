@@ -24,10 +24,11 @@ export interface SimulatedUserOptions {
 }
 
 export function simulatedUser({ simulation, executor, journal, violations }: SimulatedUserOptions): SimulatedUser {
+  const held = new Set<string>();
   let isReloading = false;
   let reloads = 0;
   let unjudged: readonly string[] = [];
-  const isWantedUp = (unit: string) => executor.unit(unit).current.desired === 'up';
+  const isWantedUp = (unit: string) => executor.unit(unit).current.desired === 'up' && !held.has(unit);
   /** All that need one of `units` by hard edges and are wanted up: by the plainest means. */
   const dependentsOf = (units: ReadonlySet<string>): ReadonlySet<string> => {
     const { graph } = executor;
@@ -40,7 +41,6 @@ export function simulatedUser({ simulation, executor, journal, violations }: Sim
     }
     return found;
   };
-  const held = new Set<string>();
   const removed = new Set<string>();
   const note = (action: UserDeed, units: Iterable<string>) => {
     const all = [...units];
