@@ -7,7 +7,6 @@ import { version } from './version.ts';
 
 export interface ControlSourceOptions {
   readonly executor: LocalExecutor;
-  readonly prepared: Prepared;
   metrics(): Promise<string>;
   /** What the present graph was made from. */
   current(): Prepared;
@@ -17,9 +16,7 @@ export interface ControlSourceOptions {
   stop(options: { readonly hurry: boolean }): void;
 }
 
-export function controlSource({ executor, prepared, metrics, stop }: ControlSourceOptions): ControlSource {
-  const { settings, configuration } = prepared;
-export function controlSource({ executor, current, reload, dump, stop }: ControlSourceOptions): ControlSource {
+export function controlSource({ executor, metrics, current, reload, dump, stop }: ControlSourceOptions): ControlSource {
   const { configuration } = current();
   const startedAtMs = Date.now();
   return {

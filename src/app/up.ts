@@ -9,9 +9,8 @@ import { createEventStream } from '../event/stream.ts';
 import type { Executor } from '../executor/executor-api.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
 import { abortError } from '../kernel/abort.ts';
-import { systemClock } from '../kernel/clock.ts';
+import { systemClock, type Clock } from '../kernel/clock.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
-import type { Builtins } from '../unit/builtin.ts';
 import { watchBudgets } from './budget-watch.ts';
 import { budgetsOf } from './budgets.ts';
 import type { Configuration } from './configuration.ts';
@@ -19,9 +18,6 @@ import { controlSource } from './control-source.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
 import { metricsAddressOf, metricsSource, serveMetrics } from './metrics-source.ts';
 import { builtinTable } from './builtin-table.ts';
-import type { Configuration } from './configuration.ts';
-import { controlSource } from './control-source.ts';
-import { claimDataDirectory, makeFolders } from './data-directory.ts';
 import { dumpState } from './dump.ts';
 import { prepare, timeoutOf } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
@@ -82,7 +78,6 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   using metrics = metricsSource({ events, clock, usage: executor.usage });
   await using _metricsServer = await serveMetrics(metricsAddress, metrics, events);
   const stopper = stopRequests();
-  const source = controlSource({ executor, prepared, metrics: metrics.text, stop: stopper.stop });
   let isOverBudget = false as boolean;
   const fail = (error: unknown) =>
     io.err(`k3s-lite: ${renderError(error, { width: io.columns, colour: io.colour })}\n`);
@@ -98,9 +93,6 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       fail(error);
     },
   });
-  const control = afterFirstStart(executor, clock)
-    .then(() => import('../control/server.ts'))
-    .then(({ createControlServer }) => createControlServer({ socketPath: paths.controlSocket, clock, source }));
   const { readConfiguration } = options;
   const reloading = reloader({ executor, first: prepared, builtins, units, env, cwd, readConfiguration });
   const dump = () =>
@@ -111,14 +103,15 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     });
   const source = controlSource({
     executor,
+    metrics: metrics.text,
     current: () => reloading.current,
     reload: reloading.reload,
     dump,
     stop: stopper.stop,
   });
-  const control = import('../control/server.ts').then(({ createControlServer }) =>
-    createControlServer({ socketPath: paths.controlSocket, clock, source }),
-  );
+  const control = afterFirstStart(executor, clock)
+    .then(() => import('../control/server.ts'))
+    .then(({ createControlServer }) => createControlServer({ socketPath: paths.controlSocket, clock, source }));
   // Awaited at the end only, where it throws: nothing waits for it before units start.
   control.then(
     () => options.onListening?.(),
@@ -179,15 +172,4 @@ function afterFirstStart({ events }: Executor, clock: Clock): Promise<void> {
       },
     });
   });
-}
-
-/** The cluster's builtins, loaded only for a graph that has some. */
-async function builtinsFor(graph: UnitGraph, settings: Settings, clock: Clock): Promise<{ builtins?: Builtins }> {
-  const hasBuiltins = graph.order.some((name) => {
-    const { kind, undo } = graph.unit(name);
-    return kind === 'builtin' || undo?.[0]?.startsWith('builtin:') === true;
-  });
-  if (!hasBuiltins) return {};
-  const { clusterBuiltins } = await import('../cluster/builtins.ts');
-  return { builtins: clusterBuiltins(settings, { clock }) };
 }

@@ -85,9 +85,6 @@ export function controlClient(options: ControlClientOptions): ControlClient {
     async metrics() {
       return textOf(await ask('/v1/metrics'));
     },
-    async down(request) {
-      return parseReply(downReplySchema, await textOf(await ask('/v1/down', request)));
-    },
     start: (request) => post('/v1/start', request, movedSchema),
     stop: (request) => post('/v1/stop', request, movedSchema),
     restart: (request) => post('/v1/restart', request, movedSchema),

@@ -3,7 +3,6 @@ import type { Executor } from '../executor/executor-api.ts';
 import type { GraphFormat } from '../graph/draw.ts';
 import type { LogSource } from '../process/process-port.ts';
 import type { InstanceFacts, WireUsage } from './protocol.ts';
-import type { InstanceFacts } from './protocol.ts';
 import type { ReloadReport } from '../executor/reload.ts';
 
 export interface ReloadOutcome extends ReloadReport {

@@ -10,19 +10,6 @@ const defaultWait = '5m';
 export const run: CommandRun = async (input) => {
   const { args, io, env, cwd, signal } = input;
   const configuration = await configurationOf(input);
-  if (configuration.values['wait'] !== true) {
-    return up({ configuration, units: args, env, cwd, io, signal, isAwaited: process.connected, onReady: tellWaiting });
-  }
-  const { detachedUp } = await import('../../app/detached-up.ts');
-  const words = process.argv.slice(1).filter((word) => word !== '--wait');
-  const timeout = configuration.values['timeout'] === undefined ? ['--timeout', defaultWait] : [];
-  const argv = [...words, ...timeout];
-  return detachedUp({ argv, paths: configuration.paths, env: { ...env, K3S_LITE_WAIT: 'false' }, out: io.out, signal });
-};
-
-/** The `up --wait` that started us listens (`process.connected`); otherwise there is no channel. It may have been killed meanwhile. */
-function tellWaiting(): void {
-  if (process.connected) process.send?.('ready', undefined, undefined, () => undefined);
   const { values, paths } = configuration;
   const isWaiting = values['wait'] === true;
   if (isWaiting && values['detach'] === true) {
@@ -35,15 +22,18 @@ function tellWaiting(): void {
   if (!isWaiting && values['detach'] !== true) {
     const readConfiguration = () => configurationOf(input);
     const tellers = { onListening: () => tell('listening'), onReady: () => tell('ready') };
-    return up({ configuration, readConfiguration, units: args, env, cwd, io, signal, ...tellers });
+    // Who detaches does not wait for it, though it listens for a moment.
+    const isAwaited = process.connected && env['K3S_LITE_DETACH'] === undefined;
+    return up({ configuration, readConfiguration, units: args, env, cwd, io, signal, isAwaited, ...tellers });
   }
+  const { detachedUp } = await import('../../app/detached-up.ts');
   const words = process.argv.slice(1).filter((word) => word !== '--wait' && word !== '--detach');
   const timeout = isWaiting && values['timeout'] === undefined ? ['--timeout', defaultWait] : [];
   return detachedUp({
     argv: [...words, ...timeout],
     until: isWaiting ? 'ready' : 'listening',
     paths,
-    env: { ...env, K3S_LITE_WAIT: 'false', K3S_LITE_DETACH: 'false' },
+    env: { ...env, K3S_LITE_WAIT: 'false', ...(isWaiting ? {} : { K3S_LITE_DETACH: 'false' }) },
     out: io.out,
     onDetached({ pid, logFile }) {
       io.out(
