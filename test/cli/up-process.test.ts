@@ -130,7 +130,9 @@ test('a signal while the leftovers of an earlier run are ended is heeded: nothin
   const second = here.run(['up', '--json'], fd);
   closeSync(fd);
   const holder = () => readFileSync(path.join(here.dataDir, 'lock/2'), 'utf8');
-  await expect.poll(() => JSON.parse(holder()) as unknown, { timeout: 10_000 }).toMatchObject({ pid: second.child.pid });
+  await expect
+    .poll(() => JSON.parse(holder()) as unknown, { timeout: 10_000 })
+    .toMatchObject({ pid: second.child.pid });
   second.child.kill('SIGTERM');
   expect(await second.ended).toMatchObject({ code: 128 + constants.signals.SIGTERM });
   expect(readFileSync(out, 'utf8')).not.toContain('process.spawned');
