@@ -113,6 +113,12 @@ export const upFlags: readonly Flag[] = [
   ...graphFlags,
   { name: 'wait', about: 'Return 0 when everything is ready (and keep it up), 4 if it is not within --timeout' },
   { name: 'timeout', value: 'duration', about: 'With --wait: how long to wait, like 90s (default 5m)' },
+  {
+    name: 'exit-with',
+    value: 'unit',
+    about: 'Stop everything when this unit has ended and is not started again; its exit code is ours',
+  },
+  { name: 'init', about: 'Reap the orphans of the units, as an init does (always so as PID 1)' },
   { name: 'json', about: 'Print events as JSON lines' },
 ];
 

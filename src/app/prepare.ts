@@ -17,6 +17,7 @@ import { diagnosticsError } from '../unit/diagnostic.ts';
 import { loadUnits, type LoadedUnits } from '../unit/load-units.ts';
 import type { UnitInput } from '../unit/schema.ts';
 import type { Configuration } from './configuration.ts';
+import { checkExitWith } from './exit-with.ts';
 import type { FlagValues } from './flag-values.ts';
 import { argFlags, camelCase, upFlags } from './flags.ts';
 import { shippedUnits } from './shipped.ts';
@@ -60,6 +61,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     draft = await load({ ...options, dirs, report });
   }
   const { wanted, ...prepared } = draft;
+  checkExitWith(textOf(values, 'exit-with'), prepared.graph, wanted);
   if (needsPrograms) {
     requireRoot(prepared.graph, wanted);
     if (report !== undefined) requirePrograms(report, componentsOf(prepared.graph, wanted));
@@ -157,7 +159,7 @@ function listOf(values: FlagValues, name: string): readonly string[] {
   return typeof value === 'string' ? [value] : value;
 }
 
-function textOf(values: FlagValues, name: string): string | undefined {
+export function textOf(values: FlagValues, name: string): string | undefined {
   const value = values[name];
   return typeof value === 'string' ? value : undefined;
 }

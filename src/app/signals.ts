@@ -1,28 +1,39 @@
 /**
- * Signals of `up`: the first stops cleanly, the second hurries, the third kills. SIGHUP without a
- * terminal and SIGQUIT would end Node and leave the units behind, so they stop too. SIGUSR2 is reserved
- * for a dump of the state and ignored until then.
+ * Signals of `up`: the first that asks it to stop stops cleanly, the second hurries, the third kills.
+ * docs/pid-1.md has the whole table.
+ *
+ * Listened to before the first process is spawned: to a PID 1 a signal without a listener means
+ * nothing at all, and any other process is ended by it with its units left behind.
  */
-const names = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
-export type StopSignal = (typeof names)[number];
+const stopping = ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const;
+export type StopSignal = (typeof stopping)[number] | 'SIGHUP';
 
-/** Calls `onSignal` with each signal and how many came so far. */
-export function listenForSignals(onSignal: (signal: StopSignal, count: number) => void): Disposable {
+export interface SignalOptions {
+  /** Called with each signal that asks to stop, and how many came so far. */
+  onStop(signal: StopSignal, count: number): void;
+  /** SIGHUP of somebody who means it; ignored without. */
+  onReload?(): void;
+  /** SIGUSR2; ignored without. */
+  onDump?(): void;
+  /** SIGHUP says that our terminal is gone, and stops. */
+  readonly hasTerminal: boolean;
+}
+
+export function listenForSignals({ onStop, onReload, onDump, hasTerminal }: SignalOptions): Disposable {
   let count = 0;
-  const listeners = names.map((name) => {
-    const listener = () => {
-      count += 1;
-      onSignal(name, count);
-    };
-    process.on(name, listener);
-    return () => process.off(name, listener);
-  });
-  const ignore = () => undefined;
-  process.on('SIGUSR2', ignore);
+  const stop = (signal: StopSignal) => () => {
+    count += 1;
+    onStop(signal, count);
+  };
+  const listeners: readonly (readonly [NodeJS.Signals, () => void])[] = [
+    ...stopping.map((name) => [name, stop(name)] as const),
+    ['SIGHUP', hasTerminal ? stop('SIGHUP') : () => onReload?.()],
+    ['SIGUSR2', () => onDump?.()],
+  ];
+  for (const [name, listener] of listeners) process.on(name, listener);
   return {
     [Symbol.dispose]: () => {
-      process.off('SIGUSR2', ignore);
-      for (const off of listeners) off();
+      for (const [name, listener] of listeners) process.off(name, listener);
     },
   };
 }

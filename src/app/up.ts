@@ -3,8 +3,9 @@
  * connects them, and lets `supervise` run.
  */
 import path from 'node:path';
+import { isatty } from 'node:tty';
 import type { Settings } from '../cluster/settings.ts';
-import type { ExitCode } from '../error/codes.ts';
+import { exitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
 import { createEventStream } from '../event/stream.ts';
 import type { Executor } from '../executor/executor-api.ts';
@@ -12,16 +13,19 @@ import { createLocalExecutor } from '../executor/local-executor.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { abortError } from '../kernel/abort.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
+import { actAsInit, initRole, type InitRole } from '../process/init-role.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
 import type { Builtins } from '../unit/builtin.ts';
 import type { Configuration } from './configuration.ts';
 import { controlSource } from './control-source.ts';
+import { crashingOnBugs } from './crash.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
-import { prepare, timeoutOf } from './prepare.ts';
+import { prepare, textOf, timeoutOf } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
 import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
-import { stopRequests } from './stop-requests.ts';
+import { listenForSignals } from './signals.ts';
+import { stopRequests, type StopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
 
 export interface UpOptions {
@@ -36,8 +40,33 @@ export interface UpOptions {
   onReady?(): void;
 }
 
-/** @throws StartupError for every mistake that is found before anything starts; the reason of `signal` if that aborts before */
-export async function up(options: UpOptions): Promise<ExitCode> {
+/**
+ * @returns the exit code
+ * @throws StartupError for every mistake that is found before anything starts; the reason of `signal` if that aborts before
+ */
+export async function up(options: UpOptions): Promise<number> {
+  const { configuration, env, io, signal } = options;
+  const { pid, ppid } = process;
+  const role = initRole({ pid, ppid, env, isWanted: configuration.values['init'] === true });
+  const stopper = stopRequests();
+  using _signals = listenForSignals({
+    onStop(name, count) {
+      if (count > 2) process.exit(name === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
+      stopper.request({ reason: name, hurry: count > 1 });
+    },
+    // The terminal of a container comes and goes.
+    hasTerminal: role !== 'pid-1' && role !== 'below-init' && [0, 1, 2].some((fd) => isatty(fd)),
+  });
+  const run = () => connectAndRun(options, { role, stopper });
+  return role === 'below-init' ? await crashingOnBugs(run, { io, signal }) : await run();
+}
+
+interface Surroundings {
+  readonly role: InitRole;
+  readonly stopper: StopRequests;
+}
+
+async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings): Promise<number> {
   const { configuration, units, env, cwd, io, signal } = options;
   const { paths, values } = configuration;
   const clock = systemClock;
@@ -60,7 +89,8 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     events,
   });
   await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
-  const stopper = stopRequests();
+  const notice = (text: string) => events.emit({ type: 'notice', level: 'warning', text });
+  using _init = actAsInit({ role, clock, notice });
   const source = controlSource({ executor, prepared, stop: stopper.stop });
   const control = afterFirstStart(executor, clock)
     .then(() => import('../control/server.ts'))
@@ -76,6 +106,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       clock,
       timeoutMs,
       stopper,
+      mainUnit: textOf(values, 'exit-with'),
       onReady(elapsedMs) {
         // Readers drain in turns of their own: what they say of the start comes before its summary.
         events.flush();

@@ -14,8 +14,8 @@ import type { CgroupTree, UnitCgroup } from './cgroup.ts';
 import { childEnv } from './child-env.ts';
 import { checkFolder, findProgram } from './find-program.ts';
 import { defaultLogLimits, type LogLimits } from './log-file.ts';
+import { limitedCommand } from './limited-command.ts';
 import { createLogWatch } from './log-watch.ts';
-import { withOpenFilesLimit } from './open-files-limit.ts';
 import { type ProcReader, systemProc } from './proc-reader.ts';
 import { joinStops, type StopOptions } from './join-stops.ts';
 import type { LaunchRequest, ProcessPort, RunningProcess } from './process-port.ts';
@@ -45,6 +45,12 @@ export interface ProcessLayerOptions {
   readonly notice?: Notice;
   readonly logLimits?: LogLimits;
   readonly proc?: ProcReader;
+}
+
+interface PrepareOptions {
+  readonly extraEnv?: Readonly<Record<string, string>>;
+  /** The command may enter it by itself. */
+  readonly cgroup?: UnitCgroup | undefined;
 }
 
 export interface ProcessLayer extends ProcessPort, AsyncDisposable {}
@@ -88,7 +94,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
     unit: Unit,
     argv: readonly string[],
     run: RunMarker,
-    extraEnv: Readonly<Record<string, string>> = {},
+    { extraEnv = {}, cgroup }: PrepareOptions = {},
   ) => {
     const account = resolveAccount(unit);
     const cwd = path.resolve(options.defaultCwd, unit.cwd ?? '.');
@@ -102,20 +108,23 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       marker: [markerVariable, formatMarker(run)],
     });
     const [program = '', ...args] = argv;
-    const command = withOpenFilesLimit(
-      { file: findProgram(program, cwd, env['PATH']), args },
-      unit.limits?.nofile,
-      env['PATH'],
-      (text) => noticeOnce(text, unit.name),
-    );
-    return { ...command, env, cwd, account };
+    const { isComplete, ...command } = limitedCommand({
+      command: { file: findProgram(program, cwd, env['PATH']), args },
+      limits: unit.limits,
+      account,
+      cgroup: cgroup?.path,
+      searchPath: env['PATH'],
+      notice: (text) => noticeOnce(text, unit.name),
+    });
+    return { ...command, env, cwd, account: isComplete ? undefined : account, isComplete };
   };
 
   const launch = ({ unit, generation, extraEnv }: LaunchRequest): RunningProcess => {
     const { scope, signal, within } = unit.stop;
     const run: RunMarker = { marker, unit: unit.name, generation, supervisor, scope };
-    const prepared = prepare(unit, [...unit.run, ...flagWords(unit.flags)], run, extraEnv);
     const cgroup = tree?.create(`${unit.name}.${String(generation)}-${supervisor}`);
+    const argv = [...unit.run, ...flagWords(unit.flags)];
+    const { isComplete, ...prepared } = prepare(unit, argv, run, { extraEnv, cgroup });
     const unitLog = log(unit.name);
     const output = unitLog.begin();
     let spawned;
@@ -171,9 +180,9 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       unitLog.finish();
       return ended;
     });
-    const entered = cgroup?.enter(pid);
+    const entered = isComplete ? Promise.resolve(true) : cgroup?.enter(pid);
     if (entered !== undefined) track(entered);
-    const oomScore = unit.limits?.oomScoreAdjust;
+    const oomScore = isComplete ? undefined : unit.limits?.oomScoreAdjust;
     if (oomScore !== undefined && !setOomScoreAdjust(pid, oomScore)) {
       noticeOnce('limits.oomScoreAdjust is not set: the system refused it', unit.name);
     }
@@ -206,7 +215,8 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       const run: RunMarker = { marker, unit: unit.name, generation: 0, supervisor, scope: 'group' };
       temporaryFiles += 1;
       const temporaryFile = path.join(logDir, `.${supervisor}.${String(temporaryFiles)}`);
-      const { exit, output } = await runToEnd({ ...prepare(unit, argv, run), signal, temporaryFile });
+      const { isComplete: _, ...prepared } = prepare(unit, argv, run);
+      const { exit, output } = await runToEnd({ ...prepared, signal, temporaryFile });
       if (output.length > 0) appendSafely(log(unit.name), output);
       return { exit, output: output.toString('utf8') };
     },
