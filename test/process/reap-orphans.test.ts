@@ -1,0 +1,112 @@
+import { expect, test } from 'vitest';
+import { actAsInit, initRole } from '../../src/process/init-role.ts';
+import { isOwnChild, noteOwnChild } from '../../src/process/own-children.ts';
+import { reapOrphans } from '../../src/process/reap-orphans.ts';
+import { fakeClock } from '../kit/fake-clock.ts';
+
+/** A kernel with ended children: it shows the first one until somebody takes it. */
+function fakeKernel(...ended: number[]) {
+  const reaped: number[] = [];
+  return {
+    ended,
+    reaped,
+    waits: {
+      nextEnded: () => ended[0],
+      reap: (pid: number) => void reaped.push(...ended.splice(ended.indexOf(pid), 1)),
+      becomeSubreaper: () => true,
+    },
+    sigchld: () => process.emit('SIGCHLD', 'SIGCHLD'),
+  };
+}
+
+test('orphans that ended before, and after each SIGCHLD, are reaped', () => {
+  const { waits, ended, reaped, sigchld } = fakeKernel(11, 12);
+  using _reaper = reapOrphans({ waits, isOwn: () => false, clock: fakeClock() });
+  expect(reaped).toEqual([11, 12]);
+  ended.push(13);
+  sigchld();
+  expect(reaped).toEqual([11, 12, 13]);
+});
+
+test('a child of our own is left to who waits for it, and those behind it are reaped when it is gone', async () => {
+  const clock = fakeClock();
+  const { waits, ended, reaped } = fakeKernel(11, 20, 12);
+  using _reaper = reapOrphans({ waits, isOwn: (pid) => pid === 20, clock });
+  expect(reaped).toEqual([11]);
+  await clock.advance(100);
+  expect(reaped).toEqual([11]);
+  expect(ended).toEqual([20, 12]);
+  ended.shift();
+  await clock.advance(1);
+  expect(reaped).toEqual([11, 12]);
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test('very many orphans are reaped in several turns of the event loop', async () => {
+  const clock = fakeClock();
+  const { waits, reaped } = fakeKernel(...Array.from({ length: 1200 }, (_, index) => 100 + index));
+  using _reaper = reapOrphans({ waits, isOwn: () => false, clock });
+  expect(reaped).toHaveLength(500);
+  await clock.settle();
+  expect(reaped).toHaveLength(1200);
+});
+
+test('nothing is left behind when it is disposed', () => {
+  const clock = fakeClock();
+  const listeners = process.listenerCount('SIGCHLD');
+  const { waits, reaped, ended, sigchld } = fakeKernel(20);
+  reapOrphans({ waits, isOwn: (pid) => pid === 20, clock })[Symbol.dispose]();
+  expect(process.listenerCount('SIGCHLD')).toBe(listeners);
+  expect(clock.pendingTimers).toBe(0);
+  ended.push(11);
+  sigchld();
+  expect(reaped).toEqual([]);
+});
+
+test('a child is our own from the moment that it is noted until its exit is taken, however that goes', async () => {
+  let end: (() => void) | undefined;
+  const ended = new Promise<void>((_, reject) => {
+    end = () => reject(new Error('gone'));
+  });
+  noteOwnChild(4_000_001, ended);
+  expect(isOwnChild(4_000_001)).toBe(true);
+  end?.();
+  await expect.poll(() => isOwnChild(4_000_001)).toBe(false);
+});
+
+test.each([
+  [{ pid: 1, ppid: 0 }, 'pid-1'],
+  [{ pid: 1, ppid: 0, isWanted: true }, 'pid-1'],
+  [{ isWanted: true }, 'subreaper'],
+  [{}, 'none'],
+  [{ env: { K3S_LITE_UNDER_INIT: '6' } }, 'below-init'],
+  [{ env: { K3S_LITE_UNDER_INIT: '6' }, isWanted: true }, 'below-init'],
+  // Of an init further up: it is not our parent, and would not start us again.
+  [{ env: { K3S_LITE_UNDER_INIT: '1' } }, 'none'],
+])('of %j it is said: %s', (question, role) => {
+  expect(initRole({ pid: 7, ppid: 6, env: {}, isWanted: false, ...question })).toBe(role);
+});
+
+test('without FFI it is said what is lost and what helps, and nothing else happens', async () => {
+  const notices: string[] = [];
+  const notice = (text: string) => void notices.push(text);
+  const load = () => Promise.reject(new Error("Cannot find package 'koffi'"));
+  for (const role of ['pid-1', 'subreaper', 'below-init', 'none'] as const) {
+    using _init = actAsInit({ role, clock: fakeClock(), notice, load });
+    await new Promise(setImmediate);
+  }
+  expect(notices).toEqual([
+    expect.stringMatching(/PID 1, and orphans that end stay zombies.*koffi is missing.*k3s-lite-init as PID 1/),
+    expect.stringMatching(/--init has no effect.*koffi is missing/),
+  ]);
+});
+
+test('a kernel that refuses a subreaper is told of, and nothing is reaped', async () => {
+  const notices: string[] = [];
+  const { waits, reaped } = fakeKernel(11);
+  const load = () => Promise.resolve({ ...waits, becomeSubreaper: () => false });
+  const notice = (text: string) => void notices.push(text);
+  using _init = actAsInit({ role: 'subreaper', clock: fakeClock(), notice, load });
+  await expect.poll(() => notices).toEqual([expect.stringContaining('orphans go to PID 1')]);
+  expect(reaped).toEqual([]);
+});
