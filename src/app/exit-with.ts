@@ -51,7 +51,7 @@ function isForGood({ state, nextRetryAt }: UnitSnapshot): boolean {
 function codeOf({ state }: UnitSnapshot, exit: Exit | undefined): number {
   if (state === 'done') return exitCode.ok;
   if (exit?.kind === 'signal') return 128 + (constants.signals[exit.signal as NodeJS.Signals] || 0);
-  const code = exit?.kind === 'code' ? exit.code : exitCode.bug;
-  // It ended well, but before it was ready: that is no success of the whole.
-  return state === 'failed' && code === exitCode.ok ? exitCode.notReady : code;
+  // Never run, not our child, or ended well but before it was ready: none of that is a success, nor a code of its own.
+  if (exit?.kind !== 'code' || (state === 'failed' && exit.code === exitCode.ok)) return exitCode.notReady;
+  return exit.code;
 }

@@ -1,6 +1,5 @@
 /** Programs as PID 1 of a pid namespace of their own, and the static init built for them. */
 import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -29,11 +28,12 @@ export async function initProgram(): Promise<string> {
   return path.join(built?.folder ?? '', 'k3s-lite-init');
 }
 
-/** A fixture as a program, inside the repository, so that its packages are found. */
-export async function fixtureProgram(name: string): Promise<string> {
+/** A TypeScript file as a program, inside the repository, so that its packages and unit files are found. */
+export async function bundledProgram(entry: string): Promise<string> {
+  const name = path.basename(entry, '.ts');
   const outfile = path.join(repository, '.cache', `${name}-${String(process.pid)}.mjs`);
   await build({
-    entryPoints: [path.join(import.meta.dirname, 'fixtures', `${name}.ts`)],
+    entryPoints: [path.join(repository, entry)],
     outfile,
     bundle: true,
     packages: 'external',
@@ -86,7 +86,9 @@ function follow(
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  const ended = once(child, 'exit').then(([code, signal]) => ({ code, signal }) as Ended);
+  const ended = new Promise<Ended>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal }));
+  });
   const pid = async () => {
     let found: number | undefined;
     await expect.poll(() => (found = pidOf(child.pid ?? 0)), { timeout: 10_000 }).toBeGreaterThan(0);

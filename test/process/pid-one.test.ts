@@ -1,12 +1,12 @@
 /** Orphans and own children at the same time: Node alone as PID 1, as subreaper, and below the static init. */
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { canUnshare, fixtureProgram, initProgram, run, runAsPidOne, type Running } from './pid-namespace.ts';
+import { canUnshare, bundledProgram, initProgram, run, runAsPidOne, type Running } from './pid-namespace.ts';
 
 let program: string;
 let init: string;
 beforeAll(async () => {
-  [program, init] = await Promise.all([fixtureProgram('many-orphans'), initProgram()]);
+  [program, init] = await Promise.all([bundledProgram('test/process/fixtures/many-orphans.ts'), initProgram()]);
 }, 60_000);
 afterAll(() => rmSync(program, { force: true }));
 
