@@ -87,13 +87,11 @@ test.each([
   expect(initRole({ pid: 7, ppid: 6, env: {}, isWanted: false, ...question })).toBe(role);
 });
 
-test('without FFI it is said what is lost and what helps, and nothing else happens', async () => {
+test('without FFI it is said what is lost and what helps, and nothing else happens', () => {
   const notices: string[] = [];
   const notice = (text: string) => void notices.push(text);
-  const load = () => Promise.reject(new Error("Cannot find package 'koffi'"));
   for (const role of ['pid-1', 'subreaper', 'below-init', 'none'] as const) {
-    using _init = actAsInit({ role, clock: fakeClock(), notice, load });
-    await new Promise(setImmediate);
+    using _init = actAsInit({ role, clock: fakeClock(), notice, waits: () => undefined });
   }
   expect(notices).toEqual([
     expect.stringMatching(/PID 1, and orphans that end stay zombies.*koffi is missing.*k3s-lite-init as PID 1/),
@@ -101,12 +99,12 @@ test('without FFI it is said what is lost and what helps, and nothing else happe
   ]);
 });
 
-test('a kernel that refuses a subreaper is told of, and nothing is reaped', async () => {
+test('a kernel that refuses a subreaper is told of, and nothing is reaped', () => {
   const notices: string[] = [];
   const { waits, reaped } = fakeKernel(11);
-  const load = () => Promise.resolve({ ...waits, becomeSubreaper: () => false });
+  const refusing = { ...waits, becomeSubreaper: () => false };
   const notice = (text: string) => void notices.push(text);
-  using _init = actAsInit({ role: 'subreaper', clock: fakeClock(), notice, load });
-  await expect.poll(() => notices).toEqual([expect.stringContaining('orphans go to PID 1')]);
+  using _init = actAsInit({ role: 'subreaper', clock: fakeClock(), notice, waits: () => refusing });
+  expect(notices).toEqual([expect.stringContaining('orphans go to PID 1')]);
   expect(reaped).toEqual([]);
 });
