@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { actAsInit, initRole } from '../../src/process/init-role.ts';
 import { isOwnChild, noteOwnChild } from '../../src/process/own-children.ts';
@@ -107,4 +109,20 @@ test('a kernel that refuses a subreaper is told of, and nothing is reaped', () =
   using _init = actAsInit({ role: 'subreaper', clock: fakeClock(), notice, waits: () => refusing });
   expect(notices).toEqual([expect.stringContaining('orphans go to PID 1')]);
   expect(reaped).toEqual([]);
+});
+
+test('every file that starts processes in a long-lived k3s-lite notes them', () => {
+  const folder = path.resolve(import.meta.dirname, '../../src/process');
+  // The one runs in the place of our command, the other starts a k3s-lite and leaves: neither is beside a reaper.
+  const others = ['foreground.ts', 'detach.ts'];
+  const spawning = readdirSync(folder).filter((file) =>
+    /^import (?!type).*from '(?:execa|node:child_process|\.\/posix-spawn\.ts)'/m.test(read(file)),
+  );
+  function read(file: string): string {
+    return readFileSync(path.join(folder, file), 'utf8');
+  }
+  expect(spawning).toEqual(expect.arrayContaining(['spawn.ts', 'run-program.ts', ...others]));
+  for (const file of spawning.filter((each) => !others.includes(each))) {
+    expect(read(file), file).toContain('noteOwnChild(');
+  }
 });
