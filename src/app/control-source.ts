@@ -8,11 +8,12 @@ import { version } from './version.ts';
 export interface ControlSourceOptions {
   readonly executor: LocalExecutor;
   readonly prepared: Prepared;
+  metrics(): Promise<string>;
   /** Ends `up` as a signal would. */
   stop(options: { readonly hurry: boolean }): void;
 }
 
-export function controlSource({ executor, prepared, stop }: ControlSourceOptions): ControlSource {
+export function controlSource({ executor, prepared, metrics, stop }: ControlSourceOptions): ControlSource {
   const { settings, configuration } = prepared;
   const startedAtMs = Date.now();
   return {
@@ -38,6 +39,8 @@ export function controlSource({ executor, prepared, stop }: ControlSourceOptions
       const live = executor.snapshots();
       return drawGraph(executor.graph, format, { live, criticalPath: liveCriticalPath(executor.graph, live) });
     },
+    usage: executor.usage,
+    metrics,
     down: stop,
   };
 }

@@ -119,7 +119,18 @@ export const upFlags: readonly Flag[] = [
     about: 'Stop everything when this unit has ended and is not started again; its exit code is ours',
   },
   { name: 'init', about: 'Reap the orphans of the units, as an init does (always so as PID 1)' },
+  {
+    name: 'budget',
+    value: 'unit=duration',
+    list: true,
+    about: 'What a unit itself, or total=, may take; with --wait more is exit code 4, else a warning',
+  },
   { name: 'json', about: 'Print events as JSON lines' },
+  {
+    name: 'metrics-bind-address',
+    value: 'address',
+    about: 'Serve /metrics for Prometheus on this address and port too, like 127.0.0.1:9464 (default: nowhere)',
+  },
 ];
 
 /** "tls-san" → "tlsSan". */

@@ -29,6 +29,8 @@ export interface Prepared {
   readonly graph: UnitGraph;
   /** PATH for the units: the components' folders, then ours. */
   readonly searchPath: readonly string[];
+  /** The units of this start. */
+  readonly wanted: readonly string[];
 }
 
 export interface PrepareOptions {
@@ -60,13 +62,13 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     report = await find();
     draft = await load({ ...options, dirs, report });
   }
-  const { wanted, ...prepared } = draft;
-  checkExitWith(textOf(values, 'exit-with'), prepared.graph, wanted);
+  const { graph, wanted } = draft;
+  checkExitWith(textOf(values, 'exit-with'), graph, wanted);
   if (needsPrograms) {
-    requireRoot(prepared.graph, wanted);
-    if (report !== undefined) requirePrograms(report, componentsOf(prepared.graph, wanted));
+    requireRoot(graph, wanted);
+    if (report !== undefined) requirePrograms(report, componentsOf(graph, wanted));
   }
-  return { configuration, ...prepared };
+  return { configuration, ...draft };
 }
 
 interface LoadInput extends PrepareOptions {

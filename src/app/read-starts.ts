@@ -4,6 +4,9 @@ import type { StartRecord } from '../report/start-record.ts';
 import { readRecord, recordFiles } from '../report/start-store.ts';
 
 export { blame, criticalChain, type StartRecord } from '../report/start-record.ts';
+export { diffStarts, type StartDiff, type UnitDifference } from '../report/start-diff.ts';
+export { startPlot } from '../report/start-plot.ts';
+export { startTrace } from '../report/start-trace.ts';
 
 /**
  * The record of start number `start`: 1 is the latest.
@@ -30,4 +33,21 @@ export function readStart(startsDir: string, start: number): StartRecord {
     file,
     hint: 'remove it: records only serve `analyze` and the order of the next start',
   });
+}
+
+/** The starts before number `start` that became ready, newest first. @throws StartupError ERR_USAGE if there are none */
+export function earlierStarts(startsDir: string, start: number): readonly StartRecord[] {
+  const earlier = recordFiles(startsDir)
+    .slice(start)
+    .flatMap((file) => readRecord(file) ?? [])
+    .filter(({ ready }) => ready);
+  if (earlier.length > 0) return earlier;
+  throw new StartupError(
+    'ERR_USAGE',
+    `there is no earlier start that became ready to compare start ${String(start)} with`,
+    {
+      start,
+      hint: 'start it once more, or name two starts: `k3s-lite analyze diff 1 2`',
+    },
+  );
 }

@@ -6,6 +6,7 @@ import { openLogFile, type LogFile } from '../report/log-file.ts';
 import { plainReporter } from '../report/plain-lines.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { startRecorder } from '../report/start-store.ts';
+import { afterStart } from './after-start.ts';
 import type { Paths } from './paths.ts';
 
 export interface ReporterOptions {
@@ -44,18 +45,11 @@ export async function startReporters({ events, clock, paths, json, io }: Reporte
   };
 }
 
-/** A start that takes longer than this is logged while it runs, in milliseconds. */
-const logAfterMs = 1000;
-
-/**
- * The log is written from the stream's ring once everything is ready, or after a second: neither
- * loading pino nor writing its lines delays a start.
- */
+/** The log is written from the stream's ring after the start: neither loading pino nor writing its lines delays one. */
 function lateLogFile({ events, clock, paths }: Pick<ReporterOptions, 'events' | 'clock' | 'paths'>) {
   let opened: Promise<LogFile> | undefined;
   const open = () => {
-    watch[Symbol.dispose]();
-    timer[Symbol.dispose]();
+    waiting[Symbol.dispose]();
     opened ??= openLogFile({
       events,
       logDir: paths.dataDir,
@@ -64,12 +58,7 @@ function lateLogFile({ events, clock, paths }: Pick<ReporterOptions, 'events' | 
     });
     return opened;
   };
-  const timer = clock.timer(logAfterMs, () => void open());
-  const watch = events.subscribe({
-    onEvent({ event }) {
-      if (event.type === 'up.ready') void open();
-    },
-  });
+  const waiting = afterStart({ events, clock }, () => void open());
   return { close: async () => (await open()).close() };
 }
 

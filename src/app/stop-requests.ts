@@ -4,6 +4,9 @@ import { deferred } from '../kernel/deferred.ts';
 /** The reason of a stop that came through the control socket. */
 export const askedFor = 'down was asked for';
 
+/** The reason of a stop because a start that somebody waits for took longer than its budget. */
+export const overBudget = 'over budget';
+
 export interface StopRequests {
   /** Settles with the reason of the first request. */
   readonly requested: Promise<string>;

@@ -11,7 +11,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import { isUp, type UnitSnapshot } from '../unit/state.ts';
 import { watchMainUnit } from './exit-with.ts';
-import { askedFor, type StopRequests } from './stop-requests.ts';
+import { askedFor, overBudget, type StopRequests } from './stop-requests.ts';
 
 const notInTime = 'not ready in time';
 
@@ -68,7 +68,7 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
   const { leftovers } = await executor.stop({ reason, hurry: stopper.hurry });
   executor.events.flush();
   if (leftovers.length > 0) return exitCode.bug;
-  if (reason === notInTime) return exitCode.notReady;
+  if (reason === notInTime || reason === overBudget) return exitCode.notReady;
   if (mainCode !== undefined && reason === mainEnd) return mainCode;
   if (wasReady || reason === askedFor) return exitCode.ok;
   return reason === 'SIGINT' ? exitCode.interrupted : exitCode.terminated;

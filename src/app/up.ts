@@ -16,16 +16,20 @@ import { systemClock, type Clock } from '../kernel/clock.ts';
 import { actAsInit, initRole, type InitRole } from '../process/init-role.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
 import type { Builtins } from '../unit/builtin.ts';
+import { watchBudgets } from './budget-watch.ts';
+import { budgetsOf } from './budgets.ts';
 import type { Configuration } from './configuration.ts';
 import { controlSource } from './control-source.ts';
 import { crashingOnBugs } from './crash.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
+import { metricsAddressOf, metricsSource, serveMetrics } from './metrics-source.ts';
 import { prepare, textOf, timeoutOf } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
 import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
+import { connectServiceManager } from './service-manager.ts';
 import { listenForSignals } from './signals.ts';
-import { stopRequests, type StopRequests } from './stop-requests.ts';
+import { overBudget, stopRequests, type StopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
 
 export interface UpOptions {
@@ -36,6 +40,8 @@ export interface UpOptions {
   /** Aborts at a signal; looked at until `supervise` listens to signals itself. */
   readonly signal: AbortSignal;
   readonly io: FailureOutput & { out(text: string): void; readonly outIsTty: boolean };
+  /** Somebody waits for this start (`up --wait`): over budget is a failure, and not only said. */
+  readonly isAwaited: boolean;
   /** Told when everything is ready, for `up --wait`. */
   onReady?(): void;
 }
@@ -71,9 +77,11 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
   const { paths, values } = configuration;
   const clock = systemClock;
   const timeoutMs = timeoutOf(values);
+  const metricsAddress = metricsAddressOf(values);
   const durationsMs = latestDurationsMs(paths.startsDir);
   const prepared = await prepare({ configuration, units, env, cwd, durationsMs });
   const { graph, settings, searchPath } = prepared;
+  const budgets = budgetsOf(values, prepared.wanted);
   makeFolders(paths.dataDir, paths.runDir, paths.logDir);
 
   const events = createEventStream({ clock });
@@ -88,10 +96,28 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
     clock,
     events,
   });
+  using _manager = connectServiceManager({ env, events, clock, executor, pid: process.pid });
   await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
   const notice = (text: string) => events.emit({ type: 'notice', level: 'warning', text });
   using _init = actAsInit({ role, clock, notice });
-  const source = controlSource({ executor, prepared, stop: stopper.stop });
+  using metrics = metricsSource({ events, clock, usage: executor.usage });
+  await using _metricsServer = await serveMetrics(metricsAddress, metrics, events);
+  const source = controlSource({ executor, prepared, metrics: metrics.text, stop: stopper.stop });
+  let isOverBudget = false as boolean;
+  const fail = (error: unknown) =>
+    io.err(`k3s-lite: ${renderError(error, { width: io.columns, colour: io.colour })}\n`);
+  using _budgets = watchBudgets({
+    budgets,
+    events,
+    clock,
+    onExceeded(error) {
+      if (!options.isAwaited || isOverBudget) return;
+      isOverBudget = true;
+      stopper.request({ reason: overBudget });
+      events.flush();
+      fail(error);
+    },
+  });
   const control = afterFirstStart(executor, clock)
     .then(() => import('../control/server.ts'))
     .then(({ createControlServer }) => createControlServer({ socketPath: paths.controlSocket, clock, source }));
@@ -110,14 +136,14 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
       onReady(elapsedMs) {
         // Readers drain in turns of their own: what they say of the start comes before its summary.
         events.flush();
+        if (isOverBudget) return;
         const { colour, columns: width } = io;
         reporters.say(readySummary({ executor, prepared, elapsedMs, colour, width }));
         options.onReady?.();
       },
       onNotReady(errors) {
         // One text for all: what several have for their root is told once.
-        const failure = errors.length === 1 ? errors[0] : new AggregateError(errors, 'not ready in time');
-        io.err(`k3s-lite: ${renderError(failure, { width: io.columns, colour: io.colour })}\n`);
+        fail(errors.length === 1 ? errors[0] : new AggregateError(errors, 'not ready in time'));
       },
     });
   } finally {

@@ -37,8 +37,8 @@ export const commandRows: readonly CommandRow[] = [
   {
     name: 'status',
     about: 'Show every unit: state, since when, what it waits for, last error',
-    options: [...place, json],
-    examples: ['k3s-lite status', 'k3s-lite status --json'],
+    options: [...place, { flags: '-w, --wide', about: 'With CPU time and memory of each unit' }, json],
+    examples: ['k3s-lite status', 'k3s-lite status --wide', 'k3s-lite status --json'],
     load: () => import('./commands/status.ts'),
   },
   {
@@ -92,15 +92,30 @@ export const commandRows: readonly CommandRow[] = [
   },
   {
     name: 'analyze',
-    args: '<what>',
-    about: 'Explain where the time of a start went: blame or critical-chain',
+    args: '<what> [starts...]',
+    about:
+      'Explain where the time of a start went: blame, critical-chain, plot (SVG), trace (Perfetto) or diff [A] [B]',
     options: [
       ...place,
       { flags: '--start <n>', about: 'Which start: latest (default) or 1, 2 for the one before, and so on' },
       json,
     ],
-    examples: ['k3s-lite analyze blame', 'k3s-lite analyze critical-chain'],
+    examples: [
+      'k3s-lite analyze blame',
+      'k3s-lite analyze critical-chain',
+      'k3s-lite analyze plot > start.svg',
+      'k3s-lite analyze trace > start.json   # open it in ui.perfetto.dev',
+      'k3s-lite analyze diff       # the latest start against the median of those before',
+      'k3s-lite analyze diff 1 3   # against one of them',
+    ],
     load: () => import('./commands/analyze.ts'),
+  },
+  {
+    name: 'metrics',
+    about: 'Print the metrics of the running k3s-lite, as Prometheus reads them',
+    options: place,
+    examples: ['k3s-lite metrics'],
+    load: () => import('./commands/metrics.ts'),
   },
   {
     name: 'components',

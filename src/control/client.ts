@@ -26,7 +26,8 @@ export interface ControlClientOptions {
 
 /** Every method throws ERR_CONTROL if nothing runs there (see {@link isNotRunning}), or what the server answered. */
 export interface ControlClient {
-  status(): Promise<Status>;
+  /** @param options - `usage`: with what each unit uses now */
+  status(options?: { readonly usage?: boolean }): Promise<Status>;
   unit(name: string): Promise<UnitReply>;
   why(name: string): Promise<WhyReply>;
   /** Resolves when the server has answered; the lines come one by one, in a stream that ends with the server if `follow`. */
@@ -34,6 +35,8 @@ export interface ControlClient {
   graph(format: GraphFormat): Promise<string>;
   /** Events from `since` on (default: those to come). They are being followed when it resolves. */
   events(options: { readonly since?: number; readonly follow: boolean }): Promise<AsyncIterable<EventLine>>;
+  /** The text of `/metrics`. */
+  metrics(): Promise<string>;
   /** Asks for a stop; returns at once. */
   down(options: { readonly hurry: boolean }): Promise<{ readonly pid: number }>;
 }
@@ -45,7 +48,7 @@ export function controlClient(options: ControlClientOptions): ControlClient {
   const get = async <T>(path: string, schema: z.ZodType<T>) => parseReply(schema, await textOf(await ask(path)));
   const ask = (path: string, body?: unknown) => send(options, path, body);
   return {
-    status: () => get('/v1/status', statusSchema),
+    status: ({ usage = false } = {}) => get(`/v1/status${usage ? '?usage=1' : ''}`, statusSchema),
     unit: (name) => get(unitPath(name), unitReplySchema),
     why: (name) => get(`${unitPath(name)}/why`, whyReplySchema),
     async logs(name, { lines, follow }) {
@@ -57,6 +60,9 @@ export function controlClient(options: ControlClientOptions): ControlClient {
     async events({ since, follow }) {
       const from = since === undefined ? '' : `&since=${String(since)}`;
       return eventsOf(options, await ask(`/v1/events?follow=${follow ? '1' : '0'}${from}`));
+    },
+    async metrics() {
+      return textOf(await ask('/v1/metrics'));
     },
     async down(request) {
       return parseReply(downReplySchema, await textOf(await ask('/v1/down', request)));

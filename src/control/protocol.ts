@@ -13,6 +13,8 @@ import { unitStates } from '../unit/state.ts';
 export const maxLogLines = 100_000;
 /** Source: `logs` in the command table. */
 export const defaultLogLines = 100;
+/** Content type of /v1/metrics. Source: https://prometheus.io/docs/instrumenting/exposition_formats/ */
+export const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
 
 const moment = z.object({ wallMs: z.number(), monotonicMs: z.number() });
 const errorSchema = z.custom<ErrorJson>(isErrorJson, 'not an error');
@@ -53,6 +55,19 @@ const instanceSchema = z.object({
 /** What is known of the running k3s-lite beside its units. */
 export type InstanceFacts = z.infer<typeof instanceSchema>;
 
+/** What a unit uses now. */
+const usageSchema = z.object({
+  /** Of the present run. */
+  cpuSeconds: z.number(),
+  memoryBytes: z.number(),
+  /** Where the kernel keeps it: for units with `limits.memory`. */
+  memoryPeakBytes: z.number().optional(),
+  processes: z.number(),
+  /** Where the CPU time is from: with `processes` that of ended ones is missing. */
+  source: z.enum(['cgroup', 'processes']),
+});
+export type WireUsage = z.infer<typeof usageSchema>;
+
 export const statusSchema = z.object({
   instance: instanceSchema,
   /** Every wanted unit is ready or done. */
@@ -60,6 +75,8 @@ export const statusSchema = z.object({
   /** The server's clocks, to reckon "since" with. */
   now: moment,
   units: z.array(snapshotSchema),
+  /** By unit; only if it was asked for. */
+  usage: z.record(z.string(), usageSchema).optional(),
 });
 export type Status = z.infer<typeof statusSchema>;
 
@@ -133,4 +150,5 @@ export const logsQuerySchema = z.strictObject({
 });
 export const eventsQuerySchema = z.strictObject({ since: count.optional(), follow: flag.optional() });
 export const graphQuerySchema = z.strictObject({ format: z.enum(graphFormats).default('dot') });
+export const statusQuerySchema = z.strictObject({ usage: flag.optional() });
 export const noQuerySchema = z.strictObject({});

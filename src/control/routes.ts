@@ -16,7 +16,9 @@ import {
   eventsQuerySchema,
   graphQuerySchema,
   logsQuerySchema,
+  metricsType,
   noQuerySchema,
+  statusQuerySchema,
 } from './protocol.ts';
 import type { ControlSource } from './source.ts';
 import { explain } from './why.ts';
@@ -56,7 +58,7 @@ export const routes: readonly Route[] = [
     method: 'GET',
     path: '/v1/status',
     answer({ source, clock, query }) {
-      parse(noQuerySchema, query);
+      const { usage = false } = parse(statusQuerySchema, query);
       const { executor } = source;
       return {
         kind: 'json',
@@ -65,6 +67,7 @@ export const routes: readonly Route[] = [
           ready: executor.isReady(),
           now: nowOf(clock),
           units: executor.snapshots(),
+          ...(usage ? { usage: Object.fromEntries(source.usage()) } : {}),
         },
       };
     },
@@ -127,6 +130,14 @@ export const routes: readonly Route[] = [
       }
       const text = events.history(since).map((envelope) => `${envelopeJson(envelope)}\n`);
       return { kind: 'text', contentType: linesOfJson, text: text.join('') };
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/metrics',
+    async answer({ source, query }) {
+      parse(noQuerySchema, query);
+      return { kind: 'text', contentType: metricsType, text: await source.metrics() };
     },
   },
   {

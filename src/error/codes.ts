@@ -54,6 +54,12 @@ export const errorCodes = {
     remedy: 'The error names the processes. One in uninterruptible sleep ends when its device or file system answers.',
     exitCode: exitCode.bug,
   },
+  ERR_BUDGET: {
+    meaning: 'With `up --wait`, a unit or the whole start took longer than `--budget` allows; everything was stopped.',
+    remedy:
+      'The line before it has the critical chain; `k3s-lite analyze diff` compares with earlier starts. Mend what became slow, or raise the budget.',
+    exitCode: exitCode.notReady,
+  },
   ERR_UNKNOWN_UNIT: {
     meaning: 'A unit was named that is not in the graph.',
     remedy: 'The message names the nearest known unit; `k3s-lite plan` lists all.',

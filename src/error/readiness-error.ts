@@ -1,4 +1,5 @@
 /** Why a unit is not ready: the structured error of design contract 4. */
+import { formatBytes } from '../kernel/bytes.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import type { ErrorCode } from './codes.ts';
 import { StartupError } from './startup-error.ts';
@@ -16,7 +17,12 @@ export interface Attempt {
 /** How a process ended. An adopted process is not our child: its exit is honestly unknown. */
 export type Exit =
   | { readonly kind: 'code'; readonly code: number }
-  | { readonly kind: 'signal'; readonly signal: string }
+  | {
+      readonly kind: 'signal';
+      readonly signal: string;
+      /** The kernel ended it for the memory limit of its unit. */
+      readonly outOfMemory?: { readonly limitBytes?: number | undefined };
+    }
   | { readonly kind: 'unknown' };
 
 export type ReadinessPhase = 'spawn' | 'startup' | 'ready' | 'health' | 'stop';
@@ -82,7 +88,9 @@ export function describeExit(exit: Exit): string {
     case 'code':
       return `exited with code ${String(exit.code)}`;
     case 'signal':
-      return `was ended by ${exit.signal}`;
+      return exit.outOfMemory === undefined
+        ? `was ended by ${exit.signal}`
+        : `was killed by the kernel: out of memory, limit ${formatBytes(exit.outOfMemory.limitBytes ?? 0)}`;
     case 'unknown':
       return 'ended, its exit code is unknown';
   }

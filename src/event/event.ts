@@ -21,6 +21,14 @@ export type Event =
   | { readonly type: 'up.ready'; readonly elapsedMs: number }
   /** A unit left ready or done after `up.ready`. */
   | { readonly type: 'up.lost'; readonly unit: string }
+  /** A unit, or the whole start ("total"), took longer than `--budget` allows. `chain`: the units that led there, first to last. */
+  | {
+      readonly type: 'budget.exceeded';
+      readonly subject: string;
+      readonly limitMs: number;
+      readonly elapsedMs: number;
+      readonly chain: readonly { readonly unit: string; readonly selfMs: number }[];
+    }
   | { readonly type: 'down.started'; readonly reason: string }
   | { readonly type: 'down.finished'; readonly elapsedMs: number; readonly leftovers: readonly string[] }
   /** A unit changed its state, or something in its snapshot that people see. */

@@ -24,6 +24,10 @@ export interface EventStream {
   /** Delivers all that is pending now; for the end of a command. */
   flush(): void;
   readonly lastSeq: number;
+  /** Events kept. */
+  readonly capacity: number;
+  /** Sum over all subscribers of the events they were too slow for. */
+  readonly dropped: number;
 }
 
 export interface EventStreamOptions {
@@ -39,6 +43,7 @@ export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: Event
   let nextSeq = 1;
   const readers = new Set<Reader>();
   let scheduled = false;
+  let droppedCount = 0;
 
   const oldestSeq = () => Math.max(1, nextSeq - Math.min(capacity, nextSeq - 1));
   const at = (seq: number) => ring[(seq - 1) % capacity];
@@ -85,7 +90,10 @@ export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: Event
 
   const deliver = (reader: Reader) => {
     const dropped = oldestSeq() - reader.nextSeq;
-    if (dropped > 0) reader.nextSeq = oldestSeq();
+    if (dropped > 0) {
+      reader.nextSeq = oldestSeq();
+      droppedCount += dropped;
+    }
     const envelope = at(reader.nextSeq);
     reader.nextSeq += 1;
     try {
@@ -122,6 +130,10 @@ export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: Event
     },
     get lastSeq() {
       return nextSeq - 1;
+    },
+    capacity,
+    get dropped() {
+      return droppedCount;
     },
   };
 }

@@ -12,8 +12,10 @@ import { createListenWatch } from '../probe/listen-watch.ts';
 import { createNotifyPort } from '../probe/notify-socket.ts';
 import { tryConnect } from '../probe/try-connect.ts';
 import { openCgroupTree, type CgroupTree } from '../process/cgroup.ts';
+import { openLimitGroups, type LimitGroups } from '../process/limit-groups.ts';
 import { createProcessLayer } from '../process/create-process-layer.ts';
 import type { ProcessPort } from '../process/process-port.ts';
+import type { UnitUsage } from '../process/unit-usage.ts';
 import type { Builtins } from '../unit/builtin.ts';
 import { createExecutor } from './create-executor.ts';
 import type { Executor } from './executor-api.ts';
@@ -36,6 +38,8 @@ export interface LocalExecutorOptions {
 
 export interface LocalExecutor extends Executor, AsyncDisposable {
   readonly process: ProcessPort;
+  /** What each running unit uses now: CPU time and memory. */
+  usage(): ReadonlyMap<string, UnitUsage>;
 }
 
 /** Disposing waits for what was written and removes the cgroups; it does not stop units: `stop` does. */
@@ -52,6 +56,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     logDir: path.join(dataDir, 'logs'),
     recordDir: path.join(runDir, 'runs'),
     cgroup,
+    limitGroups: openLimits(graph, instance, notice),
     marker: instance,
     baseEnv: env,
     defaultCwd: dataDir,
@@ -71,7 +76,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       builtins: options.builtins ?? new Map(),
     },
   });
-  return { ...executor, process: layer, [Symbol.asyncDispose]: () => layer[Symbol.asyncDispose]() };
+  return { ...executor, process: layer, usage: layer.usage, [Symbol.asyncDispose]: () => layer[Symbol.asyncDispose]() };
 }
 
 /** Only where a unit asks for it: without one nothing is made, and nothing is said about its absence. */
@@ -81,4 +86,17 @@ function openCgroup(graph: UnitGraph, instance: string, notice: (text: string) =
     return kind !== 'builtin' && stop.scope === 'cgroup';
   });
   return isWanted ? openCgroupTree({ instance, notice }) : undefined;
+}
+
+/** Entering further cgroups costs the kernel some milliseconds a unit: only for units that have limits. */
+function openLimits(
+  graph: UnitGraph,
+  instance: string,
+  notice: (text: string, unit?: string) => void,
+): LimitGroups | undefined {
+  const isWanted = graph.order.some((name) => {
+    const { limits } = graph.unit(name);
+    return limits?.memory !== undefined || limits?.cpu !== undefined;
+  });
+  return isWanted ? openLimitGroups({ instance, notice }) : undefined;
 }

@@ -1,7 +1,7 @@
 /**
  * A cgroup per run, for certain killing: what a process forks can leave its group and its session,
  * but not its cgroup. Only the unified tree (cgroup2) is used: `cgroup.kill` ends all at once, and
- * `cgroup.events` tells when it is empty. No controller is enabled: nothing is limited or accounted.
+ * `cgroup.events` tells when it is empty. No controller is enabled: what limits is in limit-groups.ts.
  *
  * Everything lies under our own cgroup (`k3s-lite/<instance>/<unit>.<generation>`); no process that
  * we did not start is ever moved.
@@ -182,14 +182,18 @@ function unitCgroup(directory: string, inTurn: InTurn, refused: (reason: string)
   };
 }
 
-/** Our cgroup as a folder of the unified tree. */
-function ownCgroup(procSelf: string): string | undefined {
+/** Our cgroup as a folder of the unified tree, or of the tree of a controller of version 1. */
+export function ownCgroup(procSelf: string, controller?: 'memory' | 'cpu'): string | undefined {
   try {
-    const own = /^0::(.*)$/m.exec(readFileSync(`${procSelf}/cgroup`, 'utf8'))?.[1];
+    const pattern = controller === undefined ? /^0::(.*)$/m : controllerLine[controller];
+    const own = pattern.exec(readFileSync(`${procSelf}/cgroup`, 'utf8'))?.[1];
     if (own === undefined) return undefined;
     for (const line of readFileSync(`${procSelf}/mountinfo`, 'utf8').split('\n')) {
       const [before = '', after = ''] = line.split(' - ');
-      if (!after.startsWith('cgroup2 ')) continue;
+      const [type = '', , options = ''] = after.split(' ');
+      const isTree =
+        controller === undefined ? type === 'cgroup2' : type === 'cgroup' && options.split(',').includes(controller);
+      if (!isTree) continue;
       const [, , , mountRoot = '/', mountPoint = ''] = before.split(' ');
       const within = path.relative(mountRoot, own);
       // Outside of what is mounted here: a cgroup namespace of somebody else.
@@ -202,6 +206,12 @@ function ownCgroup(procSelf: string): string | undefined {
   return undefined;
 }
 
+/** `4:memory:/own`, `1:cpu,cpuacct:/own`. Source: cgroups(7). */
+const controllerLine = {
+  memory: /^\d+:(?:[^:\n]*,)?memory(?:,[^:\n]*)?:(.*)$/m,
+  cpu: /^\d+:(?:[^:\n]*,)?cpu(?:,[^:\n]*)?:(.*)$/m,
+} as const;
+
 async function makeFolderSoon(directory: string): Promise<void> {
   try {
     await mkdir(directory);
@@ -210,7 +220,7 @@ async function makeFolderSoon(directory: string): Promise<void> {
   }
 }
 
-function makeFolder(directory: string): void {
+export function makeFolder(directory: string): void {
   try {
     mkdirSync(directory);
   } catch (error) {
@@ -227,12 +237,12 @@ function pidsWithin(directory: string): number[] {
   }
 }
 
-function removeEmpty(directory: string): void {
+export function removeEmpty(directory: string): void {
   for (const folder of subfolders(directory)) removeEmpty(folder);
   removeFolder(directory);
 }
 
-function removeFolder(directory: string): void {
+export function removeFolder(directory: string): void {
   try {
     rmdirSync(directory);
   } catch {

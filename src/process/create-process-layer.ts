@@ -16,6 +16,7 @@ import { checkFolder, findProgram } from './find-program.ts';
 import { defaultLogLimits, type LogLimits } from './log-file.ts';
 import { limitedCommand } from './limited-command.ts';
 import { createLogWatch } from './log-watch.ts';
+import type { LimitGroups } from './limit-groups.ts';
 import { type ProcReader, systemProc } from './proc-reader.ts';
 import { joinStops, type StopOptions } from './join-stops.ts';
 import type { LaunchRequest, ProcessPort, RunningProcess } from './process-port.ts';
@@ -26,6 +27,7 @@ import type { StopTarget } from './scope-members.ts';
 import { sharedScan } from './shared-scan.ts';
 import { setOomScoreAdjust, spawnDetached } from './spawn.ts';
 import { stopProcesses } from './stop.ts';
+import { readUsage, type UnitUsage, type UsageTarget } from './unit-usage.ts';
 import { openUnitLog, type UnitLog } from './unit-log.ts';
 
 export interface ProcessLayerOptions {
@@ -36,6 +38,8 @@ export interface ProcessLayerOptions {
   readonly recordDir: string;
   /** Undefined: process group and environment marker only. */
   readonly cgroup?: CgroupTree | undefined;
+  /** For units with `limits.memory` or `limits.cpu`; undefined: none has. */
+  readonly limitGroups?: LimitGroups | undefined;
   /** Identifies the data directory in the environment of its processes; no slash. */
   readonly marker: string;
   /** Environment from which the minimal one of the units is picked. */
@@ -53,7 +57,10 @@ interface PrepareOptions {
   readonly cgroup?: UnitCgroup | undefined;
 }
 
-export interface ProcessLayer extends ProcessPort, AsyncDisposable {}
+export interface ProcessLayer extends ProcessPort, AsyncDisposable {
+  /** What each running unit uses now; looked up at each call. */
+  usage(): ReadonlyMap<string, UnitUsage>;
+}
 
 /** @throws the file system's error if its folders cannot be made */
 export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
@@ -63,6 +70,8 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
   const records = openRunRecords(options.recordDir, notice);
   const supervisor = `${String(process.pid)}-${String(proc.stat(process.pid)?.startTicks ?? 0)}`;
   const logs = new Map<string, UnitLog>();
+  /** The present run of each unit. */
+  const running = new Map<string, UsageTarget>();
   const logWatch = createLogWatch(clock);
   const search = sharedScan(proc, clock);
   const pendingWork = new Set<Promise<unknown>>();
@@ -119,10 +128,17 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
     return { ...command, env, cwd, account: isComplete ? undefined : account, isComplete };
   };
 
+  const limitGroupOf = ({ name, limits }: Unit, cgroupName: string) =>
+    limits?.memory === undefined && limits?.cpu === undefined
+      ? undefined
+      : options.limitGroups?.create(cgroupName, name, limits);
+
   const launch = ({ unit, generation, extraEnv }: LaunchRequest): RunningProcess => {
     const { scope, signal, within } = unit.stop;
     const run: RunMarker = { marker, unit: unit.name, generation, supervisor, scope };
-    const cgroup = tree?.create(`${unit.name}.${String(generation)}-${supervisor}`);
+    const cgroupName = `${unit.name}.${String(generation)}-${supervisor}`;
+    const cgroup = tree?.create(cgroupName);
+    const limits = limitGroupOf(unit, cgroupName);
     const argv = [...unit.run, ...flagWords(unit.flags)];
     const { isComplete, ...prepared } = prepare(unit, argv, run, { extraEnv, cgroup });
     const unitLog = log(unit.name);
@@ -174,19 +190,26 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       throw error;
     }
     const watched = logWatch.add(unitLog);
-    const exited = spawned.exited.then((ended) => {
+    let isStopping = false;
+    const exited = spawned.exited.then((status) => {
+      // Our own SIGKILL looks the same, and the kernel may have killed a child before.
+      const isOom = !isStopping && status.kind === 'signal' && (limits?.oomKills() ?? 0) > 0;
+      const ended = isOom ? { ...status, outOfMemory: { limitBytes: unit.limits?.memory } } : status;
       exit = ended;
       watched[Symbol.dispose]();
       unitLog.finish();
       return ended;
     });
-    const entered = isComplete ? Promise.resolve(true) : cgroup?.enter(pid);
-    if (entered !== undefined) track(entered);
+    const entered = Promise.all([limits?.enter(pid), isComplete ? undefined : cgroup?.enter(pid)]);
+    track(entered);
+    const usage: UsageTarget = { pid, cgroup, limits };
+    running.set(unit.name, usage);
     const oomScore = isComplete ? undefined : unit.limits?.oomScoreAdjust;
     if (oomScore !== undefined && !setOomScoreAdjust(pid, oomScore)) {
       noticeOnce('limits.oomScoreAdjust is not set: the system refused it', unit.name);
     }
     const end = async ({ hurry, onStep }: StopOptions) => {
+      isStopping = true;
       const remaining = await stopProcesses({
         target,
         exited,
@@ -203,7 +226,13 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       // The cgroup may be empty before our child is reaped: how it ended is told before that it is gone.
       await exited;
       records.remove(unit.name, target.run);
-      if (cgroup !== undefined && entered !== undefined) track(removeWhenEntered(cgroup, entered));
+      if (running.get(unit.name) === usage) running.delete(unit.name);
+      track(
+        entered.then(() => {
+          cgroup?.remove();
+          limits?.remove();
+        }),
+      );
       return remaining;
     };
     return { pid, exited, stop: joinStops(end) };
@@ -221,6 +250,13 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       return { exit, output: output.toString('utf8') };
     },
     log,
+    usage: () =>
+      new Map(
+        [...running].flatMap(([unit, target]) => {
+          const usage = readUsage(target, proc);
+          return usage === undefined ? [] : [[unit, usage] as const];
+        }),
+      ),
     append(unit, line) {
       appendSafely(log(unit), `${line}\n`);
     },
@@ -229,6 +265,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       for (const unitLog of logs.values()) unitLog[Symbol.dispose]();
       await Promise.all(pendingWork);
       tree?.remove();
+      options.limitGroups?.remove();
     },
   };
 
@@ -245,9 +282,4 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
 /** The flags of a unit as words: `--name=value`; null leaves one out. */
 export function flagWords(flags: Unit['flags']): readonly string[] {
   return Object.entries(flags).flatMap(([name, value]) => (value === null ? [] : [`--${name}=${value}`]));
-}
-
-async function removeWhenEntered(cgroup: UnitCgroup, entered: Promise<boolean>): Promise<void> {
-  await entered;
-  cgroup.remove();
 }

@@ -13,6 +13,7 @@ import type { Envelope, Event } from '../event/event.ts';
 import { redactEvent } from '../event/envelope-json.ts';
 import type { EventStream } from '../event/stream.ts';
 import { unreachable } from '../kernel/unreachable.ts';
+import { budgetText } from './plain-lines.ts';
 import { rotateByName, type RotationLimits } from './rotate-by-name.ts';
 
 export interface LogFileOptions {
@@ -120,6 +121,8 @@ function messageOf(event: Event): string {
       return event.text;
     case 'unit.failed':
       return oneLine(event.error);
+    case 'budget.exceeded':
+      return budgetText(event);
     default:
       return event.type;
   }
@@ -131,6 +134,7 @@ function levelOf(event: Event): 'debug' | 'info' | 'warn' | 'error' {
       return 'error';
     case 'up.lost':
     case 'leftover.found':
+    case 'budget.exceeded':
     case 'unit.waiting':
       return 'warn';
     case 'notice':

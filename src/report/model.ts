@@ -125,6 +125,7 @@ export function fold(model: Model, { event, wallMs, monotonicMs }: Envelope): vo
     case 'process.exited':
     case 'probe.hint':
     case 'notice':
+    case 'budget.exceeded':
     case 'leftover.found':
       return;
     default:

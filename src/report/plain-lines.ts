@@ -100,6 +100,8 @@ export function plainLines(options: {
           : [];
       case 'notice':
         return [event.level === 'warning' ? style.yellow(event.text) : event.text];
+      case 'budget.exceeded':
+        return [style.yellow(budgetText(event))];
       case 'leftover.found':
         return [
           style.yellow(
@@ -200,6 +202,14 @@ function retryText({ nextRetryAt }: UnitSnapshot, nowMs: number): string {
 export function progressText({ component, step, elapsedMs, estimateMs }: EventOf<'component.progress'>): string {
   const estimate = estimateMs === undefined ? '' : ` of about ${formatDurationMs(estimateMs)}`;
   return `building ${component}: ${step} (${formatDurationMs(elapsedMs)}${estimate})`;
+}
+
+/** `over budget: kube-apiserver took 8.0 s of 8.0 s: certificates 0.38 s → etcd 0.19 s → kube-apiserver 8.0 s` */
+export function budgetText({ subject, limitMs, elapsedMs, chain }: EventOf<'budget.exceeded'>): string {
+  const what = subject === 'total' ? 'the start' : subject;
+  const links = chain.map(({ unit, selfMs: ownMs }) => `${unit} ${formatDurationMs(ownMs)}`).join(' → ');
+  const took = `over budget: ${what} took ${formatDurationMs(elapsedMs)} of ${formatDurationMs(limitMs)}`;
+  return links === '' ? took : `${took}: ${links}`;
 }
 
 export function plural(count: number, one: string, many = `${one}s`): string {

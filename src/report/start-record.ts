@@ -88,13 +88,16 @@ export interface ChainLink {
  * The units that decided how long the start took, first to last: from the one that was ready last,
  * back along the dependencies that opened each last gate. The sum of their self times is the total
  * less what the supervisor itself took.
+ *
+ * @param last - another unit to go back from; one that is not ready ends with the record
  */
-export function criticalChain(record: StartRecord): readonly ChainLink[] {
+export function criticalChain(record: StartRecord, last?: string): readonly ChainLink[] {
   const byName = new Map(record.units.map((unit) => [unit.name, unit]));
   const chain: ChainLink[] = [];
-  let next = lastReady(record.units);
+  let next = last === undefined ? lastReady(record.units) : byName.get(last);
   while (next !== undefined && !chain.some(({ unit }) => unit === next?.name)) {
-    const { name, selfMs: ownMs = 0, gatesOpenAtMs = 0, readyAtMs = 0, openedBy } = next;
+    const { name, gatesOpenAtMs = 0, readyAtMs = record.totalMs, openedBy } = next;
+    const { selfMs: ownMs = Math.max(0, round(readyAtMs - gatesOpenAtMs)) } = next;
     chain.unshift({ unit: name, selfMs: ownMs, gatesOpenAtMs, readyAtMs });
     next = openedBy === undefined ? undefined : byName.get(openedBy);
   }

@@ -5,7 +5,7 @@
  */
 import * as z from 'zod';
 import { healthSchema, readySchema } from './probe-schema.ts';
-import { duration, signalName, unitName } from './scalars.ts';
+import { byteSize, duration, signalName, unitName } from './scalars.ts';
 
 export const edgeKinds = ['hard', 'soft', 'parallel'] as const;
 export type EdgeKind = (typeof edgeKinds)[number];
@@ -115,6 +115,17 @@ const stopSchema = z.strictObject({
 
 const limitsSchema = z.strictObject({
   nofile: z.number().int().min(1).optional().describe('Open files; clamped to the hard limit instead of failing.'),
+  memory: byteSize
+    .optional()
+    .describe(
+      'Memory of the unit, page cache included; beyond it the kernel kills a process of it. Needs writable cgroups.',
+    ),
+  cpu: z
+    .number()
+    .min(0.01)
+    .max(4096)
+    .optional()
+    .describe('CPU time of the unit, in cores: 0.5 is half of one. Needs writable cgroups.'),
   oomScoreAdjust: z.number().int().min(-1000).max(1000).optional().describe('oom_score_adj of the process.'),
 });
 

@@ -251,6 +251,28 @@ describe('analyze', () => {
     await expect(call(analyze, ['blame'], { start: '0' })).rejects.toMatchObject({ code: 'ERR_USAGE' });
   });
 
+  test('[S8] diff: the latest start against those before, or one against another', async () => {
+    expect((await call(analyze, ['diff'])).out.split('\n')).toEqual([
+      'start of 2026-01-01T00:00:00.000Z: ready in 3.5 s',
+      '-0.49 s against an earlier start (4.0 s)',
+      'BEFORE     NOW  CHANGE  UNIT',
+      '0.40 s  0.40 s   +0 ms  etcd            same',
+      ' 2.6 s   2.6 s   +0 ms  kube-apiserver  same',
+      '0.50 s  0.50 s   +0 ms  kubelet         same',
+      '',
+    ]);
+    const { out } = await call(analyze, ['diff', '2', '1'], { json: true });
+    expect(JSON.parse(out)).toMatchObject({ against: 1, beforeMs: 3510, nowMs: 4000 });
+    await expect(call(analyze, ['diff', '2'])).rejects.toThrow('no earlier start that became ready');
+    await expect(call(analyze, ['diff', 'x'])).rejects.toThrow('A is "x", but must be latest, 1, 2…');
+    await expect(call(analyze, ['blame', '2'])).rejects.toThrow('analyze blame --start 2');
+  });
+
+  test('[S8] plot is an SVG, trace is JSON of trace events', async () => {
+    expect((await call(analyze, ['plot'])).out).toMatch(/^<svg [^]*<\/svg>\n$/);
+    expect(JSON.parse((await call(analyze, ['trace'])).out)).toMatchObject({ displayTimeUnit: 'ms' });
+  });
+
   test('a folder of records is plain JSON that other programs can read', () => {
     const file = path.join(paths.startsDir, '2026-01-01T00-00-00.000Z.json');
     expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ version: 1, ready: true });

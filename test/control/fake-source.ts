@@ -69,6 +69,8 @@ export function fakeSource(notation: string, dataDir = '/data') {
       };
     },
     drawGraph: (format) => Promise.resolve(`graph as ${format}`),
+    usage: () => new Map([['etcd', { cpuSeconds: 1.5, memoryBytes: 3 * 2 ** 20, processes: 1, source: 'cgroup' }]]),
+    metrics: () => Promise.resolve('k3s_lite_ready 1\n'),
     down(options) {
       downs.push(options);
       hooks.onDown?.();

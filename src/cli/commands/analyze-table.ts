@@ -1,6 +1,6 @@
 /** `analyze` as text. Pure. */
 import { createColors } from 'picocolors';
-import { blame, criticalChain, type StartRecord } from '../../app/read-starts.ts';
+import { blame, criticalChain, type StartDiff, type StartRecord, type UnitDifference } from '../../app/read-starts.ts';
 import { formatDurationMs } from '../../kernel/duration.ts';
 
 /** All units by the time they needed themselves; the time they waited for others stands beside it. */
@@ -44,6 +44,40 @@ export function renderChain(record: StartRecord, colour: boolean): string {
   });
   const rest = Math.max(0, record.totalMs - ownMs);
   return [headOf(record), ...lines, dim(`between them: ${formatDurationMs(rest)}`)].join('\n');
+}
+
+/** What changed significantly, then what did not. */
+export function renderDiff(record: StartRecord, diff: StartDiff, colour: boolean): string {
+  const style = createColors(colour);
+  const paint: Record<UnitDifference['verdict'], (text: string) => string> = {
+    'not ready': style.red,
+    slower: style.red,
+    new: style.yellow,
+    faster: style.green,
+    gone: style.yellow,
+    same: style.dim,
+  };
+  const time = (ms: number | undefined) => (ms === undefined ? '–' : formatDurationMs(ms));
+  const signed = (ms: number) => `${ms < 0 ? '-' : '+'}${formatDurationMs(Math.abs(ms))}`;
+  const rows = diff.units.map(({ unit, beforeMs, nowMs, differenceMs, verdict }) => ({
+    verdict,
+    cells: [time(beforeMs), time(nowMs), differenceMs === undefined ? '' : signed(differenceMs), unit, verdict],
+  }));
+  const head = ['BEFORE', 'NOW', 'CHANGE', 'UNIT', ''];
+  const widths = head.map((title, at) => Math.max(title.length, ...rows.map(({ cells }) => (cells[at] ?? '').length)));
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, at) => (at < 3 ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  const against = diff.against === 1 ? 'an earlier start' : `the median of ${String(diff.against)} earlier starts`;
+  const total = `${signed(diff.nowMs - diff.beforeMs)} against ${against} (${formatDurationMs(diff.beforeMs)})`;
+  return [
+    headOf(record),
+    total,
+    style.dim(line(head)),
+    ...rows.map(({ cells, verdict }) => paint[verdict](line(cells))),
+  ].join('\n');
 }
 
 function headOf({ startedAtMs, ready, totalMs }: StartRecord): string {

@@ -1,8 +1,9 @@
 /** `status` as text. Pure. */
 import { createColors } from 'picocolors';
-import type { Status, WireSnapshot } from '../../control/protocol.ts';
+import type { Status, WireSnapshot, WireUsage } from '../../control/protocol.ts';
 import { rootLine } from '../../error/render.ts';
 import { shorten } from '../../error/text.ts';
+import { formatBytes } from '../../kernel/bytes.ts';
 import { formatDurationMs } from '../../kernel/duration.ts';
 
 export interface StatusStyle {
@@ -11,21 +12,21 @@ export interface StatusStyle {
   readonly width?: number;
 }
 
-const titles = ['UNIT', 'STATE', 'FOR', 'PID', 'RESTARTS', 'DETAIL'] as const;
-/** Columns of numbers are aligned on the right. */
-const isNumber = [false, false, true, true, true, false];
+const titles = ['UNIT', 'STATE', 'FOR', 'PID', 'RESTARTS'];
+const usageTitles = ['CPU', 'MEMORY', 'PEAK'];
+/** They are aligned on the left, columns of numbers on the right. */
+const texts = new Set(['UNIT', 'STATE', 'DETAIL']);
 
 export function renderStatus(status: Status, { colour, width = Number.POSITIVE_INFINITY }: StatusStyle): string {
   const style = createColors(colour);
   const { instance, ready, now, units } = status;
-  const rows = units.map((unit) => ({ unit, cells: cellsOf(unit, now.monotonicMs) }));
-  const widths = titles.map((title, at) =>
-    Math.max(title.length, ...rows.map(({ cells }) => (cells[at] ?? '').length)),
-  );
+  const rows = units.map((unit) => ({ unit, cells: cellsOf(unit, now.monotonicMs, status.usage) }));
+  const head = [...titles, ...(status.usage === undefined ? [] : usageTitles), 'DETAIL'];
+  const widths = head.map((title, at) => Math.max(title.length, ...rows.map(({ cells }) => (cells[at] ?? '').length)));
   const line = (cells: readonly string[]) =>
     shorten(
       cells
-        .map((cell, at) => (isNumber[at] === true ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
+        .map((cell, at) => (texts.has(head[at] ?? '') ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)))
         .join('  ')
         .trimEnd(),
       width,
@@ -52,31 +53,39 @@ export function renderStatus(status: Status, { colour, width = Number.POSITIVE_I
   };
   const since = formatDurationMs(Math.max(0, now.wallMs - instance.startedAtMs));
   const up = units.filter(({ state }) => state === 'ready' || state === 'done').length;
-  const head = `k3s-lite ${instance.version}, pid ${String(instance.pid)}, up for ${since}, data in ${instance.dataDir}`;
+  const about = `k3s-lite ${instance.version}, pid ${String(instance.pid)}, up for ${since}, data in ${instance.dataDir}`;
   const verdict = ready ? style.green('ready') : style.yellow('not ready');
   const place = [
     ...(instance.nodeName === undefined ? [] : [`node ${instance.nodeName}`]),
     ...(instance.kubeconfig === undefined ? [] : [`kubeconfig ${instance.kubeconfig}`]),
   ];
   return [
-    head,
+    about,
     ...(place.length === 0 ? [] : [place.join(', ')]),
     `${verdict}: ${String(up)} of ${String(units.length)} units`,
     '',
-    style.dim(line(titles)),
+    style.dim(line(head)),
     ...rows.map(({ unit, cells }) => paint(unit)(line(cells))),
   ].join('\n');
 }
 
-function cellsOf(unit: WireSnapshot, nowMs: number): string[] {
+function cellsOf(unit: WireSnapshot, nowMs: number, usage: Status['usage']): string[] {
   return [
     unit.unit,
     unit.state,
     unit.state === 'inactive' ? '' : formatDurationMs(Math.max(0, nowMs - unit.since.monotonicMs)),
     unit.pid === undefined ? '' : String(unit.pid),
     unit.restarts === 0 ? '' : String(unit.restarts),
+    ...(usage === undefined ? [] : usageCells(usage[unit.unit])),
     detailOf(unit, nowMs),
   ];
+}
+
+function usageCells(usage: WireUsage | undefined): string[] {
+  if (usage === undefined) return usageTitles.map(() => '');
+  const { cpuSeconds, memoryBytes, memoryPeakBytes } = usage;
+  const peak = memoryPeakBytes === undefined ? '' : formatBytes(memoryPeakBytes);
+  return [formatDurationMs(cpuSeconds * 1000), formatBytes(memoryBytes), peak];
 }
 
 function detailOf(unit: WireSnapshot, nowMs: number): string {

@@ -8,7 +8,7 @@ import { renderStatus } from './status-table.ts';
 export const run: CommandRun = async (input) => {
   const { io, options } = input;
   const { client } = await connect(input);
-  const status = await client.status();
+  const status = await client.status({ usage: options['wide'] === true });
   if (options['json'] === true) io.out(`${JSON.stringify(status, undefined, 2)}\n`);
   else io.out(`${renderStatus(status, { colour: io.colour, ...(io.outIsTty ? { width: io.columns } : {}) })}\n`);
   return status.ready ? exitCode.ok : exitCode.notReady;

@@ -10,7 +10,7 @@ export const run: CommandRun = async (input) => {
   const { args, io, env, cwd, signal } = input;
   const configuration = await configurationOf(input);
   if (configuration.values['wait'] !== true) {
-    return up({ configuration, units: args, env, cwd, io, signal, onReady: tellWaiting });
+    return up({ configuration, units: args, env, cwd, io, signal, isAwaited: process.connected, onReady: tellWaiting });
   }
   const { detachedUp } = await import('../../app/detached-up.ts');
   const words = process.argv.slice(1).filter((word) => word !== '--wait');
@@ -19,7 +19,7 @@ export const run: CommandRun = async (input) => {
   return detachedUp({ argv, paths: configuration.paths, env: { ...env, K3S_LITE_WAIT: 'false' }, out: io.out, signal });
 };
 
-/** The `up --wait` that started us listens; otherwise there is no channel. It may have been killed meanwhile. */
+/** The `up --wait` that started us listens (`process.connected`); otherwise there is no channel. It may have been killed meanwhile. */
 function tellWaiting(): void {
   if (process.connected) process.send?.('ready', undefined, undefined, () => undefined);
 }

@@ -1,0 +1,88 @@
+/** `up` under a service manager: a receiver of ours stands for systemd's end of NOTIFY_SOCKET. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { DgramSocket } from 'node-unix-socket';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bundledCommand, place } from './up-kit.ts';
+
+let command: Awaited<ReturnType<typeof bundledCommand>>;
+beforeAll(async () => {
+  command = await bundledCommand();
+});
+afterAll(() => command[Symbol.dispose]());
+
+/** Receives what is sent to `file`; one line each. */
+function receiver(file: string) {
+  const socket = new DgramSocket();
+  const messages: string[][] = [];
+  socket.on('data', (message: Buffer) => messages.push(message.toString().split('\n')));
+  socket.bind(file);
+  return {
+    lines: () => messages.flat(),
+    [Symbol.dispose]: () => {
+      socket.close();
+    },
+  };
+}
+
+// base ← last, which is ready when a file is there
+const units = {
+  base: 'about: Says what it was given\nrun: [sh, -c, "env; exec sleep 300"]\n',
+  last: 'about: Ready on demand\nrun: [sleep, "300"]\nready: {file: "${dataDir}/go"}\nneeds: [{hard: base}]\n',
+};
+
+test('tells its state from the first word to the last, answers the watchdog, and units see none of it', async () => {
+  await using here = place(command.program, units);
+  const socket = path.join(here.folder, 'notify');
+  using manager = receiver(socket);
+  const env = { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '200000' };
+  const { child, ended } = here.run(['up'], 'ignore', env);
+  const said = (line: string) => expect.poll(() => manager.lines(), { timeout: 10_000 }).toContain(line);
+
+  await said(`MAINPID=${String(child.pid)}`);
+  await said('STATUS=1 of 2 ready; waiting for last');
+  await said('EXTEND_TIMEOUT_USEC=120000000');
+  expect(manager.lines()).not.toContain('READY=1');
+  writeFileSync(path.join(here.dataDir, 'go'), '');
+  await said('READY=1');
+  const pings = () => manager.lines().filter((line) => line === 'WATCHDOG=1').length;
+  const before = pings();
+  await expect.poll(pings, { timeout: 10_000 }).toBeGreaterThan(before + 2);
+
+  const log = readFileSync(path.join(here.dataDir, 'logs/base.log'), 'utf8');
+  expect(log).toContain('K3S_LITE_RUN=');
+  expect(log).not.toMatch(/NOTIFY_SOCKET|WATCHDOG/);
+
+  child.kill('SIGTERM');
+  await said('STOPPING=1');
+  expect((await ended).code).toBe(0);
+});
+
+test('a watchdog that is meant for another process is not answered', async () => {
+  await using here = place(command.program, { base: units.base });
+  const socket = path.join(here.folder, 'notify');
+  using manager = receiver(socket);
+  const { child } = here.run(['up'], 'ignore', { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '100000', WATCHDOG_PID: '1' });
+  await expect.poll(() => manager.lines(), { timeout: 10_000 }).toContain('READY=1');
+  expect(manager.lines()).not.toContain('WATCHDOG=1');
+  child.kill('SIGTERM');
+});
+
+test('a socket that cannot be reached is one warning, and everything starts', async () => {
+  for (const socket of ['/nowhere/notify', '@abstract']) {
+    await using here = place(command.program, { base: units.base });
+    const { out } = here.run(['up'], 'pipe', { NOTIFY_SOCKET: socket });
+    await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
+    await expect.poll(out).toMatch(/service manager (?:cannot be told anything on \/nowhere|will hear nothing)/);
+  }
+});
+
+const hasAnalyze = spawnSync('systemd-analyze', ['--version']).status === 0;
+
+test.skipIf(!hasAnalyze)('the shipped unit of systemd is valid', () => {
+  const file = path.resolve(import.meta.dirname, '../../packaging/k3s-lite.service');
+  execFileSync('systemd-analyze', ['verify', file], { stdio: 'pipe' });
+  const text = readFileSync(file, 'utf8');
+  for (const line of ['Type=notify', 'KillMode=process', 'Delegate=yes']) expect(text).toContain(`\n${line}\n`);
+});
