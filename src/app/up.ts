@@ -85,7 +85,14 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
   makeFolders(paths.dataDir, paths.runDir, paths.logDir);
 
   const events = createEventStream({ clock });
-  using _claim = await claimDataDirectory({ paths, graph, clock, events });
+  const wanted = units.length === 0 ? graph.order : graph.closure(units);
+  using claim = await claimDataDirectory({ paths, graph, wanted, clock, events });
+  // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
+  const heedSignal = async () => {
+    if (!signal.aborted) return;
+    await claim.endAdopted();
+    throw abortError(signal);
+  };
   await using executor = createLocalExecutor({
     graph,
     dataDir: paths.dataDir,
@@ -95,6 +102,7 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
     env: { ...env, PATH: searchPath.join(':') },
     clock,
     events,
+    adopted: claim.adopted,
   });
   using _manager = connectServiceManager({ env, events, clock, executor, pid: process.pid });
   await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
@@ -124,8 +132,7 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
   // Awaited at the end only, where it throws: nothing waits for it before units start.
   control.catch(() => stopper.request({ reason: 'the control socket could not be made' }));
   try {
-    // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
-    if (signal.aborted) throw abortError(signal);
+    await heedSignal();
     return await supervise({
       executor,
       units,

@@ -6,19 +6,21 @@
 import type { EventStream } from '../event/stream.ts';
 import { latch } from '../kernel/latch.ts';
 import { unreachable } from '../kernel/unreachable.ts';
+import type { RunRecord } from '../process/run-record.ts';
 import type { Need, Unit } from '../unit/schema.ts';
 import type { Moment, UnitSnapshot, WaitingFor } from '../unit/state.ts';
 import { readinessChannel, type ReadinessChannel } from './channel.ts';
 import { DependencyWatch, isSameWait } from './dependency-watch.ts';
 import { lastOutput, leftoverError } from './failure.ts';
 import { blockedError } from './gates.ts';
+import { policyOf } from './policy.ts';
 import type { ExecutorPorts } from './ports.ts';
 import { runReport } from './run-report.ts';
 import { startRun, type Run } from './run.ts';
 import { buildSnapshot, type SnapshotDetails } from './snapshot.ts';
 import type { StartQueue } from './start-queue.ts';
 import { runUndo } from './undo.ts';
-import { initialMachine, step, type Effect, type Input, type Machine, type Policy } from './unit-machine.ts';
+import { initialMachine, step, type Effect, type Input, type Machine } from './unit-machine.ts';
 
 /** When a unit that waits says so. Source: design contract 1. */
 const waitingNoticesMs = [1000, 5000, 30_000] as const;
@@ -31,6 +33,8 @@ export interface RunnerOptions {
   readonly ports: ExecutorPorts;
   readonly events: EventStream;
   readonly startQueue: StartQueue;
+  /** A run of an earlier k3s-lite that is gone on with when the unit is first wanted. */
+  readonly adopted: RunRecord | undefined;
   snapshotOf(unit: string): UnitSnapshot;
   /** While true no gate opens: everything is being stopped. */
   isClosing(): boolean;
@@ -46,7 +50,7 @@ export class UnitRunner {
   /** What a stop could not clear: one line each. */
   readonly leftovers: string[] = [];
   readonly #options: RunnerOptions;
-  readonly #policy: Policy;
+  readonly #policy;
   readonly #dependencies: DependencyWatch;
   readonly #snapshots;
   readonly #inputs: Input[] = [];
@@ -69,7 +73,11 @@ export class UnitRunner {
   }
 
   want(desired: 'up' | 'down'): void {
-    this.#send({ type: 'want', desired });
+    const { adopted } = this.#options;
+    if (desired === 'up' && adopted !== undefined && this.#machine.state.id === 'inactive') {
+      const { generation, pid, finished } = adopted;
+      this.#send({ type: 'adopt', run: finished === true ? { generation } : { generation, pid } });
+    } else this.#send({ type: 'want', desired });
   }
 
   /** Something hints that trying again is worth while. */
@@ -158,6 +166,11 @@ export class UnitRunner {
       case 'start':
         this.#whileInState.push(startQueue.add(tailMs, () => this.#start(effect.generation)));
         return;
+      case 'adopt':
+        // At once: a stop that comes before would find no run, and leave its process alive.
+        this.#dependencies.bindAdopted();
+        this.#start(effect.generation, this.#options.adopted);
+        return;
       case 'watch':
         this.#run?.watch();
         return;
@@ -172,7 +185,7 @@ export class UnitRunner {
     }
   }
 
-  #start(generation: number): void {
+  #start(generation: number, adopted?: RunRecord): void {
     const { unit } = this;
     const { ports, events, snapshotOf } = this.#options;
     this.#run = startRun({
@@ -180,6 +193,7 @@ export class UnitRunner {
       generation,
       ports,
       snapshotOf,
+      ...(adopted === undefined ? {} : { adopted }),
       report: runReport({
         unit,
         generation,
@@ -315,16 +329,4 @@ export class UnitRunner {
     const { clock } = this.#options.ports;
     return { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() };
   }
-}
-
-function policyOf({ restart, undo }: Unit): Policy {
-  const { when, backoff, limit, resetAfter } = restart;
-  return {
-    when,
-    backoff: { firstMs: backoff.first, factor: backoff.factor, maxMs: backoff.max, jitter: backoff.jitter },
-    limitStarts: limit.starts,
-    limitWithinMs: limit.within,
-    resetAfterMs: resetAfter,
-    hasUndo: undo !== undefined,
-  };
 }

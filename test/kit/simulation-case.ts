@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import type { UnitGraph } from '../../src/graph/unit-graph.ts';
 import type { Need } from '../../src/unit/schema.ts';
-import type { Script } from './fake-process.ts';
+import type { Script } from './fake-run.ts';
 import { fakeUnit, graphOfUnits } from './fake-graph.ts';
 
 /** What goes wrong in one generation. Times are ms since the launch, or since readiness for what comes after it. */
@@ -46,8 +46,17 @@ export interface UnitCase {
   readonly persists: boolean;
 }
 
+/** The supervisor is killed at its so-manyth event, and started again. */
+export interface KillCase {
+  readonly atEvent: number;
+  /** Units whose files change meanwhile. */
+  readonly changed: readonly number[];
+}
+
 export interface SimulationCase {
   readonly units: readonly UnitCase[];
+  /** One after the other. */
+  readonly kills: readonly KillCase[];
   /** After this nothing launched fails any more. */
   readonly repairAtMs: number;
   /** The user stops everything then; null: only when all is ready. */
@@ -105,6 +114,11 @@ const unit: fc.Arbitrary<UnitCase> = fc.record({
   persists: fc.boolean(),
 });
 
+const kill: fc.Arbitrary<KillCase> = fc.record({
+  atEvent: fc.oneof(fc.nat({ max: 40 }), fc.nat({ max: 250 })),
+  changed: fc.array(fc.nat({ max: 39 }), { maxLength: 2 }),
+});
+
 /** Cases of so many units. */
 export function simulationCases(size: { readonly min: number; readonly max: number }): fc.Arbitrary<SimulationCase> {
   return fc.record({
@@ -113,6 +127,7 @@ export function simulationCases(size: { readonly min: number; readonly max: numb
     stopAtMs: seldom<number | null>(30, null, ms(12_000)),
     hurryAfterMs: seldom<number | null>(20, null, ms(500)),
     restAtMs: seldom<number | null>(15, null, ms(3000)),
+    kills: seldom<readonly KillCase[]>(30, [], fc.array(kill, { minLength: 1, maxLength: 2 })),
     hints: fc.array(fc.record({ atMs: ms(10_000), unit: fc.nat({ max: 39 }) }), { maxLength: 2 }),
     seed: fc.nat(),
   });
@@ -121,10 +136,10 @@ export function simulationCases(size: { readonly min: number; readonly max: numb
 export const unitName = (index: number): string => `u${String(index)}`;
 
 /** The graph of a case: hard and soft edges lead to earlier units, parallel ones anywhere. */
-export function graphOfCase({ units }: SimulationCase): UnitGraph {
+export function graphOfCase({ units }: SimulationCase, changed: ReadonlySet<number> = new Set()): UnitGraph {
   return graphOfUnits(
-    units.map((one, index) =>
-      fakeUnit(unitName(index), {
+    units.map((one, index) => ({
+      ...fakeUnit(unitName(index), {
         kind: one.kind,
         run: one.kind === 'builtin' ? ['fake'] : ['program'],
         needs: needsOf(one, index, units.length),
@@ -142,7 +157,8 @@ export function graphOfCase({ units }: SimulationCase): UnitGraph {
         },
         stop: { within: one.stopWithinMs },
       }),
-    ),
+      ...(changed.has(index) ? { hash: 'f'.repeat(16) } : {}),
+    })),
   );
 }
 
