@@ -23,8 +23,8 @@ const bundle = () =>
     platform: 'node',
     target: 'node20.19',
     define: { K3S_LITE_VERSION: JSON.stringify(version) },
-    // Native addon: it finds its binary beside itself.
-    external: ['node-unix-socket'],
+    // Native addons: they find their binaries beside themselves.
+    external: ['node-unix-socket', 'koffi'],
     // CommonJS dependencies call require() for Node's own modules.
     banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
     chunkNames: 'chunks/[name]-[hash]',
@@ -36,7 +36,15 @@ const bundle = () =>
   });
 
 /** Rarely needed and large, or natives: required from node_modules when they are. */
-const apart = ['node-unix-socket', '@viz-js/viz', '@peculiar/x509', 'reflect-metadata', 'log-update', 'tar-stream'];
+const apart = [
+  'node-unix-socket',
+  'koffi',
+  '@viz-js/viz',
+  '@peculiar/x509',
+  'reflect-metadata',
+  'log-update',
+  'tar-stream',
+];
 
 /** Commander can run a subcommand as a program, for which it loads what takes 5 ms. We have none. */
 const commanderAlone = {

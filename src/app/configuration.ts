@@ -68,8 +68,8 @@ function readEnv(env: Readonly<Record<string, string | undefined>>): FlagValues 
   return values;
 }
 
-/** Set by k3s-lite itself for its children, or read by its tests and set-up. */
-const reservedEnv = new Set(['K3S_LITE_RUN', 'K3S_LITE_CACHE']);
+/** Set by k3s-lite and k3s-lite-init for their children, or read by its tests and set-up. */
+const reservedEnv = new Set(['K3S_LITE_RUN', 'K3S_LITE_UNDER_INIT', 'K3S_LITE_CACHE']);
 
 function valueOf(flag: Flag, text: string, place: string): string | readonly string[] | boolean {
   if (flag.list === true)

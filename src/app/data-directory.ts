@@ -1,4 +1,4 @@
-/** Takes the data directory for this k3s-lite, and ends what an earlier one left running in it. */
+/** Takes the data directory for this k3s-lite, and what an earlier one left running in it: adopted if it matches, else ended. */
 import { mkdirSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
 import { makePrivateFolder } from '../control/socket-file.ts';
@@ -6,15 +6,26 @@ import { StartupError } from '../error/startup-error.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { endLeftovers } from '../process/leftover.ts';
+import { planAdoption } from '../executor/plan-adoption.ts';
+import { endLeftovers, findLeftovers, type Leftover } from '../process/leftover.ts';
 import { lockDataDirectory } from '../process/lock.ts';
+import type { RunRecord } from '../process/run-record.ts';
 import type { Paths } from './paths.ts';
 
 export interface ClaimOptions {
   readonly paths: Paths;
   readonly graph: UnitGraph;
+  /** Units that are to be up, in start order. */
+  readonly wanted: readonly string[];
   readonly clock: Clock;
   readonly events: EventStream;
+}
+
+export interface Claim extends Disposable {
+  /** Runs of an earlier k3s-lite that are to be gone on with, by unit. Nobody watches them before an executor does. */
+  readonly adopted: ReadonlyMap<string, RunRecord>;
+  /** Ends the adopted runs: nothing is to be started after all. */
+  endAdopted(): Promise<void>;
 }
 
 /** @throws StartupError ERR_CONFIG that names the folder that cannot be made or written */
@@ -28,24 +39,44 @@ export function makeFolders(...folders: readonly string[]): void {
  * @throws StartupError ERR_LOCKED while another k3s-lite holds it; ERR_CONFIG when it cannot be written; ERR_CONTROL
  *   when other users could change its run-time folder
  */
-export async function claimDataDirectory({ paths, graph, clock, events }: ClaimOptions): Promise<Disposable> {
+export async function claimDataDirectory({ paths, graph, wanted, clock, events }: ClaimOptions): Promise<Claim> {
   const { dataDir, controlSocket: contact } = paths;
-  // Before anything in it is believed: its run records say which processes are ended.
+  // Before anything in it is believed: its run records say which processes are adopted and which are ended.
   writing(paths.runDir, () => makePrivateFolder(paths.runDir));
   const lock = writing(dataDir, () => lockDataDirectory({ dataDir, contact, wallMs: clock.wallMs() }));
   const notice = (text: string, unit?: string) =>
     events.emit({ type: 'notice', level: 'warning', text, ...(unit === undefined ? {} : { unit }) });
-  const survivors = await endLeftovers({
+  const place = {
     recordDir: path.join(paths.runDir, 'runs'),
     marker: path.basename(paths.runDir),
-    clock,
-    // Dependents stop first: the levels of the start, backwards.
-    order: [...graph.levels].reverse(),
-    onFound: ({ unit, pids }) => events.emit({ type: 'leftover.found', unit, pids }),
+    programOf: (unit: string) => (graph.has(unit) ? graph.unit(unit).run[0] : undefined),
     notice,
-  });
-  for (const [unit, pids] of survivors) notice(`an earlier ${unit} cannot be ended: pid ${pids.join(', ')}`, unit);
+  };
+  const found = findLeftovers(place);
+  const plan = planAdoption(graph, wanted, found);
+  const end = async (leftovers: readonly Leftover[], reasonOf: (leftover: Leftover) => string) => {
+    const survivors = await endLeftovers({
+      ...place,
+      leftovers,
+      clock,
+      // Dependents stop first: the levels of the start, backwards.
+      order: [...graph.levels].reverse(),
+      onFound: (leftover) => {
+        const { unit, pids } = leftover;
+        events.emit({ type: 'leftover.found', unit, pids, reason: reasonOf(leftover) });
+      },
+    });
+    for (const [unit, pids] of survivors) notice(`an earlier ${unit} cannot be ended: pid ${pids.join(', ')}`, unit);
+  };
+  const reasons = new Map(plan.end.map(({ leftover, reason }) => [leftover, reason]));
+  await end([...reasons.keys()], (leftover) => reasons.get(leftover) ?? '');
   return {
+    adopted: plan.adopt,
+    endAdopted: () =>
+      end(
+        found.filter((leftover) => !reasons.has(leftover)),
+        () => 'nothing is to be started',
+      ),
     [Symbol.dispose]() {
       // While we still hold it: nobody else can be using them.
       for (const name of ['notify', 'runs', '']) removeIfEmpty(path.join(paths.runDir, name));

@@ -115,6 +115,12 @@ export const upFlags: readonly Flag[] = [
   { name: 'detach', about: 'Return as soon as the control socket answers, and keep running in the background' },
   { name: 'timeout', value: 'duration', about: 'With --wait: how long to wait, like 90s (default 5m)' },
   {
+    name: 'exit-with',
+    value: 'unit',
+    about: 'Stop everything when this unit has ended and is not started again; its exit code is ours',
+  },
+  { name: 'init', about: 'Reap the orphans of the units, as an init does (always so as PID 1)' },
+  {
     name: 'budget',
     value: 'unit=duration',
     list: true,

@@ -17,6 +17,7 @@ import { diagnosticsError } from '../unit/diagnostic.ts';
 import { loadUnits, type LoadedUnits } from '../unit/load-units.ts';
 import type { UnitInput } from '../unit/schema.ts';
 import type { Configuration } from './configuration.ts';
+import { checkExitWith } from './exit-with.ts';
 import type { FlagValues } from './flag-values.ts';
 import { argFlags, camelCase, upFlags } from './flags.ts';
 import { shippedUnits } from './shipped.ts';
@@ -64,6 +65,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     draft = await load({ ...options, dirs, report });
   }
   const { graph, wanted } = draft;
+  checkExitWith(textOf(values, 'exit-with'), graph, wanted);
   if (needsPrograms) {
     requireRoot(graph, wanted);
     if (report !== undefined) requirePrograms(report, componentsOf(graph, wanted));
@@ -161,7 +163,7 @@ function listOf(values: FlagValues, name: string): readonly string[] {
   return typeof value === 'string' ? [value] : value;
 }
 
-function textOf(values: FlagValues, name: string): string | undefined {
+export function textOf(values: FlagValues, name: string): string | undefined {
   const value = values[name];
   return typeof value === 'string' ? value : undefined;
 }

@@ -27,6 +27,7 @@ export function readySummary({ executor, prepared, elapsedMs, colour, width }: R
     {
       totalMs: elapsedMs,
       units: snapshots.filter(({ desired }) => desired === 'up').length,
+      adopted: [...model.units.values()].filter(({ adopted }) => adopted).length,
       nodeName: executor.graph.has('node-ready') ? settings.nodeName : undefined,
       kubeconfig: hasCluster ? settings.writeKubeconfig : undefined,
       chain: chain.map(({ unit, selfMs }) => ({ unit, selfMs })),

@@ -10,6 +10,7 @@ export const overBudget = 'over budget';
 export interface StopRequests {
   /** Settles with the reason of the first request. */
   readonly requested: Promise<string>;
+  readonly isRequested: boolean;
   /** Aborts when somebody is in a hurry. */
   readonly hurry: AbortSignal;
   request(options: { readonly reason: string; readonly hurry?: boolean }): void;
@@ -19,13 +20,18 @@ export interface StopRequests {
 
 export function stopRequests(): StopRequests {
   const first = deferred<string>();
+  let isRequested = false;
   const hurry = new AbortController();
   const request: StopRequests['request'] = ({ reason, hurry: isUrgent = false }) => {
+    isRequested = true;
     first.resolve(reason);
     if (isUrgent) hurry.abort(new Error(`${reason}, in a hurry`));
   };
   return {
     requested: first.promise,
+    get isRequested() {
+      return isRequested;
+    },
     hurry: hurry.signal,
     request,
     stop: ({ hurry: isUrgent }) => request({ reason: askedFor, hurry: isUrgent }),

@@ -4,13 +4,13 @@
  * Partial failure keeps it running, because nothing is terminal; only a signal, `down` or the time
  * limit of `--timeout` ends it.
  */
-import { exitCode, type ExitCode } from '../error/codes.ts';
+import { exitCode } from '../error/codes.ts';
 import { ReadinessError } from '../error/readiness-error.ts';
 import type { Executor } from '../executor/executor-api.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import { isUp, type UnitSnapshot } from '../unit/state.ts';
-import { listenForSignals } from './signals.ts';
+import { watchMainUnit } from './exit-with.ts';
 import { askedFor, overBudget, type StopRequests } from './stop-requests.ts';
 
 const notInTime = 'not ready in time';
@@ -27,26 +27,17 @@ export interface SuperviseOptions {
   /** Told why it was not ready in time, one error for each root cause. */
   onNotReady(errors: readonly Error[]): void;
   readonly stopper: StopRequests;
-  /** SIGHUP. */
-  onReload(): void;
-  /** SIGUSR2. */
-  onDump(): void;
+  /** `--exit-with`: when this unit has ended for good, everything is stopped. */
+  readonly mainUnit?: string | undefined;
 }
 
-/** Runs until it is told to stop; everything is gone when it resolves. */
-export async function supervise(options: SuperviseOptions): Promise<ExitCode> {
-  const { executor, units, clock, timeoutMs, stopper } = options;
-  using _signals = listenForSignals({
-    onStop(signal, count) {
-      if (count > 2) process.exit(signal === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
-      stopper.request({ reason: signal, hurry: count > 1 });
-    },
-    onReload: options.onReload,
-    onDump: options.onDump,
-  });
-  const noLimit: Disposable = { [Symbol.dispose]: () => undefined };
+const nothing: Disposable = { [Symbol.dispose]: () => undefined };
+
+/** Runs until it is told to stop; everything is gone when it resolves, with the exit code. */
+export async function supervise(options: SuperviseOptions): Promise<number> {
+  const { executor, units, clock, timeoutMs, stopper, mainUnit } = options;
   using limit =
-    timeoutMs === undefined ? noLimit : clock.timer(timeoutMs, () => stopper.request({ reason: notInTime }));
+    timeoutMs === undefined ? nothing : clock.timer(timeoutMs, () => stopper.request({ reason: notInTime }));
   let wasReady = false as boolean;
   using _events = executor.events.subscribe({
     onEvent({ event }) {
@@ -56,8 +47,21 @@ export async function supervise(options: SuperviseOptions): Promise<ExitCode> {
       options.onReady(event.elapsedMs);
     },
   });
+  let mainCode: number | undefined;
+  let mainEnd: string | undefined;
+  using _main =
+    mainUnit === undefined
+      ? nothing
+      : watchMainUnit({
+          unit: mainUnit,
+          events: executor.events,
+          onEnded(code, reason) {
+            [mainCode, mainEnd] = [code, reason];
+            stopper.request({ reason });
+          },
+        });
 
-  executor.start(units.length === 0 ? undefined : units);
+  if (!stopper.isRequested) executor.start(units.length === 0 ? undefined : units);
   const reason = await stopper.requested;
   limit[Symbol.dispose]();
   if (reason === notInTime) options.onNotReady(reasonsNotReady(executor.snapshots(), timeoutMs ?? 0));
@@ -65,6 +69,7 @@ export async function supervise(options: SuperviseOptions): Promise<ExitCode> {
   executor.events.flush();
   if (leftovers.length > 0) return exitCode.bug;
   if (reason === notInTime || reason === overBudget) return exitCode.notReady;
+  if (mainCode !== undefined && reason === mainEnd) return mainCode;
   if (wasReady || reason === askedFor) return exitCode.ok;
   return reason === 'SIGINT' ? exitCode.interrupted : exitCode.terminated;
 }

@@ -3,29 +3,32 @@
  * connects them, and lets `supervise` run.
  */
 import path from 'node:path';
-import type { ExitCode } from '../error/codes.ts';
+import { exitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
 import { createEventStream } from '../event/stream.ts';
 import type { Executor } from '../executor/executor-api.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
 import { abortError } from '../kernel/abort.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
+import { actAsInit, initRole, type InitRole } from '../process/init-role.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
 import { watchBudgets } from './budget-watch.ts';
 import { budgetsOf } from './budgets.ts';
+import { builtinTable } from './builtin-table.ts';
 import type { Configuration } from './configuration.ts';
 import { controlSource } from './control-source.ts';
+import { crashingOnBugs } from './crash.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
 import { metricsAddressOf, metricsSource, serveMetrics } from './metrics-source.ts';
-import { builtinTable } from './builtin-table.ts';
 import { dumpState } from './dump.ts';
-import { prepare, timeoutOf } from './prepare.ts';
+import { prepare, textOf, timeoutOf } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
 import { reloader } from './reload.ts';
 import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
 import { connectServiceManager } from './service-manager.ts';
-import { overBudget, stopRequests } from './stop-requests.ts';
+import { listenForSignals } from './signals.ts';
+import { overBudget, stopRequests, type StopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
 
 export interface UpOptions {
@@ -46,8 +49,43 @@ export interface UpOptions {
   onReady?(): void;
 }
 
-/** @throws StartupError for every mistake that is found before anything starts; the reason of `signal` if that aborts before */
-export async function up(options: UpOptions): Promise<ExitCode> {
+/**
+ * @returns the exit code
+ * @throws StartupError for every mistake that is found before anything starts; the reason of `signal` if that aborts before
+ */
+export async function up(options: UpOptions): Promise<number> {
+  const { configuration, env, io, signal } = options;
+  const { pid, ppid } = process;
+  const role = initRole({ pid, ppid, env, isWanted: configuration.values['init'] === true });
+  const stopper = stopRequests();
+  // Until there is something to reload or to dump.
+  const asked: SignalWork = { onReload: () => undefined, onDump: () => undefined };
+  using _signals = listenForSignals({
+    onStop(name, count) {
+      if (count > 2) process.exit(name === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
+      stopper.request({ reason: name, hurry: count > 1 });
+    },
+    onReload: () => asked.onReload(),
+    onDump: () => asked.onDump(),
+    stopsWithTerminal: role !== 'pid-1' && role !== 'below-init',
+  });
+  const run = () => connectAndRun(options, { role, stopper, asked });
+  return role === 'below-init' ? await crashingOnBugs(run, { io, signal }) : await run();
+}
+
+/** What SIGHUP and SIGUSR2 do. */
+interface SignalWork {
+  onReload: () => void;
+  onDump: () => void;
+}
+
+interface Surroundings {
+  readonly role: InitRole;
+  readonly stopper: StopRequests;
+  readonly asked: SignalWork;
+}
+
+async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surroundings): Promise<number> {
   const { configuration, units, env, cwd, io, signal } = options;
   const { paths, values } = configuration;
   const clock = systemClock;
@@ -62,7 +100,14 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   makeFolders(paths.dataDir, paths.runDir, paths.logDir);
 
   const events = createEventStream({ clock });
-  using _claim = await claimDataDirectory({ paths, graph, clock, events });
+  const wanted = units.length === 0 ? graph.order : graph.closure(units);
+  using claim = await claimDataDirectory({ paths, graph, wanted, clock, events });
+  // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
+  const heedSignal = async () => {
+    if (!signal.aborted) return;
+    await claim.endAdopted();
+    throw abortError(signal);
+  };
   await using executor = createLocalExecutor({
     graph,
     dataDir: paths.dataDir,
@@ -72,12 +117,14 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     env: { ...env, PATH: searchPath.join(':') },
     clock,
     events,
+    adopted: claim.adopted,
   });
   using _manager = connectServiceManager({ env, events, clock, executor, pid: process.pid });
   await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
+  const notice = (text: string) => events.emit({ type: 'notice', level: 'warning', text });
+  using _init = actAsInit({ role, clock, notice });
   using metrics = metricsSource({ events, clock, usage: executor.usage });
   await using _metricsServer = await serveMetrics(metricsAddress, metrics, events);
-  const stopper = stopRequests();
   let isOverBudget = false as boolean;
   const fail = (error: unknown) =>
     io.err(`k3s-lite: ${renderError(error, { width: io.columns, colour: io.colour })}\n`);
@@ -101,6 +148,17 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       logDir: paths.logDir,
       now: { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() },
     });
+  asked.onReload = () => {
+    // What becomes of it is told by events.
+    reloading.reload({ dryRun: false }).catch(() => undefined);
+  };
+  asked.onDump = () => {
+    try {
+      dump();
+    } catch (error) {
+      notice(`cannot write the state: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
   const source = controlSource({
     executor,
     metrics: metrics.text,
@@ -118,14 +176,14 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     () => stopper.request({ reason: 'the control socket could not be made' }),
   );
   try {
-    // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
-    if (signal.aborted) throw abortError(signal);
+    await heedSignal();
     return await supervise({
       executor,
       units,
       clock,
       timeoutMs,
       stopper,
+      mainUnit: textOf(values, 'exit-with'),
       onReady(elapsedMs) {
         // Readers drain in turns of their own: what they say of the start comes before its summary.
         events.flush();
@@ -133,16 +191,6 @@ export async function up(options: UpOptions): Promise<ExitCode> {
         const { colour, columns: width } = io;
         reporters.say(readySummary({ executor, prepared, elapsedMs, colour, width }));
         options.onReady?.();
-      },
-      // What becomes of it is told by events.
-      onReload: () => void reloading.reload({ dryRun: false }).catch(() => undefined),
-      onDump() {
-        try {
-          dump();
-        } catch (error) {
-          const text = `cannot write the state: ${error instanceof Error ? error.message : String(error)}`;
-          events.emit({ type: 'notice', level: 'warning', text });
-        }
       },
       onNotReady(errors) {
         // One text for all: what several have for their root is told once.

@@ -67,6 +67,7 @@ const containerdVersion = '2.2.9';
 const cniPluginsVersion = '1.9.1';
 const coreDnsVersion = '1.14.7';
 const pauseVersion = '0.1.0';
+const initVersion = '0.1.0';
 
 const strip = ['-s', '-w'];
 
@@ -250,8 +251,27 @@ const pause: Artefact = {
   ],
 };
 
+/** PID 1 of an image. Needed by no cluster: built of the standard library alone, in a second. */
+const init: Artefact = {
+  name: 'init',
+  module: 'init',
+  packages: ['.'],
+  output: 'k3s-lite-init',
+  ldflags: [...strip, `-X main.version=${initVersion}`],
+  coldSeconds: 10,
+  programs: [
+    {
+      name: 'k3s-lite-init',
+      role: 'tool',
+      version: { args: ['--version'], pattern: /k3s-lite-init (\S+)/ },
+      rule: { kind: 'any' },
+      builds: initVersion,
+    },
+  ],
+};
+
 export const manifest: Manifest = {
-  artefacts: [kubernetes, containerd, cni, coreDns, pause],
+  artefacts: [kubernetes, containerd, cni, coreDns, pause, init],
   distribution: [
     {
       name: 'runc',

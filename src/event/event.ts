@@ -80,6 +80,15 @@ export type Event =
       readonly pid: number;
       readonly argv: readonly string[];
     }
+  /** A process of an earlier run is gone on with; `finished`: a task of it that has ended well stands. */
+  | {
+      readonly type: 'process.adopted';
+      readonly unit: string;
+      readonly generation: number;
+      readonly pid: number;
+      readonly startedWallMs: number;
+      readonly finished: boolean;
+    }
   | {
       readonly type: 'process.exited';
       readonly unit: string;
@@ -108,8 +117,13 @@ export type Event =
   | { readonly type: 'notify.status'; readonly unit: string; readonly generation: number; readonly status: string }
   /** Something a person should know that is no failure of a unit. */
   | { readonly type: 'notice'; readonly level: 'info' | 'warning'; readonly text: string; readonly unit?: string }
-  /** Processes of an earlier run were found alive and ended. */
-  | { readonly type: 'leftover.found'; readonly unit: string; readonly pids: readonly number[] }
+  /** Processes of an earlier run were found alive and are ended; `reason`: why they are not adopted. */
+  | {
+      readonly type: 'leftover.found';
+      readonly unit: string;
+      readonly pids: readonly number[];
+      readonly reason: string;
+    }
   | { readonly type: 'unit.failed'; readonly unit: string; readonly error: ReadinessError }
   /** Building a component: one line of progress. */
   | {

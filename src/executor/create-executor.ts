@@ -13,6 +13,7 @@ import { createEventStream, type EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { unknownUnitError } from '../graph/unknown-unit.ts';
 import { onAbort } from '../kernel/abort.ts';
+import type { RunRecord } from '../process/run-record.ts';
 import { isUp, type UnitSnapshot } from '../unit/state.ts';
 import { getterUnits, type Executor, type StopReport } from './executor-api.ts';
 import { graphFacts } from './graph-facts.ts';
@@ -30,9 +31,11 @@ export interface ExecutorOptions {
   readonly ports: ExecutorPorts;
   /** Default: a stream of its own. */
   readonly events?: EventStream;
+  /** Runs of an earlier k3s-lite, by unit, that are gone on with (see `planAdoption`). */
+  readonly adopted?: ReadonlyMap<string, RunRecord>;
 }
 
-export function createExecutor({ graph: firstGraph, ports, events: given }: ExecutorOptions): Executor {
+export function createExecutor({ graph: firstGraph, ports, events: given, adopted }: ExecutorOptions): Executor {
   const { clock } = ports;
   const events = given ?? createEventStream({ clock });
   const startQueue = createStartQueue(clock);
@@ -93,6 +96,7 @@ export function createExecutor({ graph: firstGraph, ports, events: given }: Exec
       ports,
       events,
       startQueue,
+      adopted: adopted?.get(name),
       snapshotOf,
       isClosing: () => isClosing,
       hurry: hurry.signal,

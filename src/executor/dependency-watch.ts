@@ -11,6 +11,8 @@ export class DependencyWatch {
   readonly #snapshotOf: (unit: string) => UnitSnapshot;
   /** Generation of each dependency with `onLoss`, at this unit's start. */
   #bound = new Map<string, number>();
+  /** Dependencies with `onLoss` that are started again while this unit runs on: bound once they are up. */
+  #bindsLater = new Set<string>();
   #missing: readonly Degraded[] = [];
 
   constructor(needs: readonly Need[], snapshotOf: (unit: string) => UnitSnapshot) {
@@ -43,6 +45,7 @@ export class DependencyWatch {
   bind(missing: readonly Degraded[]): void {
     this.#missing = missing;
     this.#bound = new Map();
+    this.#bindsLater.clear();
     for (const need of this.#needs) {
       if (need.kind === 'hard' && need.onLoss !== 'keep') {
         this.#bound.set(need.unit, this.#snapshotOf(need.unit).generation);
@@ -50,12 +53,27 @@ export class DependencyWatch {
     }
   }
 
+  /** The unit is adopted: its services were adopted before it, its tasks and builtins may run again. */
+  bindAdopted(): void {
+    this.bind([]);
+    for (const [unit, generation] of this.#bound) {
+      if (isAlive(this.#snapshotOf(unit), generation)) continue;
+      this.#bound.delete(unit);
+      this.#bindsLater.add(unit);
+    }
+  }
+
   /** The first dependency with `onLoss` whose generation is over. Told once. */
   takeLoss(): { readonly unit: string; readonly then: 'restart' | 'stop' } | undefined {
     for (const need of this.#needs) {
       if (need.kind !== 'hard' || need.onLoss === 'keep') continue;
+      const target = this.#snapshotOf(need.unit);
+      if (this.#bindsLater.has(need.unit) && isUp(target.state)) {
+        this.#bindsLater.delete(need.unit);
+        this.#bound.set(need.unit, target.generation);
+      }
       const bound = this.#bound.get(need.unit);
-      if (bound === undefined || isAlive(this.#snapshotOf(need.unit), bound)) continue;
+      if (bound === undefined || isAlive(target, bound)) continue;
       this.#bound.delete(need.unit);
       return { unit: need.unit, then: need.onLoss };
     }

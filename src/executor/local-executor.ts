@@ -15,6 +15,7 @@ import { openCgroupTree, type CgroupTree } from '../process/cgroup.ts';
 import { openLimitGroups, type LimitGroups } from '../process/limit-groups.ts';
 import { createProcessLayer } from '../process/create-process-layer.ts';
 import type { ProcessPort } from '../process/process-port.ts';
+import type { RunRecord } from '../process/run-record.ts';
 import type { UnitUsage } from '../process/unit-usage.ts';
 import type { Builtins } from '../unit/builtin.ts';
 import { createExecutor } from './create-executor.ts';
@@ -34,6 +35,8 @@ export interface LocalExecutorOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly clock?: Clock;
   readonly events?: EventStream;
+  /** Runs of an earlier k3s-lite on `dataDir` that are gone on with. */
+  readonly adopted?: ReadonlyMap<string, RunRecord>;
 }
 
 export interface LocalExecutor extends Executor, AsyncDisposable {
@@ -67,6 +70,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
   const executor = createExecutor({
     graph,
     events,
+    adopted: options.adopted ?? new Map(),
     ports: {
       clock,
       random: Math.random,

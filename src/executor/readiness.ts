@@ -121,6 +121,7 @@ function tryCreate(
     notify,
     log: ports.process.log(unit.name),
     runToEnd: (argv, signal) => ports.process.runToEnd({ unit, argv, signal }),
+    wasReady: context.adopted?.ready,
     pids: () => [notify?.current.mainPid, process.pid].filter((pid) => pid !== undefined),
   };
   try {

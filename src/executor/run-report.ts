@@ -29,6 +29,11 @@ export function runReport({
       note({ startedAt: now() });
       send({ type: 'spawned', generation, pid });
     },
+    adopted({ pid, startedWallMs, finished = false }) {
+      events.emit({ type: 'process.adopted', unit, generation, pid, startedWallMs, finished });
+      const { wallMs, monotonicMs } = now();
+      note({ startedAt: { wallMs: startedWallMs, monotonicMs: monotonicMs - (wallMs - startedWallMs) } });
+    },
     passed: (finished) => send({ type: 'passed', generation, finished }),
     failed: (error) => send({ type: 'failed', generation, error }),
     exited: (clean, error) => send({ type: 'exited', generation, clean, error }),

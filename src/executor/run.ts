@@ -1,20 +1,18 @@
 /**
- * One generation of one unit: launches it, finds out when it is ready, watches it, ends it.
+ * One generation of one unit: launches or adopts it, finds out when it is ready, watches it, ends it.
  *
  * It reports facts and decides nothing: what a fact means is the unit machine's business. All that
  * it starts (probe, health watch, notify socket, timers) ends with `stop`.
  */
 import { existsSync } from 'node:fs';
 import { StartupError } from '../error/startup-error.ts';
-import type { Exit, ReadinessError } from '../error/readiness-error.ts';
+import type { ReadinessError } from '../error/readiness-error.ts';
 import { deferred } from '../kernel/deferred.ts';
-import { formatDurationMs } from '../kernel/duration.ts';
-import type { NotifySocket } from '../probe/notify-port.ts';
-import type { RunningProcess, StopStep } from '../process/process-port.ts';
-import type { Unit } from '../unit/schema.ts';
-import { exitError, lastOutput, spawnError, startError } from './failure.ts';
-import { startHealthWatch, untilRunReady } from './readiness.ts';
-import type { RunContext, RunOptions } from './run-context.ts';
+import type { StopStep } from '../process/process-port.ts';
+import { lastOutput, startError } from './failure.ts';
+import type { RunContext, RunOptions, RunPart } from './run-context.ts';
+import { adoptProcess, startProcess } from './run-process.ts';
+import { timeLimit } from './time-limit.ts';
 
 export interface Run {
   /** Begins health checks; called when the unit has become ready. */
@@ -42,6 +40,7 @@ export function startRun(options: RunOptions): Run {
     isStopped: () => stopped,
     report: {
       spawned: guard(report.spawned),
+      adopted: guard(report.adopted),
       passed: guard(report.passed),
       failed: guard(report.failed),
       exited: guard(report.exited),
@@ -75,6 +74,7 @@ export function startRun(options: RunOptions): Run {
 
 function startPart(context: RunContext): RunPart {
   const { kind, creates } = context.unit;
+  if (context.adopted !== undefined) return adoptProcess(context, context.adopted);
   if (kind === 'builtin') return startBuiltin(context);
   if (kind === 'task' && creates !== undefined && existsSync(creates)) return alreadyDone(context);
   return startProcess(context);
@@ -84,11 +84,6 @@ function alreadyDone({ unit, ports, report }: RunContext): RunPart {
   ports.process.append(unit.name, `nothing to do: ${unit.creates ?? ''} exists`);
   void Promise.resolve().then(() => report.passed(true));
   return { watch: () => undefined, end: () => Promise.resolve([]) };
-}
-
-interface RunPart {
-  watch(): void;
-  end(how: { readonly hurry?: AbortSignal; readonly onStep?: StopStep }): Promise<readonly number[]>;
 }
 
 function startBuiltin(context: RunContext): RunPart {
@@ -137,100 +132,4 @@ function builtinError(context: RunContext, name: string, error: unknown): Readin
   if (error instanceof StartupError) return startError(facts, `builtin ${name}`, 'failed', error);
   const { message, cause } = error instanceof Error ? error : { message: String(error), cause: undefined };
   return startError(facts, `builtin ${name}`, message, cause);
-}
-
-function startProcess(context: RunContext): RunPart {
-  const { unit, generation, ports, report } = context;
-  let notify: NotifySocket | undefined;
-  let process: RunningProcess;
-  try {
-    // Without `ready` there is nothing to wait for, and the socket would be for nothing.
-    const isAsked = unit.ready !== undefined || unit.watchdog !== undefined;
-    notify = isAsked ? ports.notify.open(unit.name, generation) : undefined;
-    process = ports.process.launch({ unit, generation, extraEnv: notifyEnv(unit, notify) });
-  } catch (error) {
-    notify?.[Symbol.dispose]();
-    report.failed(spawnError(context.facts('spawn'), error));
-    return { watch: () => undefined, end: () => Promise.resolve([]) };
-  }
-  report.spawned(process.pid);
-  const status = notify?.subscribe((state) => {
-    if (state.status !== undefined) report.status(state.status);
-  });
-
-  const limit = unit.kind === 'task' ? timeLimit(context) : undefined;
-  if (unit.kind === 'task') followTask(context, process);
-  else followService(context, process, untilRunReady(context, process, notify));
-  let health: Disposable | undefined;
-  return {
-    watch() {
-      try {
-        health ??= startHealthWatch(context, process, notify);
-      } catch (error) {
-        // A check that cannot be made (a library user may have skipped `check`): shown, and nothing is restarted for it.
-        report.unhealthy(error as ReadinessError, false);
-      }
-    },
-    async end(how) {
-      limit?.[Symbol.dispose]();
-      health?.[Symbol.dispose]();
-      status?.[Symbol.dispose]();
-      const remaining = await process.stop(how);
-      notify?.[Symbol.dispose]();
-      return remaining;
-    },
-  };
-}
-
-/** Source: sd_notify(3), sd_watchdog_enabled(3); WATCHDOG_PID is left out, because the pid is not known before the spawn. */
-function notifyEnv({ watchdog }: Unit, notify: NotifySocket | undefined): Readonly<Record<string, string>> {
-  if (notify === undefined) return {};
-  const watchdogEnv = watchdog === undefined ? {} : { WATCHDOG_USEC: String(watchdog * 1000) };
-  return { NOTIFY_SOCKET: notify.path, ...watchdogEnv };
-}
-
-function followTask({ report, facts }: RunContext, process: RunningProcess): void {
-  void process.exited.then((exit) => {
-    report.processExited(process.pid, exit);
-    if (isClean(exit)) report.passed(true);
-    else report.failed(exitError(facts('startup'), exit));
-  });
-}
-
-/** Before readiness an exit is reported by the check, with its attempts; after it, by the process. */
-function followService({ report, facts }: RunContext, process: RunningProcess, ready: Promise<void>): void {
-  let exit: Exit | undefined;
-  let isReady = false;
-  const tellExit = () => {
-    if (exit !== undefined && isReady) report.exited(isClean(exit), exitError(facts('ready'), exit));
-  };
-  void process.exited.then((ended) => {
-    exit = ended;
-    report.processExited(process.pid, ended);
-    tellExit();
-  });
-  ready.then(
-    () => {
-      isReady = true;
-      report.passed(false);
-      tellExit();
-    },
-    (error: unknown) => {
-      report.failed(error as ReadinessError);
-    },
-  );
-}
-
-function isClean(exit: Exit): boolean {
-  return exit.kind === 'code' && exit.code === 0;
-}
-
-/** Fails a task or builtin that takes longer than `startWithin`. */
-function timeLimit(context: RunContext): Disposable {
-  const { unit, ports, report } = context;
-  return ports.clock.timer(unit.startWithin, () => {
-    const check = unit.kind === 'builtin' ? 'builtin' : 'exit';
-    const reason = `not finished within ${formatDurationMs(unit.startWithin)}`;
-    report.failed(startError(context.facts('startup'), check, reason));
-  });
 }

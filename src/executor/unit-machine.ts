@@ -11,6 +11,8 @@
  *                                                     │ want down, undone
  *                                                     ▼
  *                                                  stopped
+ *
+ *  inactive ─adopt─► starting (its process runs; no gate is asked), or done (a task that stands)
  * ```
  *
  * Desired state (up or down) is kept apart from the present one. Every answer carries the
@@ -72,6 +74,11 @@ export const initialMachine: Machine = {
 export type Input =
   /** Somebody wants the unit up or down. */
   | { readonly type: 'want'; readonly desired: 'up' | 'down' }
+  /**
+   * It is wanted up, and a run of an earlier supervisor is gone on with: a process that has to show
+   * again that it is ready, or a task that has ended well. Only believed in `inactive`.
+   */
+  | { readonly type: 'adopt'; readonly run: { readonly generation: number; readonly pid?: number } }
   /** The gates were looked at. Only believed in `waiting` and `blocked`. */
   | { readonly type: 'gates'; readonly gates: 'open' | 'closed' }
   | { readonly type: 'gates'; readonly gates: 'blocked'; readonly error: ReadinessError }
@@ -99,6 +106,7 @@ export type Input =
 
 export type Effect =
   | { readonly type: 'start'; readonly generation: number }
+  | { readonly type: 'adopt'; readonly generation: number }
   | { readonly type: 'stop'; readonly generation: number }
   | { readonly type: 'undo' }
   | { readonly type: 'watch'; readonly generation: number };
@@ -145,6 +153,8 @@ export function step(machine: Machine, input: Input, context: StepContext): Step
       return input.desired === 'up'
         ? onWantUp({ ...machine, desired: 'up' })
         : onWantDown({ ...machine, desired: 'down' }, context);
+    case 'adopt':
+      return onAdopt(machine, input.run);
     case 'gates':
       return onGates(machine, input);
     case 'spawned':
@@ -197,6 +207,16 @@ function onWantUp(machine: Machine): Step {
     default:
       return stay(machine);
   }
+}
+
+/** `pid` undefined: a finished task. */
+function onAdopt(machine: Machine, { generation, pid }: { readonly generation: number; readonly pid?: number }): Step {
+  if (machine.state.id !== 'inactive') return stay(machine);
+  return to(
+    { ...machine, desired: 'up', generation, dirty: true },
+    pid === undefined ? { id: 'done' } : { id: 'starting', pid },
+    { type: 'adopt', generation },
+  );
 }
 
 function onWantDown(machine: Machine, { policy }: StepContext): Step {

@@ -6,19 +6,21 @@
 import type { EventStream } from '../event/stream.ts';
 import { latch } from '../kernel/latch.ts';
 import { unreachable } from '../kernel/unreachable.ts';
+import type { RunRecord } from '../process/run-record.ts';
 import type { Need, Unit } from '../unit/schema.ts';
 import type { Moment, UnitSnapshot, WaitingFor } from '../unit/state.ts';
 import { readinessChannel, type ReadinessChannel } from './channel.ts';
 import { DependencyWatch, isSameWait } from './dependency-watch.ts';
 import { lastOutput, leftoverError } from './failure.ts';
 import { blockedError, type Gates } from './gates.ts';
+import { policyOf } from './policy.ts';
 import type { ExecutorPorts } from './ports.ts';
 import { runReport } from './run-report.ts';
 import { startRun, type Run } from './run.ts';
 import { buildSnapshot, type SnapshotDetails } from './snapshot.ts';
 import type { StartQueue } from './start-queue.ts';
 import { runUndo } from './undo.ts';
-import { initialMachine, step, type Effect, type Input, type Machine, type Policy } from './unit-machine.ts';
+import { initialMachine, step, type Effect, type Input, type Machine } from './unit-machine.ts';
 
 /** When a unit that waits says so. Source: design contract 1. */
 const waitingNoticesMs = [1000, 5000, 30_000] as const;
@@ -31,6 +33,8 @@ export interface RunnerOptions {
   readonly ports: ExecutorPorts;
   readonly events: EventStream;
   readonly startQueue: StartQueue;
+  /** A run of an earlier k3s-lite that is gone on with when the unit is first wanted. */
+  readonly adopted: RunRecord | undefined;
   snapshotOf(unit: string): UnitSnapshot;
   /** While true no gate opens: everything is being stopped. */
   isClosing(): boolean;
@@ -58,7 +62,7 @@ export class UnitRunner {
   readonly #options: RunnerOptions;
   #unit: Unit;
   #tailMs: number;
-  #policy: Policy;
+  #policy;
   readonly #dependencies: DependencyWatch;
   readonly #snapshots;
   readonly #inputs: Input[] = [];
@@ -91,7 +95,11 @@ export class UnitRunner {
   want(desired: 'up' | 'down', { byUser = false } = {}): void {
     if (desired === 'up') this.#details = { ...this.#details, stoppedByUser: undefined };
     else if (byUser) this.#details = { ...this.#details, stoppedByUser: true };
-    this.#send({ type: 'want', desired });
+    const { adopted } = this.#options;
+    if (desired === 'up' && adopted !== undefined && this.#machine.state.id === 'inactive') {
+      const { generation, pid, finished } = adopted;
+      this.#send({ type: 'adopt', run: finished === true ? { generation } : { generation, pid } });
+    } else this.#send({ type: 'want', desired });
   }
 
   /** Takes over another definition of the unit: for its edges at once, for the rest at its next start. */
@@ -203,6 +211,11 @@ export class UnitRunner {
       case 'start':
         this.#whileInState.push(startQueue.add(this.#tailMs, () => this.#start(effect.generation)));
         return;
+      case 'adopt':
+        // At once: a stop that comes before would find no run, and leave its process alive.
+        this.#dependencies.bindAdopted();
+        this.#start(effect.generation, this.#options.adopted);
+        return;
       case 'watch':
         this.#run?.watch();
         return;
@@ -217,7 +230,7 @@ export class UnitRunner {
     }
   }
 
-  #start(generation: number): void {
+  #start(generation: number, adopted?: RunRecord): void {
     const { unit } = this;
     const { ports, events, snapshotOf } = this.#options;
     this.#run = startRun({
@@ -225,6 +238,7 @@ export class UnitRunner {
       generation,
       ports,
       snapshotOf,
+      ...(adopted === undefined ? {} : { adopted }),
       report: runReport({
         unit,
         generation,
@@ -361,16 +375,4 @@ export class UnitRunner {
     const { clock } = this.#options.ports;
     return { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() };
   }
-}
-
-function policyOf({ restart, undo }: Unit): Policy {
-  const { when, backoff, limit, resetAfter } = restart;
-  return {
-    when,
-    backoff: { firstMs: backoff.first, factor: backoff.factor, maxMs: backoff.max, jitter: backoff.jitter },
-    limitStarts: limit.starts,
-    limitWithinMs: limit.within,
-    resetAfterMs: resetAfter,
-    hasUndo: undo !== undefined,
-  };
 }

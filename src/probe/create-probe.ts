@@ -25,6 +25,8 @@ export interface ProbeContext {
   readonly pids: () => readonly number[];
   /** Tells when an address of this machine is listened at; without one its checks only ask from time to time. */
   readonly listening?: ListenWatch | undefined;
+  /** An adopted generation that had become ready before: what is heard only once has been heard. */
+  readonly wasReady?: boolean | undefined;
   /** Something worth knowing that is no failure. */
   readonly note?: ((text: string) => void) | undefined;
 }
@@ -71,7 +73,11 @@ function build(spec: ProbeRecipe, context: ProbeContext, owner: OwnerCheck): Pro
   }
   if (spec.exec !== undefined) return execProbe(spec.exec, context.runToEnd);
   if (spec.file !== undefined) return fileProbe(spec.file);
-  if (spec.log !== undefined) return logProbe(new RegExp(spec.log), context.log);
+  if (spec.log !== undefined) {
+    const probe = logProbe(new RegExp(spec.log), context.log);
+    // Its line may have been rotated away since.
+    return context.wasReady === true ? { describe: probe.describe, check: () => Promise.resolve() } : probe;
+  }
   if (spec.all !== undefined) return allOf(spec.all.map((part) => build(part, context, owner)));
   if (spec.any !== undefined) return anyOf(spec.any.map((part) => build(part, context, owner)));
   throw new Error(`${context.unit}: a check needs a kind`);

@@ -7,7 +7,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { DgramSocket } from 'node-unix-socket';
 import type { Clock } from '../kernel/clock.ts';
 import { readDatagram, silentState } from './notify-state.ts';
@@ -15,6 +15,9 @@ import type { NotifyPort, NotifySocket, NotifyState } from './notify-port.ts';
 
 /** Longest path of a unix socket: 108 bytes with the closing NUL. Source: unix(7). */
 const maxPathBytes = 107;
+
+/** Folder of a socket for which the usual one lies too deep. */
+const privateFolder = join(tmpdir(), 'k3s-lite-notify-');
 
 export interface NotifyPortOptions {
   /** Folder of the sockets; made with mode 0700. */
@@ -30,7 +33,7 @@ export function createNotifyPort({ dir, clock }: NotifyPortOptions): NotifyPort 
       const name = `${unit}.${String(generation)}`;
       // Too deep for any name: a private folder elsewhere, which goes with the socket.
       if (Buffer.byteLength(join(dir, '999999')) > maxPathBytes) {
-        const folder = mkdtempSync(join(tmpdir(), 'k3s-lite-notify-'));
+        const folder = mkdtempSync(privateFolder);
         return openSocket(join(folder, String(opened)), clock, () => {
           rmSync(folder, { recursive: true, force: true });
         });
@@ -41,6 +44,13 @@ export function createNotifyPort({ dir, clock }: NotifyPortOptions): NotifyPort 
       return openSocket(path, clock, () => {
         rmSync(path, { force: true });
       });
+    },
+    reopen(path, heard) {
+      const folder = dirname(path);
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      const removed = folder.startsWith(privateFolder) ? folder : path;
+      const remove = () => rmSync(removed, { recursive: true, force: true });
+      return openSocket(path, clock, remove, { ...silentState, ...heard });
     },
   };
 }
@@ -55,12 +65,12 @@ function loadDgramSocket(): new () => DgramSocket {
   return library.DgramSocket;
 }
 
-function openSocket(path: string, clock: Clock, remove: () => void): NotifySocket {
+function openSocket(path: string, clock: Clock, remove: () => void, heard = silentState): NotifySocket {
   const Socket = loadDgramSocket();
   rmSync(path, { force: true }); // Left by a supervisor that was killed.
   const socket = new Socket();
   const listeners = new Set<(state: NotifyState) => void>();
-  let current = silentState;
+  let current = heard;
   let closed = false;
   socket.on('data', (datagram: Uint8Array) => {
     // The library hands over what it has read in a later tick: that may be after the close.

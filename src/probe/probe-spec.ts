@@ -34,6 +34,14 @@ export interface ProbeRecipe {
   readonly any?: readonly ProbeRecipe[] | undefined;
 }
 
+/** True if a check of this kind is the recipe or a part of it. */
+export function hasKind(recipe: ProbeRecipe | undefined, kind: 'notify' | 'log'): boolean {
+  if (recipe === undefined) return false;
+  return (
+    recipe[kind] !== undefined || [...(recipe.all ?? []), ...(recipe.any ?? [])].some((part) => hasKind(part, kind))
+  );
+}
+
 /** Mistakes that the schema cannot see (URLs, addresses, regular expressions), one line each; empty when there are none. */
 export function validateProbeSpec(spec: ProbeRecipe): string[] {
   return [

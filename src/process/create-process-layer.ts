@@ -4,24 +4,27 @@
  * A unit does not need us to live: it writes to its own file and leads its own session. Disposing
  * the layer therefore ends no process; it lets go of watches and removes empty cgroups.
  */
-import { closeSync, mkdirSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Exit } from '../error/readiness-error.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Unit } from '../unit/schema.ts';
 import { resolveAccount } from './account.ts';
-import type { CgroupTree } from './cgroup.ts';
+import { adoptRun } from './adopt-run.ts';
+import type { CgroupTree, UnitCgroup } from './cgroup.ts';
 import { childEnv } from './child-env.ts';
+import { createExitWatch } from './exit-watch.ts';
 import { checkFolder, findProgram } from './find-program.ts';
 import { defaultLogLimits, type LogLimits } from './log-file.ts';
+import { limitedCommand } from './limited-command.ts';
 import { createLogWatch } from './log-watch.ts';
 import type { LimitGroups } from './limit-groups.ts';
-import { withOpenFilesLimit } from './open-files-limit.ts';
 import { type ProcReader, systemProc } from './proc-reader.ts';
 import { joinStops, type StopOptions } from './join-stops.ts';
 import type { LaunchRequest, ProcessPort, RunningProcess } from './process-port.ts';
+import { keepRecord, type RecordKeeper } from './record-keeper.ts';
 import { formatMarker, markerVariable, type RunMarker } from './run-marker.ts';
-import { type Notice, openRunRecords } from './run-record.ts';
+import { type Notice, openRunRecords, type RunRecord } from './run-record.ts';
 import { runToEnd } from './run-to-end.ts';
 import type { StopTarget } from './scope-members.ts';
 import { sharedScan } from './shared-scan.ts';
@@ -51,6 +54,12 @@ export interface ProcessLayerOptions {
   readonly proc?: ProcReader;
 }
 
+interface PrepareOptions {
+  readonly extraEnv?: Readonly<Record<string, string>>;
+  /** The command may enter it by itself. */
+  readonly cgroup?: UnitCgroup | undefined;
+}
+
 export interface ProcessLayer extends ProcessPort, AsyncDisposable {
   /** What each running unit uses now; looked up at each call. */
   usage(): ReadonlyMap<string, UnitUsage>;
@@ -68,6 +77,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
   const running = new Map<string, UsageTarget>();
   const logWatch = createLogWatch(clock);
   const search = sharedScan(proc, clock);
+  const exits = createExitWatch(clock, proc);
   const pendingWork = new Set<Promise<unknown>>();
   const told = new Set<string>();
   let temporaryFiles = 0;
@@ -97,7 +107,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
     unit: Unit,
     argv: readonly string[],
     run: RunMarker,
-    extraEnv: Readonly<Record<string, string>> = {},
+    { extraEnv = {}, cgroup }: PrepareOptions = {},
   ) => {
     const account = resolveAccount(unit);
     const cwd = path.resolve(options.defaultCwd, unit.cwd ?? '.');
@@ -111,13 +121,15 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       marker: [markerVariable, formatMarker(run)],
     });
     const [program = '', ...args] = argv;
-    const command = withOpenFilesLimit(
-      { file: findProgram(program, cwd, env['PATH']), args },
-      unit.limits?.nofile,
-      env['PATH'],
-      (text) => noticeOnce(text, unit.name),
-    );
-    return { ...command, env, cwd, account };
+    const { isComplete, ...command } = limitedCommand({
+      command: { file: findProgram(program, cwd, env['PATH']), args },
+      limits: unit.limits,
+      account,
+      cgroup: cgroup?.path,
+      searchPath: env['PATH'],
+      notice: (text) => noticeOnce(text, unit.name),
+    });
+    return { ...command, env, cwd, account: isComplete ? undefined : account, isComplete };
   };
 
   const limitGroupOf = ({ name, limits }: Unit, cgroupName: string) =>
@@ -128,12 +140,14 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
   const launch = ({ unit, generation, extraEnv }: LaunchRequest): RunningProcess => {
     const { scope, signal, within } = unit.stop;
     const run: RunMarker = { marker, unit: unit.name, generation, supervisor, scope };
-    const prepared = prepare(unit, [...unit.run, ...flagWords(unit.flags)], run, extraEnv);
     const cgroupName = `${unit.name}.${String(generation)}-${supervisor}`;
     const cgroup = tree?.create(cgroupName);
     const limits = limitGroupOf(unit, cgroupName);
+    const argv = [...unit.run, ...flagWords(unit.flags)];
+    const { isComplete, ...prepared } = prepare(unit, argv, run, { extraEnv, cgroup });
     const unitLog = log(unit.name);
     const output = unitLog.begin();
+    const logStart = fstatSync(output).size;
     let spawned;
     try {
       spawned = spawnDetached({ ...prepared, output });
@@ -147,6 +161,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
     const { pid } = spawned;
     let exit: Exit | undefined;
     let target: StopTarget;
+    let keeper: RecordKeeper;
     try {
       target = {
         pid,
@@ -156,7 +171,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
         run: formatMarker(run),
         cgroup,
       };
-      records.write({
+      const record: RunRecord = {
         version: 1,
         unit: unit.name,
         generation,
@@ -172,7 +187,10 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
         ...(cgroup === undefined ? {} : { cgroup: cgroup.path }),
         ...(extraEnv['NOTIFY_SOCKET'] === undefined ? {} : { notifySocket: extraEnv['NOTIFY_SOCKET'] }),
         startedWallMs: clock.wallMs(),
-      });
+        logStart,
+      };
+      records.write(record);
+      keeper = keepRecord(records, record, (text) => noticeOnce(text, unit.name));
     } catch (error) {
       // Nobody would find it after a crash of ours: it does not count as started.
       process.kill(-pid, 'SIGKILL');
@@ -189,13 +207,14 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       exit = ended;
       watched[Symbol.dispose]();
       unitLog.finish();
+      if (unit.kind === 'task' && ended.kind === 'code' && ended.code === 0) keeper.finished();
       return ended;
     });
-    const entered = Promise.all([limits?.enter(pid), cgroup?.enter(pid)]);
+    const entered = Promise.all([limits?.enter(pid), isComplete ? undefined : cgroup?.enter(pid)]);
     track(entered);
     const usage: UsageTarget = { pid, cgroup, limits };
     running.set(unit.name, usage);
-    const oomScore = unit.limits?.oomScoreAdjust;
+    const oomScore = isComplete ? undefined : unit.limits?.oomScoreAdjust;
     if (oomScore !== undefined && !setOomScoreAdjust(pid, oomScore)) {
       noticeOnce('limits.oomScoreAdjust is not set: the system refused it', unit.name);
     }
@@ -216,7 +235,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       if (remaining.length > 0) return remaining;
       // The cgroup may be empty before our child is reaped: how it ended is told before that it is gone.
       await exited;
-      records.remove(unit.name, target.run);
+      keeper.remove();
       if (running.get(unit.name) === usage) running.delete(unit.name);
       track(
         entered.then(() => {
@@ -226,16 +245,22 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       );
       return remaining;
     };
-    return { pid, exited, stop: joinStops(end) };
+    return { pid, exited, becameReady: keeper.becameReady, suspect: () => undefined, stop: joinStops(end) };
   };
 
   return {
     launch,
+    adopt({ unit, record }) {
+      const keeper = keepRecord(records, record, (text) => noticeOnce(text, unit.name));
+      const parts = { keeper, log: log(unit.name), logWatch, exits, tree, marker, clock, proc, search, track };
+      return adoptRun({ unit, record, ...parts });
+    },
     async runToEnd({ unit, argv, signal }) {
       const run: RunMarker = { marker, unit: unit.name, generation: 0, supervisor, scope: 'group' };
       temporaryFiles += 1;
       const temporaryFile = path.join(logDir, `.${supervisor}.${String(temporaryFiles)}`);
-      const { exit, output } = await runToEnd({ ...prepare(unit, argv, run), signal, temporaryFile });
+      const { isComplete: _, ...prepared } = prepare(unit, argv, run);
+      const { exit, output } = await runToEnd({ ...prepared, signal, temporaryFile });
       if (output.length > 0) appendSafely(log(unit.name), output);
       return { exit, output: output.toString('utf8') };
     },
@@ -252,6 +277,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
     },
     async [Symbol.asyncDispose]() {
       logWatch[Symbol.dispose]();
+      exits[Symbol.dispose]();
       for (const unitLog of logs.values()) unitLog[Symbol.dispose]();
       await Promise.all(pendingWork);
       tree?.remove();

@@ -14,6 +14,8 @@ export interface ProcStat {
   readonly session: number;
   /** Clock ticks from boot to its start. */
   readonly startTicks: number;
+  /** Threads that have not ended; 1 when unknown. */
+  readonly threads?: number;
 }
 
 export interface ProcReader {
@@ -48,6 +50,7 @@ export function parseStat(text: string): ProcStat | undefined {
     pgrp: Number(pgrp),
     session: Number(session),
     startTicks: Number(startTicks),
+    threads: Number(fields[17] ?? 1),
   };
 }
 
@@ -107,13 +110,26 @@ function createSystemProc(): ProcReader {
   };
 }
 
+/** The program that a process was started as (the first word of its command line); undefined when unreadable. */
+export function programOf(pid: number): string | undefined {
+  try {
+    const [program = ''] = readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8').split('\0');
+    return program === '' ? undefined : program;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Alive: it exists, is the same process as remembered, and is no zombie. */
 export function isAlive(proc: ProcReader, { pid, startTicks }: ProcessId): boolean {
   const stat = proc.stat(pid);
   return stat?.startTicks === startTicks && !isDead(stat);
 }
 
-/** A zombie has ended; only its parent has not looked yet. */
-export function isDead({ state }: ProcStat): boolean {
-  return state === 'Z' || state === 'X' || state === 'x';
+/**
+ * A zombie has ended; only its parent has not looked yet. Not so one whose first thread alone has
+ * ended: until the others have, it holds its ports and files.
+ */
+export function isDead({ state, threads = 1 }: ProcStat): boolean {
+  return (state === 'Z' && threads <= 1) || state === 'X' || state === 'x';
 }

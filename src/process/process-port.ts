@@ -4,6 +4,7 @@
  */
 import type { Exit } from '../error/readiness-error.ts';
 import type { Unit } from '../unit/schema.ts';
+import type { RunRecord } from './run-record.ts';
 
 export interface LaunchRequest {
   readonly unit: Unit;
@@ -12,14 +13,27 @@ export interface LaunchRequest {
   readonly extraEnv: Readonly<Record<string, string>>;
 }
 
+/** A run of an earlier k3s-lite that is to be gone on with. */
+export interface AdoptRequest {
+  readonly unit: Unit;
+  readonly record: RunRecord;
+}
+
 /** A step of the stop ladder: `signal` was sent to `remaining`. */
 export type StopStep = (signal: string, remaining: readonly number[]) => void;
 
-/** A spawned process of one generation. Its run record is on disk before this object exists. */
+/** A spawned or adopted process of one generation. Its run record is on disk before this object exists. */
 export interface RunningProcess {
   readonly pid: number;
-  /** The process started by us has ended. Settles once, never rejects. */
+  /** The main process has ended. Settles once, never rejects; the exit of an adopted one is `unknown`. */
   readonly exited: Promise<Exit>;
+  /**
+   * Writes down that it has become ready, for a k3s-lite that adopts it: what was heard once (`notify`,
+   * a log line) is not said again. Never throws.
+   */
+  becameReady(said: { readonly mainPid?: number | undefined }): void;
+  /** Something suggests that it has ended (a check failed): looks at once where no event would tell. */
+  suspect(): void;
   /**
    * Signal → deadline → KILL → verify empty, within the unit's stop scope. Also to be called after
    * `exited`, to clear what the process left behind. Aborting `hurry` goes to KILL at once.
@@ -43,6 +57,11 @@ export interface ProcessPort {
    * @throws a plain Error whose `code` is the errno name (ENOENT, EACCES…) if it cannot be spawned
    */
   launch(request: LaunchRequest): RunningProcess;
+  /**
+   * Goes on with a run that an earlier k3s-lite started: its log, its cgroup, its record, its end. It
+   * is stopped as its record says. Its process may have ended meanwhile: then `exited` tells.
+   */
+  adopt(request: AdoptRequest): RunningProcess;
   /**
    * Runs a short program of the unit (its `undo`, an exec probe) to its end, output appended to the unit's log.
    *

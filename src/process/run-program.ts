@@ -4,12 +4,14 @@
  * Not for units: their output goes to a file and they outlive us (process-port.ts). Here the output
  * is wanted in memory, and the program with all its children has to end when we lose interest.
  */
+import { once } from 'node:events';
 import { StringDecoder } from 'node:string_decoder';
 import type { Readable } from 'node:stream';
 import type { Exit } from '../error/readiness-error.ts';
 import { abortError, onAbort } from '../kernel/abort.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
 import { exitOf } from './exit-of.ts';
+import { noteOwnChild } from './own-children.ts';
 import { spawnFailure } from './spawn-error.ts';
 
 /** Bytes kept of each stream (the end of it): more is never shown to anybody. */
@@ -58,6 +60,7 @@ export async function runProgram(request: ProgramRequest): Promise<ProgramOutcom
     buffer: false,
     reject: false,
   });
+  if (child.pid !== undefined) noteOwnChild(child.pid, once(child, 'exit'));
   const stdout = collect(child.stdout, (line) => onLine?.(line, 'stdout'));
   const stderr = collect(child.stderr, (line) => onLine?.(line, 'stderr'));
 

@@ -1,6 +1,9 @@
 /**
  * What is written down of each run, before it counts as started: enough to recognise the process
- * after we have died, to stop it as its unit says, and (later) to adopt it.
+ * after we have died, to stop it as its unit says, and to adopt it.
+ *
+ * Keys may be added to version 1 as long as they are optional. A record of a later version says
+ * something that we do not know: it is refused, and its processes are found by their marker.
  *
  * Written without fsync: after a crash of the machine nothing of it is true any more (`bootId`).
  */
@@ -9,8 +12,10 @@ import path from 'node:path';
 import * as z from 'zod';
 import { errnoOf } from './spawn-error.ts';
 
+const version = 1;
+
 const runRecordSchema = z.object({
-  version: z.literal(1),
+  version: z.literal(version),
   unit: z.string(),
   generation: z.number().int(),
   /** Hash of the unit as it was started. */
@@ -28,7 +33,20 @@ const runRecordSchema = z.object({
   cgroup: z.string().optional(),
   notifySocket: z.string().optional(),
   startedWallMs: z.number(),
+  /** Size of the log when it began, in bytes: what follows is its output, unless the log was rotated since. */
+  logStart: z.number().int().nonnegative().optional(),
+  /** It has become ready, by a check that is heard only once (`notify`, `log`). */
+  ready: z.boolean().optional(),
+  /** The main process by its own word (MAINPID of sd_notify). */
+  mainPid: z.number().int().positive().optional(),
+  /** A task that has ended well: its record stays until the unit is stopped. */
+  finished: z.boolean().optional(),
 });
+
+/** Of a k3s-lite that is newer than this one. */
+const laterVersion = z.object({ version: z.number().gt(version) });
+
+const unfinished = '.json.new';
 
 export type RunRecord = z.output<typeof runRecordSchema>;
 
@@ -56,9 +74,16 @@ export function openRunRecords(directory: string, notice: Notice): RunRecords {
       if (errnoOf(error) !== 'ENOENT') notice(`cannot read the run record ${fileOf(unit)}: ${String(error)}`, unit);
       return undefined;
     }
-    const parsed = runRecordSchema.safeParse(parseJson(text));
+    const json = parseJson(text);
+    const parsed = runRecordSchema.safeParse(json);
     if (parsed.success && parsed.data.unit === unit) return parsed.data;
-    notice(`the run record ${fileOf(unit)} is damaged: its process is looked for by other signs`, unit);
+    const later = laterVersion.safeParse(json);
+    notice(
+      later.success
+        ? `the run record ${fileOf(unit)} is of version ${String(later.data.version)}, but this k3s-lite knows ${String(version)}: it is not adopted, its processes are ended`
+        : `the run record ${fileOf(unit)} is damaged: its process is looked for by other signs`,
+      unit,
+    );
     rmSync(fileOf(unit), { force: true });
     return undefined;
   };
@@ -66,17 +91,21 @@ export function openRunRecords(directory: string, notice: Notice): RunRecords {
   return {
     write(record) {
       const file = fileOf(record.unit);
-      const temporary = `${file}.new`;
+      const temporary = path.join(directory, `${record.unit}${unfinished}`);
       writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 });
       renameSync(temporary, file);
     },
     remove(unit, run) {
       if (read(unit)?.run === run) rmSync(fileOf(unit), { force: true });
     },
-    readAll: () =>
-      readdirSync(directory)
+    readAll() {
+      const names = readdirSync(directory);
+      // Written, but not renamed when its k3s-lite was killed.
+      for (const name of names) if (name.endsWith(unfinished)) rmSync(path.join(directory, name), { force: true });
+      return names
         .filter((name) => name.endsWith('.json'))
-        .flatMap((name) => read(name.slice(0, -'.json'.length)) ?? []),
+        .flatMap((name) => read(name.slice(0, -'.json'.length)) ?? []);
+    },
   };
 }
 

@@ -10,6 +10,7 @@ import type { Account } from './account.ts';
 import { childExits, type ChildExits } from './child-exits.ts';
 import { exitOf } from './exit-of.ts';
 import { explainFailedSpawn } from './find-program.ts';
+import { noteOwnChild } from './own-children.ts';
 import { posixSpawner, type PosixSpawner } from './posix-spawn.ts';
 
 export interface SpawnRequest {
@@ -33,7 +34,9 @@ export interface Spawned {
 export function spawnDetached(request: SpawnRequest): Spawned {
   const { account } = request;
   const spawner = account === undefined || isOurs(account) ? posixSpawner() : undefined;
-  return spawner === undefined ? spawnByFork(request) : spawnInPlace(request, spawner);
+  const spawned = spawner === undefined ? spawnByFork(request) : spawnInPlace(request, spawner);
+  noteOwnChild(spawned.pid, spawned.exited);
+  return spawned;
 }
 
 let exits: ChildExits | undefined;

@@ -11,6 +11,8 @@ import type { LogSource } from './process-port.ts';
 export interface UnitLog extends LogSource, Disposable {
   /** Begins a generation and opens the file for its output. The caller closes it. */
   begin(): number;
+  /** Goes on with a generation that an earlier k3s-lite began, when the file had `size` bytes (default: as many as now). */
+  resume(size?: number): void;
   /** The main process has ended: an unterminated last line counts from now on. */
   finish(): void;
   append(text: string | Buffer): void;
@@ -70,6 +72,11 @@ export function openUnitLog({ path, limits, clock, notice }: UnitLogOptions): Un
       isFinished = false;
       tail?.reset();
       return fd;
+    },
+    resume(size = file.end()) {
+      // Smaller than it was: rotated since, and all that is in it was written by this generation.
+      generationStart = size <= file.end() ? size : file.start();
+      isFinished = false;
     },
     finish() {
       isFinished = true;

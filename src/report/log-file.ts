@@ -159,6 +159,7 @@ function levelOf(event: Event): 'debug' | 'info' | 'warn' | 'error' {
     case 'down.started':
     case 'unit.gate':
     case 'process.spawned':
+    case 'process.adopted':
     case 'process.exited':
     case 'process.stopping':
     case 'component.progress':

@@ -36,6 +36,8 @@ export interface UnitView {
   /** First process of the present start. */
   readonly spawnedAt?: Moment | undefined;
   readonly readyAt?: Moment | undefined;
+  /** The present generation was started by an earlier k3s-lite. */
+  readonly adopted: boolean;
   /** Attempts of the readiness check of the present generation, and the last outcome. */
   readonly attempts: number;
   readonly lastCheck?: { readonly check: string; readonly outcome: string } | undefined;
@@ -112,6 +114,8 @@ export function fold(model: Model, { event, wallMs, monotonicMs }: Envelope): vo
       }));
     case 'process.spawned':
       return change(event.unit, (view) => ({ spawnedAt: view.spawnedAt ?? at, pid: event.pid }));
+    case 'process.adopted':
+      return change(event.unit, () => ({ adopted: true }));
     case 'process.stopping':
       return change(event.unit, () => ({ stopSignal: event.signal }));
     case 'probe.attempt':
@@ -166,6 +170,7 @@ function unknownUnit(name: string, since: Moment): UnitView {
     restarts: 0,
     waitingFor: [],
     degraded: [],
+    adopted: false,
     attempts: 0,
   };
 }
@@ -187,6 +192,7 @@ function stateChange(view: UnitView, { snapshot }: EventOf<'unit.state'>, at: Mo
     gatesOpenAt: view.gatesOpenAt ?? (state === 'waiting' ? at : undefined),
     readyAt: view.readyAt ?? (isUp(state) ? at : undefined),
     stopSignal: state === 'stopping' ? view.stopSignal : undefined,
+    adopted: !isNewRun && view.adopted,
     attempts: isNewRun ? 0 : view.attempts,
     lastCheck: isNewRun ? undefined : view.lastCheck,
   };

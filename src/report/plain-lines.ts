@@ -115,10 +115,18 @@ export function plainLines(options: {
         return [event.level === 'warning' ? style.yellow(event.text) : event.text];
       case 'budget.exceeded':
         return [style.yellow(budgetText(event))];
+      case 'process.adopted': {
+        const since = formatDurationMs(Math.max(0, envelope.wallMs - event.startedWallMs));
+        return [
+          event.finished
+            ? `${event.unit} stands: it was done ${since} ago`
+            : `${event.unit} adopted: pid ${String(event.pid)} runs since ${since}`,
+        ];
+      }
       case 'leftover.found':
         return [
           style.yellow(
-            `${event.unit}: ended ${plural(event.pids.length, 'process', 'processes')} of an earlier run (pid ${event.pids.join(', ')})`,
+            `${event.unit}: ending ${plural(event.pids.length, 'process', 'processes')} of an earlier run (pid ${event.pids.join(', ')}): ${event.reason}`,
           ),
         ];
       case 'component.progress': {

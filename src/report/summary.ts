@@ -7,6 +7,8 @@ import { plural } from './plain-lines.ts';
 export interface ReadySummary {
   readonly totalMs: number;
   readonly units: number;
+  /** How many of them an earlier k3s-lite had started. */
+  readonly adopted?: number;
   readonly nodeName?: string | undefined;
   readonly kubeconfig?: string | undefined;
   /** The critical chain, first to last. */
@@ -32,8 +34,9 @@ export interface SummaryStyle {
  */
 export function renderReadySummary(facts: ReadySummary, { colour, width = 100 }: SummaryStyle): string {
   const { green, bold, dim, yellow } = createColors(colour);
-  const { totalMs, units, nodeName, kubeconfig, chain = [], degraded = [], notes = [] } = facts;
-  const lines = [green(bold(`ready in ${formatDurationMs(totalMs)}: ${plural(units, 'unit')}`))];
+  const { totalMs, units, adopted = 0, nodeName, kubeconfig, chain = [], degraded = [], notes = [] } = facts;
+  const kept = adopted === 0 ? '' : `, adopted ${plural(adopted, 'unit')}`;
+  const lines = [green(bold(`ready in ${formatDurationMs(totalMs)}: ${plural(units, 'unit')}${kept}`))];
   const row = (label: string, text: string) => {
     for (const [at, line] of wrapWords(text, Math.max(20, width - 18)).entries()) {
       lines.push(`  ${dim((at === 0 ? label : '').padEnd(14))}  ${line}`);

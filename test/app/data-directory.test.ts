@@ -20,6 +20,7 @@ test('run records in a folder that other users can change are not believed: noth
     const claim = claimDataDirectory({
       paths,
       graph: fakeGraph('a'),
+      wanted: ['a'],
       clock: systemClock,
       events: createEventStream({ clock: systemClock }),
     });

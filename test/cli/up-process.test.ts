@@ -1,89 +1,18 @@
 /** `up` as a process of its own, when what surrounds it fails: its output, its parent, its patience. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  closeSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { constants, tmpdir } from 'node:os';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import path from 'node:path';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { pathsOf } from '../../src/app/paths.ts';
-import { controlClient } from '../../src/control/client.ts';
-import { systemProc } from '../../src/process/proc-reader.ts';
-import { markerVariable } from '../../src/process/run-marker.ts';
+import { buildProgram, upPlace, type Program } from './up-place.ts';
 
-const repository = path.resolve(import.meta.dirname, '../..');
-/** Within the repository, so that its packages and unit files are found. */
-let program: string;
+let program: Program;
 beforeAll(async () => {
-  mkdirSync(path.join(repository, '.cache'), { recursive: true });
-  program = path.join(mkdtempSync(path.join(repository, '.cache/up-process-')), 'main.mjs');
-  await build({
-    entryPoints: [path.join(repository, 'src/cli/main.ts')],
-    outfile: program,
-    bundle: true,
-    packages: 'external',
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    logLevel: 'silent',
-  });
+  program = await buildProgram();
 });
-afterAll(() => rmSync(path.dirname(program), { recursive: true, force: true }));
-
-/** A data directory with unit files; whatever runs for it is ended with the test. */
-function place(units: Readonly<Record<string, string>>) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-up-'));
-  const unitDir = path.join(folder, 'units');
-  mkdirSync(unitDir);
-  for (const [name, text] of Object.entries(units)) writeFileSync(path.join(unitDir, `${name}.yaml`), text);
-  const dataDir = path.join(folder, 'data');
-  const paths = pathsOf({ dataDir, env: process.env, uid: process.getuid?.() ?? 0 });
-  const client = controlClient({ socketPath: paths.controlSocket, dataDir });
-  const children: ChildProcess[] = [];
-  return {
-    folder,
-    dataDir,
-    client,
-    run(words: readonly string[], out: number | 'ignore' = 'ignore') {
-      const child = spawn(process.execPath, [program, ...words, '--data-dir', dataDir, '--units', unitDir], {
-        stdio: ['ignore', out, 'pipe'],
-      });
-      let err = '';
-      child.stderr?.on('data', (chunk: Buffer) => (err += chunk.toString()));
-      children.push(child);
-      const ended = once(child, 'close').then(([code, signal]: unknown[]) => ({ code, signal, err }));
-      return { child, ended };
-    },
-    isReady: () =>
-      client.status().then(
-        ({ ready }) => ready,
-        () => false,
-      ),
-    async [Symbol.asyncDispose]() {
-      const { pid } = await client.down({ hurry: true }).catch(() => ({ pid: 0 }));
-      await expect.poll(() => pid === 0 || systemProc.stat(pid) === undefined, { timeout: 10_000 }).toBe(true);
-      for (const child of children) child.kill('SIGKILL');
-      for (const left of unitsOf(path.basename(paths.runDir))) process.kill(left, 'SIGKILL');
-      rmSync(folder, { recursive: true, force: true });
-      rmSync(paths.runDir, { recursive: true, force: true });
-    },
-  };
-}
-
-/** Processes that carry the marker of a data directory. */
-function unitsOf(instance: string): readonly number[] {
-  return systemProc.pids().filter((pid) => systemProc.environ(pid, markerVariable)?.startsWith(`${instance}/`));
-}
+afterAll(() => program[Symbol.dispose]());
+const place = (units: Readonly<Record<string, string>>) => upPlace(program, units);
 
 const sleeper = 'about: Sleeps\nrun: [sleep, "300"]\n';
 
@@ -118,13 +47,14 @@ test('an `up --wait` that is killed before everything is ready leaves a supervis
 
 test('a signal while the leftovers of an earlier run are ended is heeded: nothing is started', async () => {
   const script = `trap '' TERM; echo up; while :; do sleep 0.05; done`;
-  await using here = place({
-    deaf: `about: Heeds no signal\nrun: [sh, -c, "${script}"]\nready: {log: up}\nstop: {within: 2s}\n`,
-  });
+  const deaf = `about: Heeds no signal\nrun: [sh, -c, "${script}"]\nready: {log: up}\nstop: {within: 2s}\n`;
+  await using here = place({ deaf });
   const first = here.run(['up']);
   await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
   first.child.kill('SIGKILL');
   await first.ended;
+  // Changed, or it would be adopted.
+  here.writeUnits({ deaf: `${deaf}env: {A: b}\n` });
   const out = path.join(here.folder, 'out');
   const fd = openSync(out, 'a');
   const second = here.run(['up', '--json'], fd);
@@ -196,7 +126,7 @@ test('[S8] start, stop, restart, reload, events and dump on a running k3s-lite',
   const cli = async (...words: readonly string[]) => {
     const out = path.join(here.folder, `out-${words.join('-').replaceAll('/', '')}`);
     const fd = openSync(out, 'w');
-    const child = spawn(process.execPath, [program, ...words, '--data-dir', here.dataDir], {
+    const child = spawn(process.execPath, [program.file, ...words, '--data-dir', here.dataDir], {
       stdio: ['ignore', fd, fd],
     });
     closeSync(fd);

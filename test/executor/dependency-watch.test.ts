@@ -35,6 +35,24 @@ test('a dependency that is back as another generation was lost all the same', ()
   expect(watch.takeLoss()).toMatchObject({ unit: 'db' });
 });
 
+test('an adopted unit is bound to adopted services at once, and to what runs again only when it is up', () => {
+  const { watch, set } = watchOver(
+    [onLoss('restart'), onLoss('stop', 'task')],
+    snapshotOf('db', 'starting', { generation: 4 }),
+    snapshotOf('task', 'inactive', { generation: 0 }),
+  );
+  watch.bindAdopted();
+  expect(watch.takeLoss(), 'neither is being asked again nor runs again a loss').toBeUndefined();
+  set(snapshotOf('task', 'starting'));
+  expect(watch.takeLoss()).toBeUndefined();
+  set(snapshotOf('task', 'done'));
+  expect(watch.takeLoss()).toBeUndefined();
+  set(snapshotOf('task', 'stopping'));
+  expect(watch.takeLoss()).toEqual({ unit: 'task', then: 'stop' });
+  set(snapshotOf('db', 'stopping', { generation: 4 }));
+  expect(watch.takeLoss()).toEqual({ unit: 'db', then: 'restart' });
+});
+
 test('an unhealthy dependency is not lost, and onLoss: keep never is', () => {
   const { watch, set } = watchOver([onLoss('restart'), onLoss('keep', 'cache')], snapshotOf('db'), snapshotOf('cache'));
   watch.bind([]);

@@ -82,6 +82,8 @@ export function machineIn(name: Situation, change: Partial<Machine> = {}): Machi
 export const inputs = {
   'want up': { type: 'want', desired: 'up' },
   'want down': { type: 'want', desired: 'down' },
+  adopt: { type: 'adopt', run: { generation: generation + 1, pid: 44 } },
+  'adopt, finished': { type: 'adopt', run: { generation: generation + 1 } },
   'gates open': { type: 'gates', gates: 'open' },
   'gates closed': { type: 'gates', gates: 'closed' },
   'gates blocked': { type: 'gates', gates: 'blocked', error: errorNamed('blocked') },

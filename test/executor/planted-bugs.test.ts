@@ -131,7 +131,7 @@ const bugs: readonly Bug[] = [
     name: 'the health watch of a stopped generation goes on',
     edits: [
       {
-        file: 'run.ts',
+        file: 'run-process.ts',
         from: 'health?.[Symbol.dispose]();',
         to: '',
       },
@@ -162,6 +162,33 @@ const bugs: readonly Bug[] = [
     name: 'a unit that a reload brings back begins at generation 1 again',
     edits: [{ file: 'create-executor.ts', from: 'retired.get(name) ?? newRunner(name)', to: 'newRunner(name)' }],
     breaks: /went back a generation|but was/,
+  },
+  {
+    name: 'a unit is started although its process of before a crash of ours runs on',
+    edits: [
+      {
+        file: 'unit-runner.ts',
+        from: "if (desired === 'up' && adopted !== undefined",
+        to: "if (desired === 'up' && adopted?.unit === ''",
+      },
+    ],
+    breaks: /was launched while generation .* is alive/,
+  },
+  {
+    name: 'a process is adopted although its unit has changed',
+    edits: [{ file: 'plan-adoption.ts', from: 'record.hash !== unit.hash', to: 'false' }],
+    breaks: /is adopted, but it has changed/,
+  },
+  {
+    name: 'that a process was ready is not written down',
+    edits: [
+      {
+        file: 'run-process.ts',
+        from: 'if (isReady && isRemembered) process.becameReady(',
+        to: 'if (!isReady && isRemembered) process.becameReady(',
+      },
+    ],
+    breaks: /runs on and matches, but is not adopted/,
   },
 ];
 

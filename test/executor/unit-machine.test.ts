@@ -22,6 +22,8 @@ const transitions: Record<Situation, Partial<Record<InputName, string>>> = {
   inactive: {
     'want up': 'waiting',
     'want down': 'stopped',
+    adopt: 'starting + adopt next',
+    'adopt, finished': 'done + adopt next',
   },
   waiting: {
     'want down': 'undoing + undo',
@@ -125,6 +127,23 @@ test('the committed drawing of the transitions is the one that the machine makes
   const table = ['| state | input | next state | effect |', '| --- | --- | --- | --- |', ...padded, ''].join('\n');
   if (process.env['UPDATE_GOLDEN'] === '1') await writeFile(file, table);
   expect(await readFile(file, 'utf8')).toBe(table);
+});
+
+test('an adopted run keeps its generation and its process; a failure of it is the first one', () => {
+  const { machine } = step(machineIn('inactive'), inputs.adopt, context);
+  expect(machine).toMatchObject({ desired: 'up', generation: generation + 1, restarts: 0, failedStarts: 0 });
+  expect(machine.state).toEqual({ id: 'starting', pid: 44 });
+  const ready = step(machine, { ...inputs.passed, generation: generation + 1 }, context).machine;
+  expect(ready.state).toEqual({ id: 'ready', pid: 44, sinceMs: context.nowMs });
+  const failed = step(machine, { ...inputs.failed, generation: generation + 1 }, context);
+  expect(failed.machine).toMatchObject({ failedStarts: 1, state: { id: 'stopping', next: 'retry' } });
+  expect(failed.effects).toEqual([{ type: 'stop', generation: generation + 1 }]);
+});
+
+test('what was adopted is undone like what was started', () => {
+  const { machine } = step(machineIn('inactive'), inputs['adopt, finished'], context);
+  const stopping = step(machine, inputs['want down'], context).machine;
+  expect(situationOf(step(stopping, { ...inputs.gone, generation: generation + 1 }, context).machine)).toBe('undoing');
 });
 
 const generationInputs = inputNames.filter((name) => 'generation' in inputs[name]);

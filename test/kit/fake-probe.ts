@@ -3,7 +3,7 @@
  * answers. `notify` is told at once (a hint), every other kind has to be asked again.
  */
 import type { ProbeContext } from '../../src/probe/create-probe.ts';
-import type { NotifyPort, NotifyState } from '../../src/probe/notify-port.ts';
+import type { NotifyPort, NotifySocket, NotifyState } from '../../src/probe/notify-port.ts';
 import { ProbeFailure, type Probe } from '../../src/probe/probe.ts';
 import { probeKindOf, type ProbeSpec } from '../../src/unit/probe-schema.ts';
 import type { FakeProcesses } from './fake-process.ts';
@@ -35,19 +35,22 @@ const silent: NotifyState = {
 };
 
 /** Notify sockets that only count themselves; {@link fakeProbes} tells readiness by other means. */
-export function fakeNotify(): NotifyPort & { readonly openSockets: ReadonlySet<string> } {
+export function fakeNotify(): NotifyPort & { readonly openSockets: ReadonlySet<string>; forget(): void } {
   const openSockets = new Set<string>();
+  const openAt = (path: string, current: NotifyState): NotifySocket => {
+    openSockets.add(path);
+    return {
+      path,
+      current,
+      subscribe: () => ({ [Symbol.dispose]: () => undefined }),
+      [Symbol.dispose]: () => void openSockets.delete(path),
+    };
+  };
   return {
     openSockets,
-    open(unit, generation) {
-      const path = `/run/notify/${unit}.${String(generation)}`;
-      openSockets.add(path);
-      return {
-        path,
-        current: silent,
-        subscribe: () => ({ [Symbol.dispose]: () => undefined }),
-        [Symbol.dispose]: () => void openSockets.delete(path),
-      };
-    },
+    /** The supervisor was killed: its sockets are closed. */
+    forget: () => openSockets.clear(),
+    open: (unit, generation) => openAt(`/run/notify/${unit}.${String(generation)}`, silent),
+    reopen: (path, heard) => openAt(path, { ...silent, ...heard }),
   };
 }

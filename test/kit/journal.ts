@@ -10,10 +10,16 @@ import type { Clock } from '../../src/kernel/clock.ts';
 
 /** What the fake world saw. A generation is `gone` when nothing of it is alive; `exited`: its main process, when that becomes known. */
 export type Fact =
-  | { readonly kind: 'launched' | 'gone' | 'answered' | 'finished'; readonly unit: string; readonly generation: number }
+  | {
+      readonly kind: 'launched' | 'adopted' | 'gone' | 'answered' | 'finished';
+      readonly unit: string;
+      readonly generation: number;
+    }
   | { readonly kind: 'refused'; readonly unit: string; readonly generation: number }
   | { readonly kind: 'exited'; readonly unit: string; readonly generation: number; readonly exit: Exit }
   | { readonly kind: 'signalled'; readonly unit: string; readonly generation: number; readonly signal: string }
+  /** The supervisor was killed. */
+  | { readonly kind: 'killed' }
   | { readonly kind: 'undoing' | 'undone'; readonly unit: string }
   | { readonly kind: 'user'; readonly action: UserDeed; readonly units: readonly string[] }
   /** The graph that the executor was given. */

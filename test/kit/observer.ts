@@ -12,12 +12,22 @@ import type { UnitGraph } from '../../src/graph/unit-graph.ts';
 import type { Need } from '../../src/unit/schema.ts';
 import type { UnitSnapshot, UnitStateName } from '../../src/unit/state.ts';
 import type { JournalEntry, UserDeed } from './journal.ts';
-import { admitsSurvivors, hasRun, isAwaited, isTrulyReady, isUp, newView, type View } from './unit-view.ts';
+import {
+  admitsSurvivors,
+  forgetSupervisor,
+  hasRun,
+  isAwaited,
+  isTrulyReady,
+  isUp,
+  newView,
+  type View,
+} from './unit-view.ts';
 
 /** Rounding of sums of milliseconds: so much too early is on time. */
 const epsilonMs = 0.02;
 
 export type Reached =
+  | 'adopted'
   | 'held'
   | 'reloaded'
   | 'rolled back'
@@ -79,6 +89,13 @@ class Observer implements Verdict {
         return;
       case 'graph':
         this.#nextGraph = entry.graph;
+        return;
+      case 'killed':
+        for (const view of this.#views.values()) forgetSupervisor(view);
+        return;
+      case 'adopted':
+        if (this.#view(entry.unit).launched !== entry.generation) this.#broken(entry.unit, 'was adopted unasked');
+        this.reached.add('adopted');
         return;
       case 'launched':
       case 'refused':
@@ -158,8 +175,10 @@ class Observer implements Verdict {
   #certain(view: View): void {
     const { name } = view.unit;
     if (view.isUncertain && hasRun(view.state)) {
-      // It started unseen: what it started without it must be believed.
-      const soft = (view.snapshot?.degraded ?? []).filter(({ kind }) => kind === 'soft');
+      // It started unseen: what it started without it must be believed, but for what has come since.
+      const soft = (view.snapshot?.degraded ?? []).filter(
+        ({ kind, unit }) => kind === 'soft' && !isUp(this.#view(unit).state),
+      );
       view.missing = new Set(soft.map(({ unit }) => unit));
     }
     view.isUncertain = false;
@@ -188,7 +207,8 @@ class Observer implements Verdict {
       this.#broken(name, `was launched as generation ${String(generation)} in state ${view.state}`);
     }
     if (view.decidedMs !== this.#nowMs) this.#broken(name, 'was launched long after its gates were looked at');
-    view.launched = generation;
+    // A generation of an earlier supervisor may have had the same number.
+    Object.assign(view, { launched: generation, answered: 0, finished: 0, outlived: new Set() });
     if (!isRefused) view.alive.add(generation);
   }
 
@@ -223,12 +243,14 @@ class Observer implements Verdict {
     if (state === 'waiting' || state === 'blocked') view.waitsSinceMs = this.#nowMs;
     switch (state) {
       case 'starting':
+        if (from === 'inactive') return this.#onAdopted(view, generation);
         this.#checkGates(view);
         view.decidedMs = this.#nowMs;
         if (generation !== (before?.generation ?? 0) + 1) this.#broken(name, 'started without a new generation');
         return;
       case 'ready':
       case 'done':
+        if (from === 'inactive') this.#onAdopted(view, generation);
         this.#onReady(view, from, generation);
         return;
       case 'unhealthy':
@@ -269,11 +291,19 @@ class Observer implements Verdict {
     }
   }
 
+  /** A run of an earlier supervisor: no gate is asked, but it must have outlived it (it may have ended since). */
+  #onAdopted(view: View, generation: number): void {
+    const isThere = view.state === 'done' ? view.finished === generation : view.outlived.has(generation);
+    if (!isThere) this.#broken(view.unit.name, `adopts generation ${String(generation)}, which is not there`);
+    view.launched = generation;
+  }
+
   #onReady(view: View, from: UnitStateName, generation: number): void {
     const { name } = view.unit;
     for (const { unit } of this.#graph.dependents(name)) this.#view(unit).missing.delete(name);
     if (from === 'unhealthy') return;
-    if (from !== 'starting') this.#broken(name, `became ready from ${from}`);
+    const isAdoptedTask = from === 'inactive' && view.state === 'done';
+    if (from !== 'starting' && !isAdoptedTask) this.#broken(name, `became ready from ${from}`);
     if (!isTrulyReady(view, generation))
       this.#broken(name, `became ready, but generation ${String(generation)} is not`);
     if (!this.firstReadyMs.has(name)) this.firstReadyMs.set(name, this.#nowMs);
@@ -395,6 +425,8 @@ class Observer implements Verdict {
         return;
       case 'starting':
         if (view.launched !== snapshot?.generation) this.#broken(name, 'is starting, but was not launched');
+        // An adopted one is asked again, and may be unwell at the moment.
+        if (view.outlived.has(view.launched)) return;
         if (unit.ready?.notify === true && view.answered === view.launched && view.exited !== view.launched) {
           this.#broken(name, 'has said that it is ready, and is not believed');
         }

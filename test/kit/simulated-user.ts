@@ -18,20 +18,26 @@ export interface SimulatedUser {
 
 export interface SimulatedUserOptions {
   readonly simulation: SimulationCase;
-  readonly executor: Executor;
+  /** The one that runs now. */
+  readonly executor: () => Executor;
   readonly journal: Journal;
   readonly violations: string[];
 }
 
-export function simulatedUser({ simulation, executor, journal, violations }: SimulatedUserOptions): SimulatedUser {
+export function simulatedUser({
+  simulation,
+  executor: current,
+  journal,
+  violations,
+}: SimulatedUserOptions): SimulatedUser {
   const held = new Set<string>();
   let isReloading = false;
   let reloads = 0;
   let unjudged: readonly string[] = [];
-  const isWantedUp = (unit: string) => executor.unit(unit).current.desired === 'up' && !held.has(unit);
+  const isWantedUp = (unit: string) => current().unit(unit).current.desired === 'up' && !held.has(unit);
   /** All that need one of `units` by hard edges and are wanted up: by the plainest means. */
   const dependentsOf = (units: ReadonlySet<string>): ReadonlySet<string> => {
-    const { graph } = executor;
+    const { graph } = current();
     const found = new Set(units);
     for (let before = -1; before !== found.size;) {
       before = found.size;
@@ -57,6 +63,7 @@ export function simulatedUser({ simulation, executor, journal, violations }: Sim
     wasRemoved: (unit) => removed.has(unit),
     act({ action, unit, cascade }) {
       const name = unitName(unit % simulation.units.length);
+      const executor = current();
       const { graph } = executor;
       if (!graph.has(name)) return;
       const own = new Set([name]);
@@ -86,6 +93,7 @@ export function simulatedUser({ simulation, executor, journal, violations }: Sim
       if (isReloading) return;
       isReloading = true;
       reloads += 1;
+      const executor = current();
       const graph = reloadedGraph(simulation, reload, reloads);
       note('reload', []);
       for (const name of executor.graph.order) if (!graph.has(name)) removed.add(name);

@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import type { UnitGraph } from '../../src/graph/unit-graph.ts';
 import type { Need, Unit } from '../../src/unit/schema.ts';
-import type { Script } from './fake-process.ts';
+import type { Script } from './fake-run.ts';
 import { fakeUnit, graphOfUnits } from './fake-graph.ts';
 
 /** What goes wrong in one generation. Times are ms since the launch, or since readiness for what comes after it. */
@@ -67,8 +67,17 @@ export interface ReloadCase {
   readonly broken: number;
 }
 
+/** The supervisor is killed at its so-manyth event, and started again. */
+export interface KillCase {
+  readonly atEvent: number;
+  /** Units whose files change meanwhile. */
+  readonly changed: readonly number[];
+}
+
 export interface SimulationCase {
   readonly units: readonly UnitCase[];
+  /** One after the other. */
+  readonly kills: readonly KillCase[];
   /** After this nothing launched fails any more. */
   readonly repairAtMs: number;
   /** The user stops everything then; null: only when all is ready. */
@@ -134,14 +143,27 @@ const unit: fc.Arbitrary<UnitCase> = fc.record({
   persists: fc.boolean(),
 });
 
+const kill: fc.Arbitrary<KillCase> = fc.record({
+  atEvent: fc.oneof(fc.nat({ max: 40 }), fc.nat({ max: 250 })),
+  changed: fc.array(fc.nat({ max: 39 }), { maxLength: 2 }),
+});
+
 /** Cases of so many units. */
 export function simulationCases(size: { readonly min: number; readonly max: number }): fc.Arbitrary<SimulationCase> {
+  return allCases(size).map((one) =>
+    // The next `up` knows nothing of what the user stopped or reloaded before the kill: one or the other.
+    one.kills.length === 0 ? one : { ...one, actions: noActions, reloads: noReloads },
+  );
+}
+
+function allCases(size: { readonly min: number; readonly max: number }): fc.Arbitrary<SimulationCase> {
   return fc.record({
     units: fc.array(unit, { minLength: size.min, maxLength: size.max, size: 'max' }),
     repairAtMs: ms(12_000),
     stopAtMs: seldom<number | null>(30, null, ms(12_000)),
     hurryAfterMs: seldom<number | null>(20, null, ms(500)),
     restAtMs: seldom<number | null>(15, null, ms(3000)),
+    kills: seldom<readonly KillCase[]>(30, [], fc.array(kill, { minLength: 1, maxLength: 2 })),
     actions: seldom(
       60,
       noActions,
@@ -171,8 +193,9 @@ export function simulationCases(size: { readonly min: number; readonly max: numb
 export const unitName = (index: number): string => `u${String(index)}`;
 
 /** The graph of a case: hard and soft edges lead to earlier units, parallel ones anywhere. */
-export function graphOfCase(simulation: SimulationCase): UnitGraph {
-  return graphOfUnits(unitsOfCase(simulation));
+export function graphOfCase(simulation: SimulationCase, changed: ReadonlySet<number> = new Set()): UnitGraph {
+  const units = unitsOfCase(simulation);
+  return graphOfUnits(units.map((unit, index) => (changed.has(index) ? { ...unit, hash: 'f'.repeat(16) } : unit)));
 }
 
 /** The graph after a reload: each definition that changes says so in its program's arguments. */

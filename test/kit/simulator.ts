@@ -1,17 +1,21 @@
 /**
  * Runs the real executor, probes' rhythm included, over a random graph in a fake world on a fake
- * clock, and judges what happened. The same case always gives the same run.
+ * clock, and judges what happened. The same case always gives the same run. In some cases the
+ * supervisor is killed at one of its events, and another one adopts what runs on.
  */
 import { getEventListeners } from 'node:events';
 import { createExecutor } from '../../src/executor/create-executor.ts';
 import type { Executor } from '../../src/executor/executor-api.ts';
+import { planAdoption, type AdoptionPlan } from '../../src/executor/plan-adoption.ts';
 import type { UnitGraph } from '../../src/graph/unit-graph.ts';
+import type { Leftover } from '../../src/process/leftover.ts';
 import { isUp } from '../../src/unit/state.ts';
 import { expectedReadyMs } from './critical-path.ts';
-import { fakeClock } from './fake-clock.ts';
+import { fakeClock, type FakeClock } from './fake-clock.ts';
 import { fakeNotify, fakeProbes } from './fake-probe.ts';
 import { fakeProcesses } from './fake-process.ts';
-import { createJournal, describeEntry } from './journal.ts';
+import { createJournal, describeEntry, type JournalEntry } from './journal.ts';
+import { mortal, reachOf } from './mortal.ts';
 import { judge, type Reached } from './observer.ts';
 import { simulatedUser, type SimulatedUser } from './simulated-user.ts';
 import { brokenHash, graphOfCase, scriptOf, unitName, type SimulationCase } from './simulation-case.ts';
@@ -27,11 +31,14 @@ export interface Outcome {
 /** Whatever fails, a graph of 40 units is up again in this time after the faults are gone. */
 const patienceMs = 300_000;
 const maxSteps = 20_000;
+/** Sums of floating-point milliseconds. */
+const roundingMs = 0.001;
 
 export async function simulate(simulation: SimulationCase): Promise<Outcome> {
   const clock = fakeClock(0);
   const journal = createJournal(clock);
-  const graph = graphOfCase(simulation);
+  const first = graphOfCase(simulation);
+  let graph = first;
   const notify = fakeNotify();
   const undoMs = (name: string) => simulation.units[Number(name.slice(1))]?.undoMs ?? 0;
   const processes = fakeProcesses({
@@ -43,22 +50,41 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
         : scriptOf(simulation, Number(name.slice(1)), generation, clock.monotonicMs()),
     undo: (name) => ({ takesMs: undoMs(name), fails: false }),
   });
-  const executor = createExecutor({
-    graph,
-    events: journal.events,
-    ports: {
-      clock,
-      random: randomFrom(simulation.seed),
-      process: processes,
-      notify,
-      createProbe: fakeProbes(processes),
-      builtins: new Map([['fake', processes.builtin]]),
-    },
-  });
   const violations: string[] = [];
+  const random = randomFrom(simulation.seed);
+  const kills = [...simulation.kills];
 
-  const user = simulatedUser({ simulation, executor, journal, violations });
+  /** A supervisor that lives until its next kill is due. */
+  const live = (adopted: AdoptionPlan['adopt']) => {
+    const kill = kills.shift();
+    let events = 0;
+    const life = mortal(clock, journal.events, () => {
+      events += 1;
+      if (kill === undefined || events <= kill.atEvent || isStopping) return;
+      life.kill();
+      processes.killSupervisor();
+      notify.forget();
+      journal.note({ kind: 'killed' });
+    });
+    const reach = reachOf(life, processes, notify);
+    const executor = createExecutor({
+      graph,
+      events: life.events,
+      adopted,
+      ports: {
+        clock: life.clock,
+        random,
+        ...reach,
+        createProbe: fakeProbes(reach.process),
+        builtins: new Map([['fake', reach.process.builtin]]),
+      },
+    });
+    return { executor, life, kill };
+  };
 
+  let isStopping = false;
+  let { executor, life, kill } = live(new Map());
+  const user = simulatedUser({ simulation, executor: () => executor, journal, violations });
   const want = (units: readonly string[]) => {
     user.note('start', units);
     executor.start(units);
@@ -79,17 +105,50 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
     });
   }
 
+  /** The next `up` after a kill. */
+  const revive = async () => {
+    const changed = new Set(kill?.changed.map((index) => index % simulation.units.length));
+    graph = graphOfCase(simulation, changed);
+    const expected = mustBeAdopted(graph, processes.leftovers(), journal.entries);
+    const plan = planAdoption(graph, graph.order, processes.leftovers());
+    for (const name of expected) {
+      if (!plan.adopt.has(name)) violations.push(`${name} runs on and matches, but is not adopted`);
+    }
+    for (const [name, { hash }] of plan.adopt) {
+      if (hash !== graph.unit(name).hash) violations.push(`${name} is adopted, but it has changed`);
+    }
+    for (const { leftover } of plan.end) while (!processes.end(leftover)) await clock.advance(100);
+    ({ executor, life, kill } = live(plan.adopt));
+    want(graph.order);
+  };
+
   if (stopAtMs === null) {
-    const isHealed = await untilHealed(
-      simulation,
-      () => !user.isReloading() && isHealedOf(executor, graph, user),
-      clock,
-    );
-    if (!isHealed)
+    const untilSound = () =>
+      untilHealed(simulation, {
+        isHealed: () => !user.isReloading() && isHealedOf(executor, first, user),
+        clock,
+        isDead: () => life.isDead,
+      });
+    let isSound = await untilSound();
+    while (life.isDead) {
+      await revive();
+      isSound = await untilSound();
+    }
+    if (!isSound)
       violations.push(`not everything is ready ${String(patienceMs / 1000)} s after the last fault is gone`);
   } else {
-    await clock.advance(stopAtMs);
+    while (clock.monotonicMs() < stopAtMs) {
+      await clock.settle();
+      if (life.isDead) await revive();
+      else
+        await clock.advance(Math.min(clock.nextTimerInMs ?? Number.POSITIVE_INFINITY, stopAtMs - clock.monotonicMs()));
+    }
+    while (life.isDead) {
+      kills.length = 0;
+      await revive();
+    }
   }
+  isStopping = true;
 
   const hurry = new AbortController();
   journal.note({ kind: 'user', action: 'down', units: [] });
@@ -121,16 +180,49 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
 /** Lets time pass until the faults are gone and everything that can be is ready. */
 async function untilHealed(
   { repairAtMs, actions, reloads, restAtMs }: SimulationCase,
-  isHealed: () => boolean,
-  clock: ReturnType<typeof fakeClock>,
+  { isHealed, clock, isDead }: { isHealed: () => boolean; clock: FakeClock; isDead: () => boolean },
 ): Promise<boolean> {
-  await clock.advance(Math.max(repairAtMs, restAtMs ?? 0, ...[...actions, ...reloads].map(({ atMs }) => atMs)));
-  const untilMs = clock.monotonicMs() + patienceMs;
-  for (let steps = 0; steps < maxSteps && clock.monotonicMs() < untilMs; steps += 1) {
-    if (isHealed()) return true;
-    if (!(await clock.step())) return isHealed();
+  const calmAtMs = Math.max(repairAtMs, restAtMs ?? 0, ...[...actions, ...reloads].map(({ atMs }) => atMs));
+  const isCalm = () => clock.monotonicMs() >= calmAtMs - roundingMs;
+  const untilMs = Math.max(clock.monotonicMs(), calmAtMs) + patienceMs;
+  await clock.settle();
+  for (let steps = 0; steps < maxSteps && clock.monotonicMs() < untilMs && !isDead(); steps += 1) {
+    const nextMs = clock.nextTimerInMs;
+    // What is due at this very moment is still to come.
+    if (isCalm() && nextMs !== 0 && isHealed()) return true;
+    if (nextMs !== undefined && (isCalm() || clock.monotonicMs() + nextMs <= calmAtMs + roundingMs)) await clock.step();
+    else if (isCalm()) return isHealed();
+    else await clock.advance(calmAtMs - clock.monotonicMs());
   }
   return false;
+}
+
+/** Units that run on as the graph would start them, by what the world has seen and the killed supervisor has said. */
+function mustBeAdopted(
+  graph: UnitGraph,
+  leftovers: readonly Leftover[],
+  entries: readonly JournalEntry[],
+): readonly string[] {
+  const wasReady = (unit: string) => {
+    const launched = entries.findLastIndex((entry) => entry.kind === 'launched' && entry.unit === unit);
+    return entries
+      .slice(launched)
+      .some(
+        (entry) =>
+          entry.kind === 'said' &&
+          entry.event.type === 'unit.state' &&
+          entry.event.unit === unit &&
+          entry.event.snapshot.state === 'ready',
+      );
+  };
+  return leftovers
+    .filter(({ unit, isMainAlive, record }) => {
+      const { kind, hash, ready } = graph.unit(unit);
+      const isBound = graph.needs(unit).some((need) => need.kind === 'hard' && need.onLoss !== 'keep');
+      const isKnown = ready?.notify !== true || wasReady(unit);
+      return kind === 'service' && isMainAlive && record?.hash === hash && isKnown && !isBound;
+    })
+    .map(({ unit }) => unit);
 }
 
 /** Everything wanted is up, save what has ended for good by its own unit file, and what needs that. */
@@ -168,7 +260,7 @@ function lateUnits(
   firstReadyMs: ReadonlyMap<string, number>,
 ): readonly string[] {
   const { units, stopAtMs, restAtMs } = simulation;
-  const isDisturbed = simulation.actions.length + simulation.reloads.length > 0;
+  const isDisturbed = simulation.actions.length + simulation.reloads.length + simulation.kills.length > 0;
   if (stopAtMs !== null || restAtMs !== null || isDisturbed || units.some(({ faults }) => faults.length > 0)) return [];
   const expected = expectedReadyMs(graph, (name) => {
     const one = units[Number(name.slice(1))];

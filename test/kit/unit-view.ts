@@ -18,6 +18,8 @@ export interface View {
   readySinceMs: number;
   /** Generations of which something is alive. */
   readonly alive: Set<number>;
+  /** Those of them that were so when the supervisor was killed. */
+  readonly outlived: ReadonlySet<number>;
   launched: number;
   exited: number;
   /** Newest generation that truly answered, or finished its work. */
@@ -52,6 +54,7 @@ export function newView(unit: Unit): View {
     waitsSinceMs: 0,
     readySinceMs: 0,
     alive: new Set(),
+    outlived: new Set(),
     launched: 0,
     exited: 0,
     answered: 0,
@@ -64,6 +67,12 @@ export function newView(unit: Unit): View {
     missing: new Set(),
     wasDown: false,
   };
+}
+
+/** The supervisor was killed: what it knew is gone, what is alive is not. */
+export function forgetSupervisor(view: View): void {
+  const { unit, alive, answered, finished } = view;
+  Object.assign(view, newView(unit), { alive, outlived: new Set(alive), answered, finished });
 }
 
 /** It says that not even SIGKILL ended its processes: nothing can be done but go on. */

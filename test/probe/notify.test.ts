@@ -107,6 +107,24 @@ test('a socket that a killed supervisor left behind is replaced, and long paths 
   expect(existsSync(dirname(deep.path))).toBe(false);
 });
 
+test('the socket of an adopted generation is heard again at its path, and knows what was said before', async () => {
+  using folder = temporaryFolder();
+  const port = createNotifyPort({ dir: folder.path, clock: systemClock });
+  const deepDir = join(folder.path, 'd'.repeat(110));
+  for (const opened of [port.open('etcd', 3), createNotifyPort({ dir: deepDir, clock: systemClock }).open('etcd', 3)]) {
+    using process = sender(opened.path);
+    // A killed supervisor leaves the file; nobody is behind it.
+    using again = port.reopen(opened.path, { ready: true, mainPid: 42 });
+    expect(again.current).toMatchObject({ ready: true, mainPid: 42, status: undefined });
+    const heard = told(again);
+    await process.send('STATUS=later\nMAINPID=43');
+    expect(await heard).toMatchObject({ ready: true, mainPid: 43, status: 'later' });
+    again[Symbol.dispose]();
+    expect(existsSync(opened.path)).toBe(false);
+    opened[Symbol.dispose]();
+  }
+});
+
 test('garbage of any size, sent for real, is ignored and what follows is still heard', async () => {
   using folder = temporaryFolder();
   using socket = createNotifyPort({ dir: folder.path, clock: systemClock }).open('etcd', 1);

@@ -22,7 +22,7 @@ test.each(Object.entries(ways))(
       file: '/bin/sh',
       args: [
         '-c',
-        `pwd; cat; echo "$A/\${HOME-}"; readlink /proc/self/fd/0; grep -E '^Sig(Blk|Ign)' /proc/$$/status; cut -d ' ' -f 5,6 /proc/$$/stat; echo $$; ls /proc/self/fd`,
+        `pwd; cat; echo "$A/\${HOME-}"; readlink /proc/self/fd/0; grep -E '^Sig(Blk|Ign)' /proc/self/status; cut -d ' ' -f 5,6 /proc/$$/stat; echo $$; ls /proc/self/fd`,
       ],
       env: { PATH: process.env['PATH'] ?? '', A: 'ä "1"' },
       cwd: place.folder,

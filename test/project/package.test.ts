@@ -38,7 +38,7 @@ describe('the package', () => {
         'package.json',
         'LICENSE',
         'bin/k3s-lite.js',
-        ...['kubernetes', 'containerd', 'coredns', 'pause'].map((module) => `components/${module}/go.mod`),
+        ...['kubernetes', 'containerd', 'coredns', 'pause', 'init'].map((module) => `components/${module}/go.mod`),
         'components/kubernetes/go.sum',
         'components/kubernetes/main.go',
         'components/containerd/tools.go',

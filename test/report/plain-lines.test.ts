@@ -143,15 +143,32 @@ describe('plain lines', () => {
         [0, step('download', 0)],
         [900, step('compile', 900)],
         [5000, step('compile', 5000)],
-        [6000, { type: 'leftover.found', unit: 'etcd', pids: [4, 5] }],
+        [6000, { type: 'leftover.found', unit: 'etcd', pids: [4, 5], reason: 'its unit has changed' }],
         [6000, { type: 'notice', level: 'warning', text: 'no cgroups here' }],
       ),
     );
     expect(lines).toEqual([
       '+0.00s building kubernetes: download (0 ms of about 9 m 0 s)',
       '+0.90s building kubernetes: compile (0.90 s of about 9 m 0 s)',
-      '+6.00s etcd: ended 2 processes of an earlier run (pid 4, 5)',
+      '+6.00s etcd: ending 2 processes of an earlier run (pid 4, 5): its unit has changed',
       '+6.00s no cgroups here',
+    ]);
+  });
+
+  test('what is adopted, with its pid and age, and tasks that stand', () => {
+    const adopted = (unit: string, finished: boolean): Event => ({
+      type: 'process.adopted',
+      unit,
+      generation: 2,
+      pid: 7,
+      startedWallMs: envelopes([0, adopt])[0]?.wallMs ?? 0,
+      finished,
+    });
+    const adopt: Event = { type: 'notice', level: 'info', text: 'begin' };
+    const lines = linesOf(envelopes([0, adopt], [2000, adopted('etcd', false)], [2000, adopted('cni', true)]));
+    expect(lines.slice(1)).toEqual([
+      '+2.00s etcd adopted: pid 7 runs since 2.0 s',
+      '+2.00s cni stands: it was done 2.0 s ago',
     ]);
   });
 

@@ -1,6 +1,16 @@
 import { expect, test } from 'vitest';
 import { renderDownSummary, renderReadySummary } from '../../src/report/summary.ts';
 
+test('the summary says how many units were adopted', () => {
+  const first = (adopted: number) =>
+    renderReadySummary({ totalMs: 310, units: 14, adopted }, { colour: false }).split('\n')[0];
+  expect([first(0), first(1), first(9)]).toEqual([
+    'ready in 0.31 s: 14 units',
+    'ready in 0.31 s: 14 units, adopted 1 unit',
+    'ready in 0.31 s: 14 units, adopted 9 units',
+  ]);
+});
+
 test('the summary at ready: node, kubeconfig, total time, critical chain', () => {
   const text = renderReadySummary(
     {

@@ -46,7 +46,7 @@ export const run: CommandRun = async (input) => {
   if (finished === undefined) {
     throw new StartupError('ERR_CONTROL', 'k3s-lite ended before it said that everything is stopped', {
       pid,
-      hint: 'the next `k3s-lite up` ends what is left',
+      hint: 'the next `k3s-lite up` adopts or ends what is left',
     });
   }
   return finished.leftovers.length === 0 ? exitCode.ok : exitCode.bug;

@@ -167,8 +167,10 @@ function detailOf(view: UnitView, model: Model, nowMs: number): string {
     case 'unhealthy':
       return view.error === undefined ? '' : rootLine(view.error);
     case 'ready':
-    case 'done':
-      return view.degraded.length === 0 ? '' : `without ${view.degraded.map(({ unit }) => unit).join(', ')}`;
+    case 'done': {
+      const without = view.degraded.length === 0 ? [] : [`without ${view.degraded.map(({ unit }) => unit).join(', ')}`];
+      return [...(view.adopted ? ['adopted'] : []), ...without].join(', ');
+    }
     case 'stopping':
       return view.stopSignal === undefined ? '' : `${view.stopSignal} sent`;
     case 'inactive':

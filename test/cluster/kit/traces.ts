@@ -25,6 +25,13 @@ export function processesOf({ dataDir, runDir }: Paths): readonly Process[] {
     });
 }
 
+/** Pids of the processes of a data directory that run a program of this name. */
+export function programsOf(paths: Paths, program: string): readonly number[] {
+  return processesOf(paths)
+    .filter(({ command }) => path.basename(command.split(' ')[0] ?? '') === program)
+    .map(({ pid }) => pid);
+}
+
 /** Everything that must be gone after a clean stop, one line each. */
 export async function tracesOf(paths: Paths, ports: readonly number[]): Promise<readonly string[]> {
   const open = await Promise.all(ports.map(async (port) => ((await isOpen(port)) ? [`port ${port} is open`] : [])));
