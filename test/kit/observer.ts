@@ -341,7 +341,8 @@ class Observer implements Verdict {
     if (from !== 'backoff' && from !== 'failed') return;
     const retryMs = before?.nextRetryAt?.monotonicMs ?? Number.POSITIVE_INFINITY;
     const isEarly = this.#nowMs < retryMs - epsilonMs && this.#userActedMs !== this.#nowMs;
-    if (isEarly && !view.mayRetryEarly) {
+    // One that a reload is changing may be rolled back, which tries at once.
+    if (isEarly && !view.mayRetryEarly && !view.isUncertain) {
       this.#broken(view.unit.name, `is tried again ${(retryMs - this.#nowMs).toFixed(1)} ms too early`);
     }
     view.mayRetryEarly = false;
