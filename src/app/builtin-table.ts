@@ -1,5 +1,6 @@
 /** The cluster's builtins, loaded only for a graph that has some, and exchanged when the settings change. */
 import type { Settings } from '../cluster/settings.ts';
+import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Builtin, Builtins } from '../unit/builtin.ts';
@@ -12,7 +13,12 @@ export interface BuiltinTable {
   restore(): void;
 }
 
-export function builtinTable(clock: Clock): BuiltinTable {
+export interface BuiltinPorts {
+  readonly clock: Clock;
+  readonly events: Pick<EventStream, 'emit'>;
+}
+
+export function builtinTable({ clock, events }: BuiltinPorts): BuiltinTable {
   const builtins = new Map<string, Builtin>();
   let before: Builtins = new Map();
   const set = (functions: Builtins) => {
@@ -24,7 +30,10 @@ export function builtinTable(clock: Clock): BuiltinTable {
     async fill(graph, settings) {
       if (!hasBuiltins(graph)) return;
       const { clusterBuiltins } = await import('../cluster/builtins.ts');
-      set(clusterBuiltins(settings, { clock }));
+      const notice = (text: string, unit: string) => {
+        events.emit({ type: 'notice', level: 'info', text, unit });
+      };
+      set(clusterBuiltins(settings, { clock, notice }));
     },
     restore: () => set(before),
   };

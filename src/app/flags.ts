@@ -132,6 +132,7 @@ export const upFlags: readonly Flag[] = [
     value: 'address',
     about: 'Serve /metrics for Prometheus on this address and port too, like 127.0.0.1:9464 (default: nowhere)',
   },
+  { name: 'allow-downgrade', about: 'Start on data that a newer Kubernetes or etcd has written' },
 ];
 
 /** "tls-san" → "tlsSan". */

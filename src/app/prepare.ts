@@ -31,6 +31,8 @@ export interface Prepared {
   readonly searchPath: readonly string[];
   /** The units of this start. */
   readonly wanted: readonly string[];
+  /** Versions of the components that keep data; absent when they are not wanted or do not tell. */
+  readonly versions: { readonly kubernetes?: string; readonly etcd?: string };
 }
 
 export interface PrepareOptions {
@@ -66,11 +68,21 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
   }
   const { graph, wanted } = draft;
   checkExitWith(textOf(values, 'exit-with'), graph, wanted);
+  const components = componentsOf(graph, wanted);
   if (needsPrograms) {
     requireRoot(graph, wanted);
-    if (report !== undefined) requirePrograms(report, componentsOf(graph, wanted));
+    if (report !== undefined) requirePrograms(report, components);
   }
-  return { configuration, ...draft };
+  return { configuration, ...draft, versions: versionsOf(report, components) };
+}
+
+function versionsOf(report: ComponentReport | undefined, wanted: ReadonlySet<string>): Prepared['versions'] {
+  const versionOf = (name: string) => {
+    const found = wanted.has(name) ? report?.programs.find(({ program }) => program === name) : undefined;
+    return found?.status === 'found' ? found.version : undefined;
+  };
+  const [kubernetes, etcd] = [versionOf('kube-apiserver'), versionOf('etcd')];
+  return { ...(kubernetes === undefined ? {} : { kubernetes }), ...(etcd === undefined ? {} : { etcd }) };
 }
 
 interface LoadInput extends PrepareOptions {

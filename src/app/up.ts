@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { exitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
-import { createEventStream } from '../event/stream.ts';
+import { createEventStream, type EventStream } from '../event/stream.ts';
 import type { Executor } from '../executor/executor-api.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
 import { abortError } from '../kernel/abort.ts';
@@ -20,8 +20,9 @@ import { controlSource } from './control-source.ts';
 import { crashingOnBugs } from './crash.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
 import { metricsAddressOf, metricsSource, serveMetrics } from './metrics-source.ts';
+import { openData, type OpenedData, type Present } from './data-record.ts';
 import { dumpState } from './dump.ts';
-import { prepare, textOf, timeoutOf } from './prepare.ts';
+import { prepare, textOf, timeoutOf, type Prepared } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
 import { reloader } from './reload.ts';
 import type { FailureOutput } from './render-failure.ts';
@@ -30,6 +31,7 @@ import { connectServiceManager } from './service-manager.ts';
 import { listenForSignals } from './signals.ts';
 import { overBudget, stopRequests, type StopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
+import { version } from './version.ts';
 
 export interface UpOptions {
   readonly configuration: Configuration;
@@ -95,13 +97,20 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
   const prepared = await prepare({ configuration, units, env, cwd, durationsMs });
   const { graph, settings, searchPath } = prepared;
   const budgets = budgetsOf(values, prepared.wanted);
-  const builtins = builtinTable(clock);
+  // Read before anything is touched: data of a newer version is refused.
+  const data = openData({
+    dataDir: paths.dataDir,
+    present: presentOf(prepared),
+    allowDowngrade: values['allow-downgrade'] === true,
+  });
+  const events = createEventStream({ clock });
+  const builtins = builtinTable({ clock, events });
   await builtins.fill(graph, settings);
   makeFolders(paths.dataDir, paths.runDir, paths.logDir);
 
-  const events = createEventStream({ clock });
   const wanted = units.length === 0 ? graph.order : graph.closure(units);
   using claim = await claimDataDirectory({ paths, graph, wanted, clock, events });
+  await recordData(data, events);
   // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
   const heedSignal = async () => {
     if (!signal.aborted) return;
@@ -200,6 +209,21 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
   } finally {
     await (await control).close();
   }
+}
+
+/** Of a graph without a cluster only the layout is recorded: it has no node. */
+function presentOf({ versions, settings }: Prepared): Present {
+  const { nodeName, nodeIp } = settings;
+  return { k3sLite: version, ...versions, ...(versions.etcd === undefined ? {} : { nodeName, nodeIp }) };
+}
+
+/** A disk that is full must not keep a cluster down. */
+async function recordData(data: OpenedData, events: EventStream): Promise<void> {
+  for (const { level, text } of data.remarks) events.emit({ type: 'notice', level, text });
+  await data.record().catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    events.emit({ type: 'notice', level: 'warning', text: `the version of the data cannot be recorded: ${reason}` });
+  });
 }
 
 /** How long the control socket may have to wait for the first process, in milliseconds. */

@@ -17,15 +17,17 @@ import type { Settings } from './settings.ts';
 
 export interface ClusterPorts {
   readonly clock: Clock;
+  /** Tells a person what is no failure. */
+  notice(text: string, unit: string): void;
 }
 
-export function clusterBuiltins(settings: Settings, { clock }: ClusterPorts): Builtins {
+export function clusterBuiltins(settings: Settings, { clock, notice }: ClusterPorts): Builtins {
   const url = `https://127.0.0.1:${String(settings.httpsListenPort)}`;
   const { serverTls } = layoutOf(settings);
   // The administrator's files are read at each connection: they may have been renewed meanwhile.
   const connect: Connect = async () => kubeClient(await readCredentials(url, serverTls, 'client-admin'), clock);
   const table: Record<string, Builtin> = {
-    certificates: certificatesBuiltin(settings, clock),
+    certificates: certificatesBuiltin(settings, { clock, notice: (text) => notice(text, 'certificates') }),
     kubeconfigs: kubeconfigsBuiltin(settings),
     'import-images': importImagesBuiltin(settings),
     'cluster-dns-objects': clusterDnsObjectsBuiltin(settings, connect),

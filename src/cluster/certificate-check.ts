@@ -8,8 +8,11 @@ import { StartupError } from '../error/startup-error.ts';
 import type { AuthorityPlan, LeafPlan } from './certificate-plan.ts';
 import { readIfThere } from './stored-file.ts';
 
+const dayMs = 86_400_000;
 /** Certificates are renewed when less than this is left. Source: K3s renews within 90 days of 365 (since v1.33). */
-export const renewBeforeMs = 90 * 86_400_000;
+const renewBeforeMs = 90 * dayMs;
+/** Authorities are renewed when less than this is left: what they sign must not outlive them (365 days). */
+const renewAuthorityBeforeMs = 365 * dayMs;
 
 export interface StoredPair {
   readonly key: KeyObject | undefined;
@@ -52,15 +55,48 @@ function parse<T>(file: string, read: () => T): T {
   }
 }
 
-/** @throws StartupError ERR_CERTIFICATE when the authority is no authority or has expired: replacing it would cut off every node */
-export function checkAuthority(plan: AuthorityPlan, certificate: X509Certificate, nowMs: number): void {
-  const remedy =
-    'Put the right authority back from a backup. Removing all of the tls folders makes a new cluster identity: every node and kubeconfig must then be made again.';
-  if (!certificate.ca) throw certificateError(plan.certFile, 'it is not the certificate of an authority', { remedy });
-  if (Date.parse(certificate.validTo) <= nowMs) {
-    throw certificateError(plan.certFile, `the authority expired on ${certificate.validTo}`, { remedy });
+/**
+ * Why an authority must be renewed, or undefined when it can stay. Renewed with its own key it is the
+ * same authority: whatever it has signed stays good, and who holds its old certificate can use that to
+ * its end. So it is done a year before, when nobody is cut off yet, and only to those that we made.
+ *
+ * @throws StartupError ERR_CERTIFICATE when it is no authority, has not begun yet, or has expired and is not ours to renew
+ */
+export function authorityRenewal(plan: AuthorityPlan, stored: StoredPair, nowMs: number): string | undefined {
+  const { certificate } = stored;
+  if (certificate === undefined) return undefined;
+  if (!certificate.ca) {
+    throw certificateError(plan.certFile, 'it is not the certificate of an authority', { remedy: newIdentity });
   }
+  if (nowMs < Date.parse(certificate.validFrom)) {
+    throw certificateError(
+      plan.certFile,
+      `the authority begins on ${certificate.validFrom}, and this machine’s clock says ${new Date(nowMs).toISOString()}`,
+      { remedy: 'Set the clock: the next attempt then finds the authority good.' },
+    );
+  }
+  const leftMs = Date.parse(certificate.validTo) - nowMs;
+  if (leftMs >= renewAuthorityBeforeMs) return undefined;
+  const isExpired = leftMs <= 0;
+  if (isOwn(plan, certificate) && stored.key !== undefined) {
+    return isExpired ? `it expired on ${certificate.validTo}` : `it expires on ${certificate.validTo}`;
+  }
+  if (!isExpired) return undefined;
+  throw certificateError(plan.certFile, `the authority expired on ${certificate.validTo}`, {
+    remedy:
+      stored.key === undefined
+        ? `Put its key back as ${plan.keyFile}: it is then renewed. ${newIdentity}`
+        : `It was made by somebody else (${certificate.issuer.replaceAll('\n', ', ')}): have it renewed there, with the same key. ${newIdentity}`,
+  });
 }
+
+const newIdentity =
+  'Removing all of the tls folders instead makes a new cluster identity: every node and kubeconfig must then be made again.';
+
+const isOwn = ({ commonName }: AuthorityPlan, certificate: X509Certificate): boolean =>
+  certificate.subject === `CN=${commonName}` &&
+  certificate.checkIssued(certificate) &&
+  certificate.verify(certificate.publicKey);
 
 /** Why the stored certificate cannot stay, or undefined when it can. */
 export function renewalReason(
@@ -70,6 +106,8 @@ export function renewalReason(
   nowMs: number,
 ): string | undefined {
   const leftMs = Date.parse(certificate.validTo) - nowMs;
+  // Made while the clock was wrong.
+  if (Date.parse(certificate.validFrom) > nowMs) return `it begins on ${certificate.validFrom}`;
   if (leftMs < renewBeforeMs) return leftMs <= 0 ? 'it has expired' : `it expires on ${certificate.validTo}`;
   if (!certificate.checkIssued(authority) || !certificate.verify(authority.publicKey))
     return 'its authority has changed';

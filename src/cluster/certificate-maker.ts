@@ -53,11 +53,17 @@ async function importPair(pem: string): Promise<{ privateKey: CryptoKey; publicK
   return { privateKey, publicKey: await webcrypto.subtle.importKey('jwk', half, ecdsa, true, ['verify']) };
 }
 
-export async function makeAuthority(plan: AuthorityPlan, keyPem: string, nowMs: number): Promise<string> {
+/** @param fromMs - its beginning, for one that is renewed: a clock that was wrong when that happened does no harm then */
+export async function makeAuthority(
+  plan: AuthorityPlan,
+  keyPem: string,
+  nowMs: number,
+  fromMs: number = nowMs - clockSkewMs,
+): Promise<string> {
   const { privateKey, publicKey } = await importPair(keyPem);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: [{ CN: [plan.commonName] }],
-    notBefore: new Date(nowMs - clockSkewMs),
+    notBefore: new Date(fromMs),
     notAfter: new Date(nowMs + authorityDays * dayMs),
     signingAlgorithm: ecdsa,
     keys: { privateKey, publicKey },
@@ -88,7 +94,8 @@ export async function makeLeaf(plan: LeafPlan, keyPem: string, signer: Signer, n
     subject: [...(plan.organization === undefined ? [] : [{ O: [plan.organization] }]), { CN: [plan.commonName] }],
     issuer: signer.certificate.subject,
     notBefore: new Date(nowMs - clockSkewMs),
-    notAfter: new Date(nowMs + leafDays * dayMs),
+    // An authority of somebody else's may end earlier, and with it what it has signed.
+    notAfter: new Date(Math.min(nowMs + leafDays * dayMs, signer.certificate.notAfter.getTime())),
     signingAlgorithm: ecdsa,
     publicKey,
     signingKey: signer.key,

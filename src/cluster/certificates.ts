@@ -2,6 +2,9 @@
  * The `certificates` builtin: makes what is missing, renews what is near its end or no longer says
  * what the settings say, and leaves everything else untouched.
  *
+ * An authority that we made is renewed with its own key, so that it stays the same authority; one of
+ * somebody else's is left alone, and refused when it has expired.
+ *
  * A key is written before its certificate and kept when the certificate is renewed, so at no moment
  * (crash or reload of a running server) do the two on disk not belong together.
  */
@@ -11,8 +14,8 @@ import path from 'node:path';
 import type { Builtin } from '../unit/builtin.ts';
 import type { Clock } from '../kernel/clock.ts';
 import {
+  authorityRenewal,
   certificateError,
-  checkAuthority,
   readKey,
   readPair,
   renewalReason,
@@ -28,12 +31,15 @@ type Maker = typeof import('./certificate-maker.ts');
 export interface CertificatesReport {
   /** One line for each thing made, with the reason. */
   readonly made: readonly string[];
+  /** What of it was there before and had to be replaced. */
+  readonly renewed: { readonly authorities: readonly string[]; readonly leaves: readonly string[] };
 }
 
 /** @throws StartupError ERR_CERTIFICATE naming the file that is broken, does not match or has expired */
 export async function ensureCertificates(settings: Settings, clock: Clock): Promise<CertificatesReport> {
   const plan = certificatePlan(settings);
   const made: string[] = [];
+  const renewed = { authorities: [] as string[], leaves: [] as string[] };
   let maker: Promise<Maker> | undefined;
   const load = () => (maker ??= import('./certificate-maker.ts'));
   const nowMs = clock.wallMs();
@@ -50,9 +56,7 @@ export async function ensureCertificates(settings: Settings, clock: Clock): Prom
     Promise.all(plan.authorities.map(async (one) => ({ one, stored: await readPair(`${one.name} authority`, one) }))),
     Promise.all(plan.leaves.map(async (leaf) => ({ leaf, stored: await readPair(leaf.name, leaf) }))),
   ]);
-  for (const { one, stored } of authorities) {
-    if (stored.certificate !== undefined) checkAuthority(one, stored.certificate, nowMs);
-  }
+  const renewals = new Map(authorities.map(({ one, stored }) => [one.name, authorityRenewal(one, stored, nowMs)]));
 
   // First, because finding an RSA key takes 0.05 to 0.2 s, on another thread.
   const rsaMade =
@@ -63,7 +67,11 @@ export async function ensureCertificates(settings: Settings, clock: Clock): Prom
   const byName = new Map<AuthorityName, Authority>(
     await Promise.all(
       authorities.map(
-        async ({ one, stored }) => [one.name, await ensureAuthority(one, stored, { load, nowMs, made })] as const,
+        async ({ one, stored }) =>
+          [
+            one.name,
+            await ensureAuthority(one, stored, { load, nowMs, made, renewal: renewals.get(one.name) }),
+          ] as const,
       ),
     ),
   );
@@ -77,10 +85,12 @@ export async function ensureCertificates(settings: Settings, clock: Clock): Prom
     if (reason === undefined) return;
     await makeLeaf(leaf, stored, { make: await load(), signer: await authority.signer(), nowMs });
     made.push(`${leaf.name} certificate: ${reason}`);
+    if (stored.certificate !== undefined) renewed.leaves.push(`${leaf.name} (${reason})`);
   });
+  for (const [name, reason] of renewals) if (reason !== undefined) renewed.authorities.push(`${name} (${reason})`);
   await Promise.all([rsaMade, ...writes]);
   for (const { from, to } of plan.copies) await writeIfChanged(to, (await readIfThere(from)) ?? '');
-  return { made };
+  return { made, renewed };
 }
 
 interface Authority {
@@ -93,23 +103,26 @@ interface Making {
   readonly load: () => Promise<Maker>;
   readonly nowMs: number;
   readonly made: string[];
+  /** Why the authority must be renewed, if it must. */
+  readonly renewal: string | undefined;
 }
 
 async function ensureAuthority(
   plan: AuthorityPlan,
   stored: StoredPair,
-  { load, nowMs, made }: Making,
+  { load, nowMs, made, renewal }: Making,
 ): Promise<Authority> {
-  let certificatePem = stored.certificate?.toString();
+  let certificatePem = renewal === undefined ? stored.certificate?.toString() : undefined;
   let keyPem = stored.key === undefined ? undefined : pemOf(stored.key);
   if (certificatePem === undefined) {
     const make = await load();
     keyPem ??= await storeKey(make.makeEcdsaKey(), plan.keyFile);
-    certificatePem = await make.makeAuthority(plan, keyPem, nowMs);
+    const fromMs = stored.certificate === undefined ? undefined : Date.parse(stored.certificate.validFrom);
+    certificatePem = await make.makeAuthority(plan, keyPem, nowMs, fromMs);
     await writeAtomically(plan.certFile, certificatePem, 0o644);
-    made.push(`${plan.name} authority: it was missing`);
+    made.push(`${plan.name} authority: ${renewal ?? 'it was missing'}`);
   }
-  const certificate = stored.certificate ?? new X509Certificate(certificatePem);
+  const certificate = new X509Certificate(certificatePem);
   const pem = certificatePem;
   let signer: Promise<Signer> | undefined;
   return {
@@ -144,10 +157,26 @@ async function storeKey(making: Promise<string>, file: string): Promise<string> 
 const pemOf = (key: ReturnType<typeof createPrivateKey>): string =>
   key.export({ type: 'pkcs8', format: 'pem' }) as string;
 
-export function certificatesBuiltin(settings: Settings, clock: Clock): Builtin {
+export interface CertificatesPorts {
+  readonly clock: Clock;
+  /** Tells a person. */
+  readonly notice: (text: string) => void;
+}
+
+export function certificatesBuiltin(settings: Settings, { clock, notice }: CertificatesPorts): Builtin {
   return async ({ log }) => {
-    const { made } = await ensureCertificates(settings, clock);
+    const { made, renewed } = await ensureCertificates(settings, clock);
     for (const line of made) log(`made ${line}`);
     if (made.length === 0) log('all certificates are good');
+    if (renewed.authorities.length > 0) {
+      notice(
+        `renewed with its own key: the authority ${renewed.authorities.join(', ')}; what it has signed stays good, but kubeconfigs that were copied elsewhere hold its old certificate: copy ${settings.writeKubeconfig} again`,
+      );
+    }
+    const [first, ...others] = renewed.leaves;
+    if (first !== undefined) notice(`renewed: the certificate ${first}${more(others.length)}`);
   };
 }
+
+const more = (count: number): string =>
+  count === 0 ? '' : ` and ${String(count)} more; \`k3s-lite logs certificates\` lists them`;

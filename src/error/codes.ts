@@ -97,6 +97,12 @@ export const errorCodes = {
     remedy: 'Use that one (`k3s-lite status`), stop it (`k3s-lite down`), or choose another --data-dir.',
     exitCode: exitCode.configuration,
   },
+  ERR_DATA_VERSION: {
+    meaning: 'The data directory was last written by a newer k3s-lite, Kubernetes or etcd.',
+    remedy:
+      'Use that version or a newer one, or restore a backup from before the upgrade. `--allow-downgrade` takes data of a newer Kubernetes or etcd.',
+    exitCode: exitCode.configuration,
+  },
   ERR_COMPONENT: {
     meaning: 'A component binary is missing, of an unsupported version, or could not be built.',
     remedy:

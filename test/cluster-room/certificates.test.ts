@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { certificatePlan } from '../../src/cluster/certificate-plan.ts';
+import { makeAuthority } from '../../src/cluster/certificate-maker.ts';
 import { ensureCertificates } from '../../src/cluster/certificates.ts';
 import type { Settings } from '../../src/cluster/settings.ts';
 import { StartupError } from '../../src/error/startup-error.ts';
@@ -130,6 +131,65 @@ describe('made before', () => {
     expect((await ensureCertificates(settings, inDays(280))).made).toEqual([]);
   });
 
+  test('expired ones are renewed, too', async () => {
+    const settings = await fresh();
+    const { renewed } = await ensureCertificates(settings, inDays(400));
+    expect(renewed.authorities).toEqual([]);
+    expect(renewed.leaves).toHaveLength(certificatePlan(settings).leaves.length);
+    expect(renewed.leaves.join()).toContain('etcd serving (it has expired)');
+    expect((await ensureCertificates(settings, inDays(400))).made).toEqual([]);
+  });
+
+  test.each([
+    ['in its last year', 3300, 'expires on'],
+    ['that has expired', 3700, 'expired on'],
+  ])('an authority %s is renewed with its own key: what it has signed stays good', async (_what, days, reason) => {
+    const settings = await fresh();
+    const [authority] = certificatePlan(settings).authorities;
+    if (authority === undefined) throw new Error('no authority');
+    const old = new X509Certificate(readFileSync(authority.certFile));
+    const signed = new X509Certificate(readFileSync(tls(settings, 'serving-kube-apiserver.crt')));
+    const { renewed } = await ensureCertificates(settings, inDays(days));
+    expect(renewed.authorities).toHaveLength(4);
+    expect(renewed.authorities.join()).toContain(`server (it ${reason}`);
+    const renewedOne = new X509Certificate(readFileSync(authority.certFile));
+    expect(renewedOne.publicKey.equals(old.publicKey)).toBe(true);
+    expect(renewedOne.validFrom).toBe(old.validFrom);
+    expect(Date.parse(renewedOne.validTo)).toBeGreaterThan(Date.parse(old.validTo));
+    // Both ways: the old signature under the new certificate, a new one under the old.
+    expect(signed.checkIssued(renewedOne) && signed.verify(renewedOne.publicKey)).toBe(true);
+    const resigned = new X509Certificate(readFileSync(tls(settings, 'serving-kube-apiserver.crt')));
+    expect(resigned.checkIssued(old) && resigned.verify(old.publicKey)).toBe(true);
+    expect(readFileSync(path.join(settings.dataDir, 'agent/tls/server-ca.crt'))).toEqual(
+      readFileSync(authority.certFile),
+    );
+    expect((await ensureCertificates(settings, inDays(days))).made).toEqual([]);
+  });
+
+  test('what a clock that was years ahead has renewed is good again when the clock is right', async () => {
+    const settings = await fresh();
+    await ensureCertificates(settings, inDays(5000));
+    const { renewed } = await ensureCertificates(settings, systemClock);
+    expect(renewed.authorities).toEqual([]);
+    expect(renewed.leaves.join()).toContain('kube-apiserver serving (it begins on');
+    expect(await handshake(settings, 'client-admin')).toBe('system:masters/system:admin');
+  });
+
+  test('no certificate outlives the authority that signed it', async () => {
+    const settings = await fresh();
+    const [server] = certificatePlan(settings).authorities;
+    if (server === undefined) throw new Error('no authority');
+    const key = readFileSync(server.keyFile, 'utf8');
+    const tenYears = 3650 * dayMs;
+    const soon = { ...server, commonName: 'Corporate CA' };
+    writeFileSync(server.certFile, await makeAuthority(soon, key, Date.now() + 100 * dayMs - tenYears));
+    await ensureCertificates(settings, systemClock);
+    const [end, certificate] = [server.certFile, tls(settings, 'serving-kube-apiserver.crt')].map((file) =>
+      Date.parse(new X509Certificate(readFileSync(file)).validTo),
+    );
+    expect(certificate).toBe(end);
+  });
+
   test('a new name renews the one certificate that must carry it', async () => {
     const settings = await fresh();
     const { made } = await ensureCertificates({ ...settings, tlsSan: ['api.example'] }, systemClock);
@@ -191,12 +251,36 @@ describe('broken', () => {
     expect((await failure(settings)).message).toContain('does not belong to the key');
   });
 
-  test('an expired authority is not replaced silently', async () => {
+  test('an expired authority without its key is refused with what to do, and nothing is written', async () => {
+    const settings = await fresh();
+    unlinkSync(tls(settings, 'client-ca.key'));
+    const before = contents(settings.dataDir);
+    const { code, message, detail } = await failure(settings, inDays(3700));
+    expect(code).toBe('ERR_CERTIFICATE');
+    expect(message).toContain(`cannot use ${tls(settings, 'client-ca.crt')}: the authority expired on`);
+    expect(detail['hint']).toContain(`Put its key back as ${tls(settings, 'client-ca.key')}`);
+    expect(contents(settings.dataDir)).toEqual(before);
+  });
+
+  test('an expired authority of somebody else’s is refused: only they can renew it', async () => {
+    const settings = await fresh();
+    const [server] = certificatePlan(settings).authorities;
+    if (server === undefined) throw new Error('no authority');
+    const key = readFileSync(server.keyFile, 'utf8');
+    writeFileSync(server.certFile, await makeAuthority({ ...server, commonName: 'Corporate CA' }, key, Date.now()));
+    await ensureCertificates(settings, systemClock);
+    const before = contents(settings.dataDir);
+    const { detail } = await failure(settings, inDays(3700));
+    expect(detail['hint']).toContain('It was made by somebody else (CN=Corporate CA)');
+    expect(contents(settings.dataDir)).toEqual(before);
+  });
+
+  test('a clock before the authority’s beginning is blamed itself, and nothing is written', async () => {
     const settings = await fresh();
     const before = contents(settings.dataDir);
-    const { code, message } = await failure(settings, inDays(3700));
-    expect(code).toBe('ERR_CERTIFICATE');
-    expect(message).toMatch(/-ca\.crt|etcd\/ca\.crt/);
+    const { message, detail } = await failure(settings, inDays(-400));
+    expect(message).toMatch(/the authority begins on .*, and this machine’s clock says 20/);
+    expect(detail['hint']).toContain('Set the clock');
     expect(contents(settings.dataDir)).toEqual(before);
   });
 
