@@ -2,7 +2,9 @@
  * From what the user asked for to a valid graph: settings, variables, unit files, graph, programs.
  * Every mistake of configuration ends here, before anything is touched.
  */
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { layoutOf } from '../cluster/layout.ts';
 import { resolveSettings, type Settings, type SettingsInput } from '../cluster/settings.ts';
 import { variablesOf } from '../cluster/variables.ts';
 import { findComponents } from '../component/find.ts';
@@ -100,6 +102,7 @@ async function load({ configuration, units, env, cwd, durationsMs, mayBeGone = f
     runDir: paths.runDir,
     searchPath,
     defaultKubeconfig: path.join(paths.dataDir, 'k3s-lite.yaml'),
+    disabled: listOf(values, 'disable'),
   });
   const loading = await loadUnits({
     dirs: dirs.length === 0 ? [shippedUnits()] : dirs,
@@ -107,6 +110,7 @@ async function load({ configuration, units, env, cwd, durationsMs, mayBeGone = f
     variables: Object.fromEntries(variablesOf(settings)),
     overrides: overridesOf(values),
     disable: [...listOf(values, 'disable'), ...(values['disable-agent'] === true ? ['agent'] : [])],
+    otherNames: manifestNames(settings, listOf(values, 'disable')),
     wanted: units,
   });
   if (!loading.ok) throw diagnosticsError('ERR_UNIT_FILE', loading.error);
@@ -117,6 +121,14 @@ async function load({ configuration, units, env, cwd, durationsMs, mayBeGone = f
   if (unknown !== undefined && !mayBeGone) throw unknownUnitError(unknown, graph.order);
   const wanted = units.length === 0 ? graph.order : graph.closure(units);
   return { settings, loaded: loading.value, graph, searchPath, wanted };
+}
+
+/** Of the files in the manifests folder, when there are `names` to be left out: the manifests unit does it. */
+function manifestNames(settings: Settings, names: readonly string[]): ReadonlySet<string> {
+  const { manifests } = layoutOf(settings);
+  if (names.length === 0 || !existsSync(manifests)) return new Set();
+  const files = readdirSync(manifests, { recursive: true, encoding: 'utf8' });
+  return new Set(files.map((file) => path.basename(file).replace(/\.(?:ya?ml|json)$/, '')));
 }
 
 /** Where programs are looked for when PATH is not set. Source: FHS 3.0. */

@@ -124,6 +124,7 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
     instance: path.basename(paths.runDir),
     builtins: builtins.builtins,
     env: { ...env, PATH: searchPath.join(':') },
+    ownProgram: [process.execPath, process.argv[1] ?? ''],
     clock,
     events,
     adopted: claim.adopted,

@@ -32,6 +32,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
       commandOf(row, async (args, options) => {
         code = await runRow(row, { args, options, io });
       }),
+      { hidden: row.hidden === true },
     );
   }
   try {
@@ -93,7 +94,7 @@ function tellUnknown(argv: readonly string[], io: Io): void {
   const name = argv.find((word) => !word.startsWith('-')) ?? '';
   const nearest = nearestName(
     name,
-    commandRows.flatMap((row) => [row.name, ...(row.aliases ?? [])]),
+    commandRows.filter(({ hidden }) => hidden !== true).flatMap((row) => [row.name, ...(row.aliases ?? [])]),
   );
   const remedy = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
   io.err(`k3s-lite: there is no command "${name}"${remedy} \`k3s-lite --help\` lists all.\n`);

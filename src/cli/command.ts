@@ -44,6 +44,8 @@ export interface CommandRow {
   readonly about: string;
   readonly options: readonly OptionRow[];
   readonly examples: readonly string[];
+  /** For ourselves alone: neither in the help nor in completions. */
+  readonly hidden?: boolean;
   /** Everything after the name belongs to another program (kubectl). */
   readonly passThrough?: boolean;
   load(): Promise<{ readonly run: CommandRun }>;

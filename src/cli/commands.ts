@@ -200,6 +200,19 @@ export const commandRows: readonly CommandRow[] = [
     load: () => import('./commands/kubectl.ts'),
   },
   {
+    name: 'internal',
+    args: '<what>',
+    about: 'Services of k3s-lite that run as units: manifests',
+    options: [
+      { flags: '--data-dir <dir>', about: 'Folder for all state' },
+      { flags: '--server <url>', about: 'URL of the API server' },
+      { flags: '--disable <names>', about: 'Manifests that are left out, with commas between them' },
+    ],
+    examples: [],
+    hidden: true,
+    load: () => import('./commands/internal.ts'),
+  },
+  {
     name: 'completion',
     args: '<shell>',
     about: 'Print a completion script for bash, zsh or fish',

@@ -144,6 +144,8 @@ export function certificatePlan(settings: Settings): CertificatePlan {
         usages: ['client'],
       }),
       client(serverTls, 'client-admin', 'system:admin', 'system:masters'),
+      // As powerful as the administrator, since manifests may hold anything; but known by its own name.
+      client(serverTls, 'client-manifests', 'system:k3s-lite:manifests', 'system:masters'),
       client(serverTls, 'client-kube-apiserver', 'system:apiserver', 'system:masters'),
       client(serverTls, 'client-controller', 'system:kube-controller-manager'),
       client(serverTls, 'client-scheduler', 'system:kube-scheduler'),

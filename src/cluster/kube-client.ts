@@ -42,7 +42,7 @@ export interface WatchEvent {
 export interface KubeClient extends Disposable {
   get(path: string, signal: AbortSignal): Promise<unknown>;
   create(path: string, body: object, signal: AbortSignal): Promise<unknown>;
-  /** Server-side apply: makes or updates the object so that it says what `body` says. */
+  /** Server-side apply: makes or updates the object so that it says what `body` says. A field that its kind does not have is refused. */
   apply(path: string, body: object, signal: AbortSignal): Promise<unknown>;
   /** Deletes; a missing object is fine. */
   delete(path: string, signal: AbortSignal): Promise<void>;
@@ -166,7 +166,10 @@ export function kubeClient({ url, ca, cert, key }: KubeCredentials, clock: Clock
     get: (path, signal) => call('GET', path, signal),
     create: (path, body, signal) => call('POST', path, signal, { type: 'application/json', body }),
     apply: (path, body, signal) =>
-      call('PATCH', `${path}?fieldManager=k3s-lite&force=true`, signal, { type: 'application/apply-patch+yaml', body }),
+      call('PATCH', `${path}?fieldManager=k3s-lite&force=true&fieldValidation=Strict`, signal, {
+        type: 'application/apply-patch+yaml',
+        body,
+      }),
     async delete(path, signal) {
       try {
         await call('DELETE', path, signal);

@@ -9,6 +9,10 @@ export interface Layout {
   readonly serverCred: string;
   readonly agentCred: string;
   readonly etcdData: string;
+  /** Files whose objects are applied and kept. */
+  readonly manifests: string;
+  /** What each of them has made. */
+  readonly manifestsRecord: string;
   /** Configuration files of the node's components. */
   readonly agentEtc: string;
   readonly cniConf: string;
@@ -32,6 +36,8 @@ export function layoutOf({ dataDir, runDir }: Pick<Settings, 'dataDir' | 'runDir
     serverCred: `${server}/cred`,
     agentCred: `${agent}/cred`,
     etcdData: `${server}/db/etcd`,
+    manifests: `${server}/manifests`,
+    manifestsRecord: `${server}/manifests.json`,
     agentEtc: `${agent}/etc`,
     cniConf: `${agent}/etc/cni/net.d`,
     images: `${agent}/images`,

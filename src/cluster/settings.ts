@@ -93,6 +93,8 @@ export interface Settings extends Readonly<Record<PortName, number>> {
   readonly canLowerOomScore: boolean;
   /** Hard limit of open files. */
   readonly openFilesLimit: number;
+  /** Names given by --disable: units and groups, and manifests. */
+  readonly disabled: readonly string[];
 }
 
 export interface SettingsPlace {
@@ -102,6 +104,7 @@ export interface SettingsPlace {
   readonly searchPath: readonly string[];
   /** Kubeconfig written when the flag is not given. */
   readonly defaultKubeconfig?: string;
+  readonly disabled?: readonly string[];
   readonly machine?: Machine;
 }
 
@@ -149,6 +152,7 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     proxyMode: given.proxyMode,
     canLowerOomScore: machine.canLowerOomScore,
     openFilesLimit: machine.openFilesLimit,
+    disabled: place.disabled ?? [],
   };
   const mistakes = contradictionsOf(settings);
   if (mistakes.length > 0) throw configError(mistakes);

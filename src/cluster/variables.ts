@@ -44,6 +44,7 @@ export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {
     etcdData: [layout.etcdData, 'Data of etcd'],
     imagesDir: [layout.images, 'Archives of images that are imported at start'],
     kubeletRoot: [layout.kubeletRoot, 'State of the kubelet'],
+    disabled: [settings.disabled.join(','), 'Names given by --disable, with commas between them'],
     containerdSocket: [layout.containerdSocket, 'Socket of containerd'],
   };
   for (const name of Object.keys(portDefaults) as PortName[]) {

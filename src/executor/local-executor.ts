@@ -33,6 +33,8 @@ export interface LocalExecutorOptions {
   readonly builtins?: Builtins;
   /** Environment from which the units' minimal one is picked (default: ours). */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** What `k3s-lite` as a unit's program stands for (default: what is found on PATH). */
+  readonly ownProgram?: readonly string[];
   readonly clock?: Clock;
   readonly events?: EventStream;
   /** Runs of an earlier k3s-lite on `dataDir` that are gone on with. */
@@ -63,6 +65,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     marker: instance,
     baseEnv: env,
     defaultCwd: dataDir,
+    ...(options.ownProgram === undefined ? {} : { ownProgram: options.ownProgram }),
     notice,
   });
   const connectNow = tryConnect();

@@ -49,6 +49,8 @@ export interface ProcessLayerOptions {
   readonly baseEnv: Readonly<Record<string, string | undefined>>;
   /** Working directory of units that name none. */
   readonly defaultCwd: string;
+  /** What `k3s-lite` as a unit's program stands for: Node.js and our own script. Default: it is looked for on PATH. */
+  readonly ownProgram?: readonly string[];
   readonly notice?: Notice;
   readonly logLimits?: LogLimits;
   readonly proc?: ProcReader;
@@ -120,7 +122,8 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
       cwd,
       marker: [markerVariable, formatMarker(run)],
     });
-    const [program = '', ...args] = argv;
+    const [program = '', ...args] =
+      argv[0] === 'k3s-lite' && options.ownProgram !== undefined ? [...options.ownProgram, ...argv.slice(1)] : argv;
     const { isComplete, ...command } = limitedCommand({
       command: { file: findProgram(program, cwd, env['PATH']), args },
       limits: unit.limits,

@@ -34,6 +34,8 @@ export interface LoadOptions {
   readonly overrides?: ReadonlyMap<string, Partial<UnitInput>>;
   /** Names of units or of groups that are left out. */
   readonly disable?: readonly string[];
+  /** Names that `disable` may hold although they are neither: somebody else leaves them out. */
+  readonly otherNames?: ReadonlySet<string>;
   /** Units asked for by name: an instance (`name@one`) exists because it is named here or by an edge. */
   readonly wanted?: readonly string[];
 }
@@ -54,7 +56,7 @@ export async function loadUnits(options: LoadOptions): Promise<Result<LoadedUnit
   const diagnostics: Diagnostic[] = [];
   const loader = new Loader(options, (diagnostic) => diagnostics.push(diagnostic));
   const units = await loader.load();
-  const disabled = disable(units, options.disable ?? [], (diagnostic) => diagnostics.push(diagnostic));
+  const disabled = disable(units, options, (diagnostic) => diagnostics.push(diagnostic));
   const sorted = sortDiagnostics(diagnostics);
   if (sorted.some(({ severity }) => severity === 'error')) return err(sorted);
   const kept = [...units.values()].filter(({ name }) => !disabled.has(name));
@@ -223,7 +225,7 @@ const templateOf = (name: string) => name.slice(0, name.indexOf('@') + 1);
 
 function disable(
   units: ReadonlyMap<string, Unit>,
-  names: readonly string[],
+  { disable: names = [], otherNames = new Set() }: Pick<LoadOptions, 'disable' | 'otherNames'>,
   report: (diagnostic: Diagnostic) => void,
 ): Map<string, string> {
   const disabled = new Map<string, string>();
@@ -232,7 +234,7 @@ function disable(
       (unit) => unit.name === name || unit.groups.includes(name) || (name.endsWith('@') && unit.name.startsWith(name)),
     );
     for (const unit of hit) disabled.set(unit.name, name);
-    if (hit.length > 0) continue;
+    if (hit.length > 0 || otherNames.has(name)) continue;
     const known = [...units.values()].flatMap((unit) => [unit.name, ...unit.groups]);
     const near = nearestName(name, known);
     const hint = near === undefined ? undefined : `did you mean "${near}"?`;

@@ -37,7 +37,10 @@ describe('requests', () => {
   test('apply says who applies and takes the fields over', async () => {
     const api = await scriptedApi();
     await api.client.apply(`${pods}/a`, named('a'), new AbortController().signal);
-    expect(api.requests[0]).toMatchObject({ method: 'PATCH', path: `${pods}/a?fieldManager=k3s-lite&force=true` });
+    expect(api.requests[0]).toMatchObject({
+      method: 'PATCH',
+      path: `${pods}/a?fieldManager=k3s-lite&force=true&fieldValidation=Strict`,
+    });
   });
 
   test('an abort ends a request and leaves no listener', async () => {

@@ -75,6 +75,7 @@ describe('the shipped units', () => {
       'kube-controller-manager',
       'kube-scheduler',
       'kubeconfigs',
+      'manifests',
     ]);
     for (const name of graph.order) expect(graph.unit(name).user).toBeUndefined();
   });

@@ -2,7 +2,8 @@
  * The real control plane, as root and as a plain user, from nothing to a clean stop and back.
  *
  *   certificates ─► etcd ─► kube-apiserver ─┬─► kube-controller-manager
- *        └────► kubeconfigs ────────────────┴─► kube-scheduler
+ *        └────► kubeconfigs ────────────────┼─► kube-scheduler
+ *                                           └─► manifests (needs no kubeconfigs)
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -12,7 +13,7 @@ import type { Told } from './kit/event-log.ts';
 import { processesOf } from './kit/traces.ts';
 import { users } from './kit/user.ts';
 
-const processes = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+const processes = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'manifests'];
 
 const analyzeSchema = z.object({ ready: z.boolean(), 'critical-chain': z.unknown() });
 const graphSchema = z.object({ units: z.array(z.object({ name: z.string(), state: z.string() })) });

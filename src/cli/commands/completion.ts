@@ -12,7 +12,7 @@ export const run: CommandRun = ({ args: [shell = ''], io }) => {
     const remedy = nearest === undefined ? `one of ${[...scripts.keys()].join(', ')}` : `did you mean "${nearest}"?`;
     throw new StartupError('ERR_USAGE', `cannot complete for shell "${shell}"; ${remedy}`, { shell });
   }
-  io.out(script(commandRows));
+  io.out(script(commandRows.filter(({ hidden }) => hidden !== true)));
   return Promise.resolve(exitCode.ok);
 };
 
