@@ -1,5 +1,6 @@
 /**
- * One k3s-lite per data directory, held by a protocol of files, because Node.js has no flock:
+ * One k3s-lite per data directory, held by a protocol of files, because Node.js has no flock, and by
+ * flock(2) as well where FFI reaches it.
  *
  * `<dataDir>/lock/N` names a holder; the file with the highest number is the one that counts. Who
  * finds its holder gone creates number N+1 (by link(2), which only one can win, and whose content
@@ -8,7 +9,10 @@
  * start again; releasing only marks it. A holder that was killed is known by its pid, start time
  * and boot: nothing has to be cleaned up, and a reused pid is no holder.
  *
- * A holder in another pid namespace (a container that was replaced) cannot be asked and counts as gone.
+ * By the files alone a holder in another pid namespace (a container that was replaced) cannot be asked
+ * and counts as gone. The flock on the folder tells: whoever has won by the files and does
+ * not get it steps back, because two containers on one volume must not both run. It comes second,
+ * so that who is refused can always name the holder.
  */
 import {
   linkSync,
@@ -24,6 +28,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
 import { isAlive, type ProcReader, systemProc } from './proc-reader.ts';
+import { takeFlock } from './flock.ts';
 import { errnoOf } from './spawn-error.ts';
 
 const holderSchema = z.object({
@@ -70,7 +75,7 @@ export function lockDataDirectory({ dataDir, contact, wallMs, proc = systemProc 
   for (let turn = 0; turn < maxTurns; turn += 1) {
     const highest = Math.max(0, ...numbersIn(folder));
     const holder = highest === 0 ? undefined : readHolder(path.join(folder, String(highest)));
-    if (holder !== undefined && isHeld(holder, own, proc)) throw lockedError(dataDir, holder);
+    if (holder !== undefined && isHeld(holder, own, proc)) throw lockedError(dataDir, holder, own);
     const mine = path.join(folder, String(highest + 1));
     if (!createWhole(mine, own)) continue;
     const numbers = numbersIn(folder);
@@ -78,10 +83,16 @@ export function lockDataDirectory({ dataDir, contact, wallMs, proc = systemProc 
       rmSync(mine, { force: true });
       continue;
     }
+    const flock = takeFlock(folder);
+    if (flock.state === 'taken') {
+      rmSync(mine, { force: true });
+      throw lockedError(dataDir, holder, own);
+    }
     removeOlder(folder, highest + 1, proc);
     return {
       [Symbol.dispose]() {
         replace(mine, { ...own, released: true });
+        if (flock.state === 'held') flock.release();
       },
     };
   }
@@ -109,12 +120,19 @@ function isHeld(holder: Holder, here: Pick<Holder, 'bootId' | 'pidNamespace'>, p
   );
 }
 
-function lockedError(dataDir: string, { pid, contact, sinceWallMs }: Holder): StartupError {
+/** @param holder - as far as it is known: one that has just begun may not have written its file yet */
+function lockedError(dataDir: string, holder: Holder | undefined, own: Holder): StartupError {
+  if (holder === undefined || holder.released === true) {
+    return new StartupError('ERR_LOCKED', `${dataDir} is held by another k3s-lite that has just started`, { dataDir });
+  }
+  const { pid, contact, sinceWallMs, pidNamespace, bootId } = holder;
   const since = new Date(sinceWallMs).toISOString();
-  const where = contact === undefined ? '' : `; it answers on ${contact}`;
+  const elsewhere = bootId !== own.bootId ? ' on another machine' : ' in another pid namespace (a container?)';
+  const isNear = bootId === own.bootId && pidNamespace === own.pidNamespace;
+  const where = contact === undefined || !isNear ? '' : `; it answers on ${contact}`;
   return new StartupError(
     'ERR_LOCKED',
-    `${dataDir} is held by another k3s-lite: pid ${String(pid)}, since ${since}${where}`,
+    `${dataDir} is held by another k3s-lite: pid ${String(pid)}${isNear ? '' : elsewhere}, since ${since}${where}`,
     { dataDir, holderPid: pid, since, ...(contact === undefined ? {} : { contact }) },
   );
 }

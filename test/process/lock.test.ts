@@ -1,26 +1,35 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterEach, beforeAll, afterAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, afterAll, describe, expect, test } from 'vitest';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { libc } from '../../src/kernel/foreign.ts';
+import { takeFlock } from '../../src/process/flock.ts';
 import { lockDataDirectory, lockHolder } from '../../src/process/lock.ts';
 import { systemProc } from '../../src/process/proc-reader.ts';
 import { bundle } from './bundle.ts';
 
 let folder = '';
+let programs = '';
 let program = '';
 const children: ChildProcess[] = [];
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-lock-'));
-  program = await bundle('locker.ts', folder);
+  // Within the repository, so that the C library is found.
+  const cache = path.resolve(import.meta.dirname, '../../.cache');
+  mkdirSync(cache, { recursive: true });
+  programs = mkdtempSync(path.join(cache, 'lock-'));
+  program = await bundle('locker.ts', programs);
 });
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => {
+  for (const made of [folder, programs]) rmSync(made, { recursive: true, force: true });
+});
 
 const dataDirectory = () => mkdtempSync(path.join(folder, 'data-'));
 
@@ -31,8 +40,10 @@ interface Starter {
   kill(): Promise<void>;
 }
 
-async function starter(dataDir: string): Promise<Starter> {
-  const child = spawn(process.execPath, [program, dataDir], { stdio: ['pipe', 'pipe', 'inherit'] });
+/** @param wrapper - program and arguments before it: a namespace of its own */
+async function starter(dataDir: string, wrapper: readonly string[] = []): Promise<Starter> {
+  const [file, ...args] = [...wrapper, process.execPath, program, dataDir];
+  const child = spawn(file ?? '', args, { stdio: ['pipe', 'pipe', 'inherit'] });
   children.push(child);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async () => {
@@ -139,4 +150,57 @@ test('who works on an old list steps back when somebody has a higher number', ()
   expect(() => lockDataDirectory({ dataDir, wallMs: 0, proc: slow })).toThrow(/is held by another/);
   expect(readdirSync(path.join(dataDir, 'lock'))).toEqual(['2']);
   winner?.[Symbol.dispose]();
+});
+
+describe.skipIf(process.getuid?.() !== 0 || libc() === undefined)('from several pid namespaces', () => {
+  /** As in a container: pid 1, a /proc of its own, and its end with that of `unshare`. */
+  const container = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+
+  test('a second container on one volume is refused while the first lives, and takes over when it is killed', async () => {
+    const dataDir = dataDirectory();
+    const first = await starter(dataDir, container);
+    expect(await first.ask()).toBe('held');
+    const second = await starter(dataDir, container);
+    expect(await second.ask()).toBe('ERR_LOCKED 1');
+    // It left no trace, and the first still holds it against one outside of any container.
+    expect(() => lockDataDirectory({ dataDir, wallMs: 0 })).toThrow(
+      /is held by another k3s-lite: pid 1 in another pid namespace \(a container\?\), since [^;]*$/,
+    );
+    expect(readdirSync(path.join(dataDir, 'lock'))).toEqual(['1']);
+    await first.kill();
+    const third = await starter(dataDir, container);
+    await expect.poll(() => flockOf(dataDir)).toBe('held');
+    expect(await third.ask()).toBe('held');
+  });
+
+  test('one outside is respected inside', async () => {
+    const dataDir = dataDirectory();
+    using _lock = lockDataDirectory({ dataDir, wallMs: 0 });
+    const inside = await starter(dataDir, container);
+    expect(await inside.ask()).toBe(`ERR_LOCKED ${String(process.pid)}`);
+  });
+
+  test('of ten containers that start at once exactly one holds it', { timeout: 60_000 }, async () => {
+    const dataDir = dataDirectory();
+    const starters = await Promise.all(Array.from({ length: 10 }, () => starter(dataDir, container)));
+    const answers = await Promise.all(starters.map(({ ask }) => ask()));
+    expect(answers.filter((answer) => answer === 'held')).toHaveLength(1);
+    expect(answers.filter((answer) => answer.startsWith('ERR_LOCKED'))).toHaveLength(9);
+  });
+
+  /** Free for a moment, to see whether the killed one is gone: `unshare` ends a little before what it started. */
+  function flockOf(dataDir: string): string {
+    const flock = takeFlock(path.join(dataDir, 'lock'));
+    if (flock.state === 'held') flock.release();
+    return flock.state;
+  }
+});
+
+test('the lock is not inherited: a child that outlives its holder does not keep it', () => {
+  const dataDir = dataDirectory();
+  const lock = lockDataDirectory({ dataDir, wallMs: 0 });
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+  children.push(child);
+  lock[Symbol.dispose]();
+  lockDataDirectory({ dataDir, wallMs: 0 })[Symbol.dispose]();
 });
