@@ -7,6 +7,7 @@ import { mkdir, readdir, readlink, rm, rmdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { Builtin, BuiltinContext } from '../unit/builtin.ts';
 import { criClient } from './cri-client.ts';
+import { removeDeadSockets } from './dead-sockets.ts';
 import { layoutOf } from './layout.ts';
 import { deleteTable, removeEmptyTables, tablesFile } from './nft-tables.ts';
 import type { Settings } from './settings.ts';
@@ -172,11 +173,15 @@ function removeContainerdState(settings: Settings): Builtin {
     await rm(containerdState, { recursive: true, force: true });
     await rm(path.join(settings.runDir, 'runc'), { recursive: true, force: true });
     if (settings.cgroupRoot !== '/') await removeCgroups(settings.cgroupRoot);
-    // The shims' sockets lie here whatever the state folder is (containerd pkg/shim `socketRoot`);
-    // removed only when empty, because another containerd may use it.
-    await removeIfEmpty('/run/containerd/s', '/run/containerd');
+    // Of shims that were killed. Their names are hashes: whose they were is not known.
+    await removeDeadSockets(shimSockets, Date.now());
+    // Only when empty, because another containerd may use it.
+    await removeIfEmpty(shimSockets, '/run/containerd');
   };
 }
+
+/** Shims' sockets lie here whatever the state folder is. Source: containerd pkg/shim `socketRoot`. */
+const shimSockets = '/run/containerd/s';
 
 function shimsOf(socket: string): number[] {
   return readdirSync('/proc')

@@ -4,7 +4,8 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -31,6 +32,14 @@ export interface NodeRig extends AsyncDisposable {
   up(): Promise<number>;
   /** Sends a signal to the foreground `up` and resolves with its exit code. */
   interrupt(signal: NodeJS.Signals): Promise<number>;
+  /**
+   * What a power-off leaves: every process of the node is gone at once, pods' too, and nobody could
+   * tidy up. With `reboot` also what does not outlive one: mounts, links, the run directory; and the
+   * lock is of another boot.
+   */
+  powerOff(options: { readonly reboot: boolean }): Promise<void>;
+  /** Processes in the cgroups of this node's pods, one command line each. */
+  podProcesses(): readonly string[];
   kubectl(...args: string[]): Run;
   /** kubectl that keeps running (port-forward); it is killed with the rig. */
   kubectlInBackground(...args: string[]): ChildProcess;
@@ -125,11 +134,35 @@ export async function nodeRig(): Promise<NodeRig> {
     return exited;
   };
 
+  const powerOff = async ({ reboot }: { readonly reboot: boolean }): Promise<void> => {
+    // Again until nothing is left: one that was just being started is not in the first list.
+    for (;;) {
+      const pids = [...processesIn(enter).map((line) => Number(line.split(' ')[0])), ...pidsInCgroups(namespace)];
+      for (const pid of pids) kill(pid);
+      if (pids.length === 0) break;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await exited;
+    if (!reboot) return;
+    const points = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')).map(({ point }) => point);
+    const ours = points.filter((point) => point.startsWith(`${dataDir}/`) || point.startsWith(`${runDir}/`));
+    if (ours.length > 0) run(['umount', ...ours.reverse()], { mustPass: true });
+    rmSync(runDir, { recursive: true, force: true });
+    run([...enter, 'ip', 'link', 'delete', 'cni0']);
+    run([...enter, 'nft', 'flush', 'ruleset']);
+    for (const name of readdirSync(path.join(dataDir, 'lock'))) {
+      const file = path.join(dataDir, 'lock', name);
+      writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, 'utf8')) as object), bootId: 'another' }));
+    }
+  };
+
   return {
     dataDir,
     nodeIp,
     up,
     interrupt,
+    powerOff,
+    podProcesses: () => pidsInCgroups(namespace).flatMap((pid) => commandOf(pid) ?? []),
     kubectl: (...args) => run([...kubectl, ...args]),
     kubectlInBackground(...args) {
       const [program = '', ...rest] = [...kubectl, ...args];
@@ -190,6 +223,43 @@ function traces({ enter, words }: Marks): ReadonlyMap<string, readonly string[]>
     ['container logs', listing('find', '/var/log/containers', '-type', 'l').filter(isOurs)],
     ['sysctls', sysctls.map((name) => `${name} ${listing('cat', `/proc/sys/${name}`).join('')}`)],
   ]);
+}
+
+/** Pids below the node's cgroup root, in whichever hierarchy. */
+function pidsInCgroups(namespace: string): readonly number[] {
+  const found = new Set<number>();
+  for (const { point, type } of parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'))) {
+    if (type !== 'cgroup' && type !== 'cgroup2') continue;
+    const top = path.join(point, namespace);
+    if (!existsSync(top)) continue;
+    for (const folder of run(['find', top, '-type', 'd']).output.split('\n')) {
+      try {
+        for (const pid of readFileSync(path.join(folder, 'cgroup.procs'), 'utf8').split('\n')) found.add(Number(pid));
+      } catch {
+        // It was removed meanwhile, or its hierarchy has threads only.
+      }
+    }
+  }
+  found.delete(0);
+  return [...found];
+}
+
+function commandOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8')
+      .replaceAll('\0', ' ')
+      .trim();
+  } catch {
+    return undefined; // it ended meanwhile
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended meanwhile.
+  }
 }
 
 function otherShimsRun(enter: readonly string[]): boolean {

@@ -42,8 +42,9 @@ interface Starter {
 
 /** @param wrapper - program and arguments before it: a namespace of its own */
 async function starter(dataDir: string, wrapper: readonly string[] = []): Promise<Starter> {
-  const [file, ...args] = [...wrapper, process.execPath, program, dataDir];
-  const child = spawn(file ?? '', args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const argv: readonly string[] = [...wrapper, process.execPath, program, dataDir];
+  const [file = '', ...args] = argv;
+  const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   children.push(child);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async () => {
