@@ -10,8 +10,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathsOf } from '../../src/app/paths.ts';
 import { findComponents } from '../../src/component/find.ts';
+import { controlClient, type ControlClient } from '../../src/control/client.ts';
 import { deferred } from '../../src/kernel/deferred.ts';
 import { parseMountinfo } from '../../src/cluster/node-cleanup.ts';
+import { EventLog } from './kit/event-log.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 /** Folder of components for this run, if they are not where `k3s-lite` finds them by itself. */
@@ -26,6 +28,11 @@ export interface Run {
 
 export interface NodeRig extends AsyncDisposable {
   readonly dataDir: string;
+  readonly runDir: string;
+  readonly nodeName: string;
+  /** Of the present `up`. */
+  readonly events: EventLog;
+  readonly client: ControlClient;
   readonly nodeIp: string;
   /** Starts the node and resolves when every unit is ready, with the milliseconds that took. */
   up(): Promise<number>;
@@ -56,7 +63,7 @@ export async function nodeRig(): Promise<NodeRig> {
   const nodeName = `node-${id}`;
   const nodeIp = '198.51.100.1';
   const dataDir = mkdtempSync(path.join(tmpdir(), 'k3s-lite-node-'));
-  const { runDir } = pathsOf({ dataDir, env: process.env, uid: 0 });
+  const { runDir, controlSocket } = pathsOf({ dataDir, env: process.env, uid: 0 });
   const children: ChildProcess[] = [];
   // nsenter and not `ip netns exec`: that mounts a new /sys, which hides the cgroups.
   const enter = ['nsenter', `--net=/run/netns/${namespace}`];
@@ -89,6 +96,7 @@ export async function nodeRig(): Promise<NodeRig> {
 
   let supervisor: ChildProcess | undefined;
   let exited: Promise<number> = Promise.resolve(0);
+  let events = new EventLog();
 
   const up = async (): Promise<number> => {
     const ready = deferred<number>();
@@ -102,18 +110,22 @@ export async function nodeRig(): Promise<NodeRig> {
     });
     supervisor = child;
     const last: string[] = [];
+    const told = new EventLog();
+    events = told;
     const keep = (line: string) => {
       last.push(line);
       if (last.length > 40) last.shift();
     };
     createInterface({ input: child.stdout }).on('line', (line) => {
       keep(line);
+      told.add(line);
       if (line.includes('"up.ready"')) ready.resolve(performance.now() - startedMs);
     });
     createInterface({ input: child.stderr }).on('line', keep);
     exited = new Promise((resolve) => {
       child.once('exit', (code) => {
         resolve(code ?? -1);
+        told.close(`up exited with ${String(code)}`);
         ready.reject(new Error(`up exited with ${String(code)}:\n${last.join('\n')}`));
       });
     });
@@ -127,7 +139,13 @@ export async function nodeRig(): Promise<NodeRig> {
 
   return {
     dataDir,
+    runDir,
+    nodeName,
     nodeIp,
+    client: controlClient({ socketPath: controlSocket, dataDir }),
+    get events() {
+      return events;
+    },
     up,
     interrupt,
     kubectl: (...args) => run([...kubectl, ...args]),
