@@ -1,8 +1,8 @@
 /** From the start of a new k3s-lite, after the old one was killed, to its word that all is ready: with every process adopted. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { chain, wide, writeUnits } from '../graphs.mjs';
+import { chain, readStamps, wide, writeUnits } from '../graphs.mjs';
 import { atEnd, cli, msBetween, nativePrograms, now, withFolder } from '../place.mjs';
 import { living, spawnIn } from '../supervisor.mjs';
 import { row } from './small-graphs.mjs';
@@ -37,20 +37,25 @@ async function once(folder, nodes, stamp) {
     for (const child of supervisors) if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
     for (const pid of living(stamps)) process.kill(pid, 'SIGKILL');
   });
-  const start = async (count) => {
+  const output = path.join(folder, 'output.log');
+  writeFileSync(output, '');
+  const start = async () => {
+    const { size } = statSync(output);
     const from = now();
     const child = spawnIn(folder, argv);
     supervisors.push(child);
     const ended = new Promise((resolve) => child.once('exit', resolve));
-    const ready = await untilReady(path.join(folder, 'output.log'), count);
+    const ready = await untilReady(output, size);
     return { child, ended, ms: msBetween(from, ready) };
   };
   try {
-    const first = await start(1);
+    const first = await start();
+    // A process is ready when it is spawned, which is a little before it is its program.
+    while (readStamps(readFileSync(stamps, 'utf8'), 0n).size < nodes.length) await sleep(20);
     const before = living(stamps).sort();
     first.child.kill('SIGKILL');
     await first.ended;
-    const second = await start(2);
+    const second = await start();
     const after = living(stamps).sort();
     if (after.length !== nodes.length || String(after) !== String(before)) {
       throw new Error(`${before.length} units before the kill, ${after.length} after it, not the same processes`);
@@ -65,13 +70,24 @@ async function once(folder, nodes, stamp) {
   }
 }
 
-/** When the output said for the `count`th time that all is ready. */
-async function untilReady(output, count) {
+/** When the output said, from `offset` on, that all is ready. */
+async function untilReady(output, offset) {
   const limit = now() + 60_000_000_000n;
-  for (;;) {
-    const at = now();
-    if (readFileSync(output, 'utf8').split('"up.ready"').length > count) return at;
-    if (at > limit) throw new Error(`not ready in time:\n${readFileSync(output, 'utf8').slice(-2000)}`);
-    await sleep(2);
+  let seen = '';
+  const fd = openSync(output, 'r');
+  try {
+    for (;;) {
+      const at = now();
+      const chunk = Buffer.alloc(1 << 20);
+      const length = readSync(fd, chunk, 0, chunk.length, offset);
+      offset += length;
+      // The rest of a word that was cut in two.
+      seen = `${seen.slice(-20)}${chunk.toString('utf8', 0, length)}`;
+      if (seen.includes('"up.ready"')) return at;
+      if (at > limit) throw new Error(`not ready in time:\n${seen.slice(-2000)}`);
+      if (length === 0) await sleep(2);
+    }
+  } finally {
+    closeSync(fd);
   }
 }
