@@ -7,6 +7,7 @@ import {
   type ReadinessPhase,
 } from '../error/readiness-error.ts';
 import { explainFailure, tellingExcerpt, tellingLine } from '../probe/hints.ts';
+import type { LogSource } from '../process/process-port.ts';
 import { whoHoldsPort } from '../probe/proc-sockets.ts';
 
 export interface FailureFacts {
@@ -30,8 +31,10 @@ const killedFromOutside =
   'it was killed from outside: by a person or a program, or by the kernel when the machine was out of memory (see `dmesg`)';
 
 /** The end of a unit's output, for an error. */
-export function lastOutput(log: { last(count: number): readonly string[] }): readonly string[] {
-  const lines = tellingExcerpt(log.last(logLinesSearched), logLinesKept);
+export function lastOutput(log: Pick<LogSource, 'last' | 'missing'>): readonly string[] {
+  const missing = log.missing?.();
+  const said = tellingExcerpt(log.last(logLinesSearched), logLinesKept);
+  const lines = missing === undefined ? said : [...said.slice(1 - logLinesKept), missing];
   return lines.map((line) => (line.length > lineLengthKept ? `${line.slice(0, lineLengthKept)}…` : line));
 }
 

@@ -2,11 +2,11 @@
  * What goes wrong around a running k3s-lite and must disturb none of its units: a full disk, a clock
  * that jumps, cgroups that cannot be written, a control socket that a crash left. Real processes.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EventLine, WireSnapshot } from '../../src/control/protocol.ts';
+import { smallDisk } from '../kit/small-disk.ts';
 import { buildProgram, unitsOf, upPlace, type Program, type UpPlace } from './up-place.ts';
 
 let program: Program;
@@ -50,34 +50,6 @@ async function eventsOf({ client }: UpPlace) {
 const noticesOf = async (here: UpPlace) =>
   (await eventsOf(here)).flatMap(({ event }) => (event.type === 'notice' ? [String(event['text'])] : []));
 
-/** A small file system of its own on `folder`. */
-function smallDisk(folder: string): Disposable & { fill(): void; free(): void } {
-  mkdirSync(folder, { recursive: true });
-  const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m,nr_inodes=200', 'small', folder]);
-  if (status !== 0) throw new Error(`mount: ${stderr.toString()}`);
-  const ballast = path.join(folder, 'ballast');
-  const untilFull = (write: (number: number) => void) => {
-    for (let number = 0; ; number += 1) {
-      try {
-        write(number);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return;
-        throw error;
-      }
-    }
-  };
-  return {
-    /** Neither a byte nor a file more. */
-    fill() {
-      mkdirSync(ballast);
-      untilFull(() => writeFileSync(path.join(ballast, 'bytes'), Buffer.alloc(4096), { flag: 'a' }));
-      untilFull((number) => writeFileSync(path.join(ballast, String(number)), ''));
-    },
-    free: () => rmSync(ballast, { recursive: true }),
-    [Symbol.dispose]: () => void spawnSync('umount', ['--lazy', folder]),
-  };
-}
-
 test.skipIf(!isRoot)(
   '[C5] a full disk: units run on, one is restarted, a new one says why not; logs resume',
   async () => {
@@ -87,7 +59,7 @@ test.skipIf(!isRoot)(
       // Its log does not exist yet.
       late: `${sleeper}needs: [{hard: gate}]\nrestart: {backoff: {first: 100ms, max: 200ms}}\n`,
     });
-    using disk = smallDisk(here.dataDir);
+    using disk = smallDisk(here.dataDir, 2);
     here.run(['up']);
     await expect.poll(async () => unitOf(here, 'mortal').catch(() => ({})), patience).toMatchObject({ state: 'ready' });
     const ownLog = path.join(here.dataDir, 'k3s-lite.log');
