@@ -41,7 +41,7 @@ export async function restarts({ quick, say }) {
     const name = `a unit killed ${count} times`;
     return [
       row(name, 'kill -9 → runs again, without backoff', latencies, 'ms'),
-      row(name, 'memory (RSS) afterwards', [afterMb], 'MB', 80),
+      row(name, 'memory (RSS) afterwards', [afterMb], 'MB'),
       row(name, 'growth since its first hundred restarts', [afterMb - warmMb], 'MB'),
     ];
   });
