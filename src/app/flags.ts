@@ -48,6 +48,11 @@ export const graphFlags: readonly Flag[] = [
   },
   { name: 'disable', value: 'name', list: true, about: 'Leave out a unit or a group of units' },
   { name: 'disable-agent', about: 'Control plane only: no containerd, kubelet or kube-proxy; needs no root' },
+  {
+    name: 'container',
+    value: 'mode',
+    about: 'Prepare the container that this is the entrypoint of: auto (default), on or off',
+  },
   { name: 'bin-dir', value: 'dir', about: 'Folder searched first for the components' },
   {
     name: 'node-name',

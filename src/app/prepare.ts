@@ -17,6 +17,7 @@ import { diagnosticsError } from '../unit/diagnostic.ts';
 import { loadUnits, type LoadedUnits } from '../unit/load-units.ts';
 import type { UnitInput } from '../unit/schema.ts';
 import type { Configuration } from './configuration.ts';
+import { isContainerEntry, withContainerUnits } from './container-mode.ts';
 import { checkExitWith } from './exit-with.ts';
 import type { FlagValues } from './flag-values.ts';
 import { argFlags, camelCase, upFlags } from './flags.ts';
@@ -87,9 +88,9 @@ async function load({ configuration, units, env, cwd, durationsMs, dirs, report 
     searchPath,
     defaultKubeconfig: path.join(paths.dataDir, 'k3s-lite.yaml'),
   });
+  const asked = { dirs: dirs.length === 0 ? [shippedUnits()] : dirs, dropInDirs: configuration.dropInDirs };
   const loading = await loadUnits({
-    dirs: dirs.length === 0 ? [shippedUnits()] : dirs,
-    dropInDirs: configuration.dropInDirs,
+    ...withContainerUnits(asked, isContainerEntry(values)),
     variables: Object.fromEntries(variablesOf(settings)),
     overrides: overridesOf(values),
     disable: [...listOf(values, 'disable'), ...(values['disable-agent'] === true ? ['agent'] : [])],

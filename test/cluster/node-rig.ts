@@ -11,7 +11,7 @@ import path from 'node:path';
 import { pathsOf } from '../../src/app/paths.ts';
 import { findComponents } from '../../src/component/find.ts';
 import { deferred } from '../../src/kernel/deferred.ts';
-import { parseMountinfo } from '../../src/cluster/node-cleanup.ts';
+import { parseMountinfo } from '../../src/cluster/mountinfo.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 /** Folder of components for this run, if they are not where `k3s-lite` finds them by itself. */
