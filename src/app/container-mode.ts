@@ -5,27 +5,15 @@
  * Marks that engines leave (`/.dockerenv`, `/run/.containerenv`) say too little: a shell in a development
  * container has them, and there nothing is ours to change.
  */
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
+import { initRole, type RoleQuestion } from '../process/init-role.ts';
 import type { FlagValues } from './flag-values.ts';
 import { shippedUnits } from './shipped.ts';
 
-/** The static init of the image, as /proc/1/comm shows it. */
-const initName = 'k3s-lite-init';
+type OwnProcess = Omit<RoleQuestion, 'isWanted'>;
 
-export interface OwnProcess {
-  readonly pid: number;
-  readonly ppid: number;
-  /** Name of process 1; asked only when it is our parent. */
-  initName(): string;
-}
-
-const ownProcess: OwnProcess = {
-  pid: process.pid,
-  ppid: process.ppid,
-  initName: () => readFileSync('/proc/1/comm', 'utf8').trim(),
-};
+const ownProcess: OwnProcess = { pid: process.pid, ppid: process.ppid, env: process.env };
 
 /** `--container on|off`, or by itself: process 1, or the child of our own init. @throws StartupError ERR_CONFIG */
 export function isContainerEntry(values: FlagValues, own: OwnProcess = ownProcess): boolean {
@@ -34,8 +22,10 @@ export function isContainerEntry(values: FlagValues, own: OwnProcess = ownProces
     case 'on':
     case 'off':
       return mode === 'on';
-    case 'auto':
-      return values['init'] === true || own.pid === 1 || (own.ppid === 1 && own.initName() === initName);
+    case 'auto': {
+      const role = initRole({ ...own, isWanted: false });
+      return role === 'pid-1' || (role === 'below-init' && own.ppid === 1);
+    }
     default:
       throw new StartupError('ERR_CONFIG', `--container is "${String(mode)}", but must be auto, on or off`, { mode });
   }

@@ -130,6 +130,11 @@ export const upFlags: readonly Flag[] = [
     list: true,
     about: 'What a unit itself, or total=, may take; with --wait more is exit code 4, else a warning',
   },
+  {
+    name: 'unit-output',
+    value: 'mode',
+    about: 'Units’ output on standard output: prefix (default in a container without a terminal) or none',
+  },
   { name: 'json', about: 'Print events as JSON lines' },
   {
     name: 'metrics-bind-address',

@@ -19,6 +19,7 @@ import type { Builtins } from '../unit/builtin.ts';
 import { watchBudgets } from './budget-watch.ts';
 import { budgetsOf } from './budgets.ts';
 import type { Configuration } from './configuration.ts';
+import { isContainerEntry } from './container-mode.ts';
 import { controlSource } from './control-source.ts';
 import { crashingOnBugs } from './crash.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
@@ -31,10 +32,13 @@ import { connectServiceManager } from './service-manager.ts';
 import { listenForSignals } from './signals.ts';
 import { overBudget, stopRequests, type StopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
+import { showUnitOutput, wantsUnitOutput } from './unit-output.ts';
 
 export interface UpOptions {
   readonly configuration: Configuration;
   readonly units: readonly string[];
+  /** Words after `--`: for the main unit. */
+  readonly mainArguments?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   /** Aborts at a signal; looked at until `supervise` listens to signals itself. */
@@ -73,13 +77,14 @@ interface Surroundings {
 }
 
 async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings): Promise<number> {
-  const { configuration, units, env, cwd, io, signal } = options;
+  const { configuration, units, mainArguments = [], env, cwd, io, signal } = options;
   const { paths, values } = configuration;
+  const showsUnits = wantsUnitOutput(values, { isContainer: isContainerEntry(values), outIsTty: io.outIsTty });
   const clock = systemClock;
   const timeoutMs = timeoutOf(values);
   const metricsAddress = metricsAddressOf(values);
   const durationsMs = latestDurationsMs(paths.startsDir);
-  const prepared = await prepare({ configuration, units, env, cwd, durationsMs });
+  const prepared = await prepare({ configuration, units, mainArguments, env, cwd, durationsMs });
   const { graph, settings, searchPath } = prepared;
   const budgets = budgetsOf(values, prepared.wanted);
   makeFolders(paths.dataDir, paths.runDir, paths.logDir);
@@ -105,7 +110,11 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
     adopted: claim.adopted,
   });
   using _manager = connectServiceManager({ env, events, clock, executor, pid: process.pid });
-  await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
+  const view = { ...io, outIsTty: io.outIsTty && !showsUnits };
+  await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io: view });
+  using _output = showsUnits
+    ? showUnitOutput({ units: graph.order, process: executor.process, stream: process.stdout })
+    : undefined;
   const notice = (text: string) => events.emit({ type: 'notice', level: 'warning', text });
   using _init = actAsInit({ role, clock, notice });
   using metrics = metricsSource({ events, clock, usage: executor.usage });

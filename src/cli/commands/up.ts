@@ -7,15 +7,26 @@ import { configurationOf } from '../configuration-of.ts';
 const defaultWait = '5m';
 
 export const run: CommandRun = async (input) => {
-  const { args, io, env, cwd, signal } = input;
+  const { args, rest = [], io, env, cwd, signal } = input;
   const configuration = await configurationOf(input);
   if (configuration.values['wait'] !== true) {
-    return up({ configuration, units: args, env, cwd, io, signal, isAwaited: process.connected, onReady: tellWaiting });
+    return up({
+      configuration,
+      units: args,
+      mainArguments: rest,
+      env,
+      cwd,
+      io,
+      signal,
+      isAwaited: process.connected,
+      onReady: tellWaiting,
+    });
   }
   const { detachedUp } = await import('../../app/detached-up.ts');
-  const words = process.argv.slice(1).filter((word) => word !== '--wait');
+  const own = process.argv.slice(1, rest.length === 0 ? undefined : -rest.length - 1);
+  const words = own.filter((word) => word !== '--wait');
   const timeout = configuration.values['timeout'] === undefined ? ['--timeout', defaultWait] : [];
-  const argv = [...words, ...timeout];
+  const argv = [...words, ...timeout, ...(rest.length === 0 ? [] : ['--', ...rest])];
   return detachedUp({ argv, paths: configuration.paths, env: { ...env, K3S_LITE_WAIT: 'false' }, out: io.out, signal });
 };
 
