@@ -24,7 +24,10 @@ export function runTmpfsBuiltin({ root, proc }: ContainerPlace, kept: readonly s
       return;
     }
     const below = mounts.filter(({ point }) => isUnder(folder, point)).map(({ point }) => point);
-    const through = outermost([...below, ...kept.filter((name) => isUnder(folder, name) && existsSync(root + name))]);
+    // A mount that another one covers cannot be seen, nor kept.
+    const through = outermost([...below, ...kept.filter((name) => isUnder(folder, name))]).filter((name) =>
+      existsSync(root + name),
+    );
     const draft = (await mkdtemp(`${root}/k3s-lite-run-`)).slice(root.length);
     try {
       // Source of the options: systemd's mount of /run.
