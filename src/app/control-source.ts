@@ -7,14 +7,17 @@ import { version } from './version.ts';
 
 export interface ControlSourceOptions {
   readonly executor: LocalExecutor;
-  readonly prepared: Prepared;
   metrics(): Promise<string>;
+  /** What the present graph was made from. */
+  current(): Prepared;
+  readonly reload: ControlSource['reload'];
+  readonly dump: ControlSource['dump'];
   /** Ends `up` as a signal would. */
   stop(options: { readonly hurry: boolean }): void;
 }
 
-export function controlSource({ executor, prepared, metrics, stop }: ControlSourceOptions): ControlSource {
-  const { settings, configuration } = prepared;
+export function controlSource({ executor, metrics, current, reload, dump, stop }: ControlSourceOptions): ControlSource {
+  const { configuration } = current();
   const startedAtMs = Date.now();
   return {
     executor,
@@ -23,8 +26,8 @@ export function controlSource({ executor, prepared, metrics, stop }: ControlSour
       pid: process.pid,
       dataDir: configuration.paths.dataDir,
       startedAtMs,
-      ...(executor.graph.has('node-ready') ? { nodeName: settings.nodeName } : {}),
-      ...(executor.graph.has('kubeconfigs') ? { kubeconfig: settings.writeKubeconfig } : {}),
+      ...(executor.graph.has('node-ready') ? { nodeName: current().settings.nodeName } : {}),
+      ...(executor.graph.has('kubeconfigs') ? { kubeconfig: current().settings.writeKubeconfig } : {}),
     }),
     // From the files: also what an earlier generation wrote before it crashed.
     log: (unit) => ({
@@ -41,6 +44,8 @@ export function controlSource({ executor, prepared, metrics, stop }: ControlSour
     },
     usage: executor.usage,
     metrics,
+    reload,
+    dump,
     down: stop,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * `up --wait`: starts the same `up` as a session of its own, shows what it prints until everything
- * is ready, then leaves it running. A start that is not ready in time has stopped everything
+ * `up --wait` and `up --detach`: starts the same `up` as a session of its own, shows what it prints
+ * until everything is ready or its control socket answers, then leaves it running. A start that is not ready in time has stopped everything
  * before we hear of it, and its exit code is ours.
  */
 import { openSync, closeSync, readSync, statSync } from 'node:fs';
@@ -16,28 +16,47 @@ import type { Paths } from './paths.ts';
 const lookEveryMs = 50;
 
 export interface DetachedUpOptions {
-  /** The script and its arguments, without --wait. */
+  /** The script and its arguments, without --wait and --detach. */
   readonly argv: readonly string[];
+  /** What is waited for: the message that the other one sends. */
+  readonly until: 'ready' | 'listening';
   readonly paths: Paths;
   readonly env: Readonly<Record<string, string | undefined>>;
   out(text: string): void;
+  /** It is on its own now; with `until: 'listening'` only. */
+  onDetached(supervisor: { readonly pid: number; readonly logFile: string }): void;
   readonly signal: AbortSignal;
 }
 
 /** Resolves with the exit code. @throws the reason of `signal` when it aborts, after the start was stopped */
-export async function detachedUp({ argv, paths, env, out, signal }: DetachedUpOptions): Promise<number> {
+export async function detachedUp({
+  argv,
+  until,
+  paths,
+  env,
+  out,
+  onDetached,
+  signal,
+}: DetachedUpOptions): Promise<number> {
   makeFolders(paths.logDir);
   const logFile = path.join(paths.dataDir, 'up.log');
-  using output = tail(logFile, out);
+  // What a background process says of its start is in its log; here only if it fails.
+  const kept: string[] = [];
+  using output = tail(logFile, until === 'ready' ? out : (text) => void kept.push(text));
   const child = startDetached({ argv, logFile, env });
   const ended = Promise.race([
-    child.message.then(() => exitCode.ok),
+    child.message(until).then(() => exitCode.ok),
     child.exited.then((exit) => (exit.kind === 'code' ? exit.code : exitCode.bug)),
   ]);
   const following = new AbortController();
   const follow = followUntil(following.signal, output);
   try {
-    return await abortable(ended, signal);
+    const code = await abortable(ended, signal);
+    if (until === 'ready') return code;
+    output.read();
+    if (code === exitCode.ok) onDetached({ pid: child.pid, logFile });
+    else out(kept.join(''));
+    return code;
   } catch (error) {
     child.end();
     await child.exited;

@@ -117,6 +117,7 @@ export const graphFlags: readonly Flag[] = [
 export const upFlags: readonly Flag[] = [
   ...graphFlags,
   { name: 'wait', about: 'Return 0 when everything is ready (and keep it up), 4 if it is not within --timeout' },
+  { name: 'detach', about: 'Return as soon as the control socket answers, and keep running in the background' },
   { name: 'timeout', value: 'duration', about: 'With --wait: how long to wait, like 90s (default 5m)' },
   {
     name: 'exit-with',

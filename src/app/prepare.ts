@@ -46,6 +46,8 @@ export interface PrepareOptions {
   readonly durationsMs?: ReadonlyMap<string, number>;
   /** Words after `--`: for the main unit (`--exit-with`). */
   readonly mainArguments?: readonly string[];
+  /** Units asked for by name that are gone are no mistake (a reload). */
+  readonly mayBeGone?: boolean;
 }
 
 /** @throws StartupError ERR_CONFIG, ERR_UNIT_FILE, ERR_GRAPH or ERR_COMPONENT */
@@ -82,7 +84,7 @@ interface LoadInput extends PrepareOptions {
 }
 
 async function load(options: LoadInput) {
-  const { configuration, units, env, cwd, durationsMs, dirs, report, mainArguments = [] } = options;
+  const { configuration, units, env, cwd, durationsMs, mayBeGone = false, dirs, report, mainArguments = [] } = options;
   const { paths, values } = configuration;
   const ofComponents = report === undefined ? [] : programFolders(report);
   const searchPath = [...new Set([...ofComponents, ...(env['PATH'] ?? defaultPath).split(':')])];
@@ -106,7 +108,7 @@ async function load(options: LoadInput) {
   if (!built.ok) throw diagnosticsError('ERR_GRAPH', built.error);
   const graph = built.value;
   const unknown = units.find((name) => !graph.has(name));
-  if (unknown !== undefined) throw unknownUnitError(unknown, graph.order);
+  if (unknown !== undefined && !mayBeGone) throw unknownUnitError(unknown, graph.order);
   const wanted = units.length === 0 ? graph.order : graph.closure(units);
   return { settings, loaded, graph, searchPath, wanted };
 }

@@ -3,29 +3,28 @@
  * connects them, and lets `supervise` run.
  */
 import path from 'node:path';
-import { isatty } from 'node:tty';
-import type { Settings } from '../cluster/settings.ts';
 import { exitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
 import { createEventStream } from '../event/stream.ts';
 import type { Executor } from '../executor/executor-api.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
-import type { UnitGraph } from '../graph/unit-graph.ts';
 import { abortError } from '../kernel/abort.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
 import { actAsInit, initRole, type InitRole } from '../process/init-role.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
-import type { Builtins } from '../unit/builtin.ts';
 import { watchBudgets } from './budget-watch.ts';
 import { budgetsOf } from './budgets.ts';
+import { builtinTable } from './builtin-table.ts';
 import type { Configuration } from './configuration.ts';
 import { isContainerEntry } from './container-mode.ts';
 import { controlSource } from './control-source.ts';
 import { crashingOnBugs } from './crash.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
 import { metricsAddressOf, metricsSource, serveMetrics } from './metrics-source.ts';
+import { dumpState } from './dump.ts';
 import { prepare, textOf, timeoutOf } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
+import { reloader } from './reload.ts';
 import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -36,6 +35,8 @@ import { showUnitOutput, wantsUnitOutput } from './unit-output.ts';
 
 export interface UpOptions {
   readonly configuration: Configuration;
+  /** Reads it again, for a reload. */
+  readConfiguration(): Promise<Configuration>;
   readonly units: readonly string[];
   /** Words after `--`: for the main unit. */
   readonly mainArguments?: readonly string[];
@@ -46,6 +47,8 @@ export interface UpOptions {
   readonly io: FailureOutput & { out(text: string): void; readonly outIsTty: boolean };
   /** Somebody waits for this start (`up --wait`): over budget is a failure, and not only said. */
   readonly isAwaited: boolean;
+  /** Told when the control socket answers, for `up --detach`. */
+  onListening?(): void;
   /** Told when everything is ready, for `up --wait`. */
   onReady?(): void;
 }
@@ -59,24 +62,34 @@ export async function up(options: UpOptions): Promise<number> {
   const { pid, ppid } = process;
   const role = initRole({ pid, ppid, env, isWanted: configuration.values['init'] === true });
   const stopper = stopRequests();
+  // Until there is something to reload or to dump.
+  const asked: SignalWork = { onReload: () => undefined, onDump: () => undefined };
   using _signals = listenForSignals({
     onStop(name, count) {
       if (count > 2) process.exit(name === 'SIGINT' ? exitCode.interrupted : exitCode.terminated);
       stopper.request({ reason: name, hurry: count > 1 });
     },
-    // The terminal of a container comes and goes.
-    hasTerminal: role !== 'pid-1' && role !== 'below-init' && [0, 1, 2].some((fd) => isatty(fd)),
+    onReload: () => asked.onReload(),
+    onDump: () => asked.onDump(),
+    stopsWithTerminal: role !== 'pid-1' && role !== 'below-init',
   });
-  const run = () => connectAndRun(options, { role, stopper });
+  const run = () => connectAndRun(options, { role, stopper, asked });
   return role === 'below-init' ? await crashingOnBugs(run, { io, signal }) : await run();
+}
+
+/** What SIGHUP and SIGUSR2 do. */
+interface SignalWork {
+  onReload: () => void;
+  onDump: () => void;
 }
 
 interface Surroundings {
   readonly role: InitRole;
   readonly stopper: StopRequests;
+  readonly asked: SignalWork;
 }
 
-async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings): Promise<number> {
+async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surroundings): Promise<number> {
   const { configuration, units, mainArguments = [], env, cwd, io, signal } = options;
   const { paths, values } = configuration;
   const showsUnits = wantsUnitOutput(values, { isContainer: isContainerEntry(values), outIsTty: io.outIsTty });
@@ -87,6 +100,8 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
   const prepared = await prepare({ configuration, units, mainArguments, env, cwd, durationsMs });
   const { graph, settings, searchPath } = prepared;
   const budgets = budgetsOf(values, prepared.wanted);
+  const builtins = builtinTable(clock);
+  await builtins.fill(graph, settings);
   makeFolders(paths.dataDir, paths.runDir, paths.logDir);
 
   const events = createEventStream({ clock });
@@ -103,7 +118,7 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
     dataDir: paths.dataDir,
     runDir: paths.runDir,
     instance: path.basename(paths.runDir),
-    ...(await builtinsFor(graph, settings, clock)),
+    builtins: builtins.builtins,
     env: { ...env, PATH: searchPath.join(':') },
     clock,
     events,
@@ -119,7 +134,6 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
   using _init = actAsInit({ role, clock, notice });
   using metrics = metricsSource({ events, clock, usage: executor.usage });
   await using _metricsServer = await serveMetrics(metricsAddress, metrics, events);
-  const source = controlSource({ executor, prepared, metrics: metrics.text, stop: stopper.stop });
   let isOverBudget = false as boolean;
   const fail = (error: unknown) =>
     io.err(`k3s-lite: ${renderError(error, { width: io.columns, colour: io.colour })}\n`);
@@ -135,11 +149,50 @@ async function connectAndRun(options: UpOptions, { role, stopper }: Surroundings
       fail(error);
     },
   });
+  const { readConfiguration } = options;
+  const reloading = reloader({
+    executor,
+    first: prepared,
+    builtins,
+    units,
+    mainArguments,
+    env,
+    cwd,
+    readConfiguration,
+  });
+  const dump = () =>
+    dumpState({
+      executor,
+      logDir: paths.logDir,
+      now: { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() },
+    });
+  asked.onReload = () => {
+    // What becomes of it is told by events.
+    reloading.reload({ dryRun: false }).catch(() => undefined);
+  };
+  asked.onDump = () => {
+    try {
+      dump();
+    } catch (error) {
+      notice(`cannot write the state: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+  const source = controlSource({
+    executor,
+    metrics: metrics.text,
+    current: () => reloading.current,
+    reload: reloading.reload,
+    dump,
+    stop: stopper.stop,
+  });
   const control = afterFirstStart(executor, clock)
     .then(() => import('../control/server.ts'))
     .then(({ createControlServer }) => createControlServer({ socketPath: paths.controlSocket, clock, source }));
   // Awaited at the end only, where it throws: nothing waits for it before units start.
-  control.catch(() => stopper.request({ reason: 'the control socket could not be made' }));
+  control.then(
+    () => options.onListening?.(),
+    () => stopper.request({ reason: 'the control socket could not be made' }),
+  );
   try {
     await heedSignal();
     return await supervise({
@@ -185,15 +238,4 @@ function afterFirstStart({ events }: Executor, clock: Clock): Promise<void> {
       },
     });
   });
-}
-
-/** The cluster's builtins, loaded only for a graph that has some. */
-async function builtinsFor(graph: UnitGraph, settings: Settings, clock: Clock): Promise<{ builtins?: Builtins }> {
-  const hasBuiltins = graph.order.some((name) => {
-    const { kind, undo } = graph.unit(name);
-    return kind === 'builtin' || undo?.[0]?.startsWith('builtin:') === true;
-  });
-  if (!hasBuiltins) return {};
-  const { clusterBuiltins } = await import('../cluster/builtins.ts');
-  return { builtins: clusterBuiltins(settings, { clock }) };
 }

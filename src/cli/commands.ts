@@ -11,6 +11,13 @@ const optionsOf = (flags: readonly Flag[]): OptionRow[] =>
 
 const json: OptionRow = { flags: '--json', about: 'Print JSON' };
 const place = optionsOf(placeFlags);
+/** Of the commands that move units and wait for the outcome. */
+const moveOptions: readonly OptionRow[] = [
+  ...place,
+  { flags: '--no-wait', about: 'Return at once' },
+  { flags: '--timeout <duration>', about: 'How long to wait, like 90s (default 5m); then the exit code is 4' },
+  json,
+];
 
 export const commandRows: readonly CommandRow[] = [
   {
@@ -26,6 +33,7 @@ export const commandRows: readonly CommandRow[] = [
       'k3s-lite up --units ./my-units api',
       'k3s-lite up --wait --timeout 90s',
       'k3s-lite up --units ./my-units --exit-with web -- --verbose',
+      'k3s-lite up --detach',
     ],
     load: () => import('./commands/up.ts'),
   },
@@ -35,6 +43,37 @@ export const commandRows: readonly CommandRow[] = [
     options: [...place, { flags: '--hurry', about: 'Kill at once instead of waiting for a clean stop' }, json],
     examples: ['k3s-lite down'],
     load: () => import('./commands/down.ts'),
+  },
+  {
+    name: 'start',
+    args: '<units...>',
+    about: 'Start units and what they need; returns when they are ready',
+    options: moveOptions,
+    examples: ['k3s-lite start kube-scheduler', 'k3s-lite start --no-wait kubelet'],
+    load: () => import('./commands/start.ts'),
+  },
+  {
+    name: 'stop',
+    args: '<units...>',
+    about: 'Stop units; they stay stopped until they are started again',
+    options: [{ flags: '--cascade', about: 'Stop what needs them first' }, ...moveOptions],
+    examples: ['k3s-lite stop kube-scheduler', 'k3s-lite stop --cascade etcd'],
+    load: () => import('./commands/stop.ts'),
+  },
+  {
+    name: 'restart',
+    args: '<units...>',
+    about: 'Restart units; what needs them does as its `onLoss` says',
+    options: [{ flags: '--cascade', about: 'Restart what needs them too, in order' }, ...moveOptions],
+    examples: ['k3s-lite restart kube-apiserver', 'k3s-lite restart --cascade etcd --timeout 2m'],
+    load: () => import('./commands/restart.ts'),
+  },
+  {
+    name: 'reload',
+    about: 'Read unit files and configuration anew; only what changed restarts, what then fails is rolled back',
+    options: [...place, { flags: '--dry-run', about: 'Only show what would be done' }, json],
+    examples: ['k3s-lite reload --dry-run', 'k3s-lite reload'],
+    load: () => import('./commands/reload.ts'),
   },
   {
     name: 'status',
@@ -62,6 +101,25 @@ export const commandRows: readonly CommandRow[] = [
     ],
     examples: ['k3s-lite logs etcd', 'k3s-lite logs -f kube-apiserver'],
     load: () => import('./commands/logs.ts'),
+  },
+  {
+    name: 'events',
+    about: 'Show what happened, and with --follow what happens',
+    options: [
+      ...place,
+      { flags: '-f, --follow', about: 'Keep showing new events (without --since only those)' },
+      { flags: '--since <seq>', about: 'From this event on; a `dropped` line tells how many are no longer kept' },
+      { flags: '--json', about: 'Print JSON lines' },
+    ],
+    examples: ['k3s-lite events', 'k3s-lite events -f --since 1200', 'k3s-lite events -f --json'],
+    load: () => import('./commands/events.ts'),
+  },
+  {
+    name: 'dump',
+    about: 'Write the inner state of the running k3s-lite to a file and print its name',
+    options: [...place, json],
+    examples: ['k3s-lite dump'],
+    load: () => import('./commands/dump.ts'),
   },
   {
     name: 'check',

@@ -7,11 +7,16 @@ import type { GraphFormat } from '../graph/draw.ts';
 import { abortError } from '../kernel/abort.ts';
 import {
   downReplySchema,
+  dumpReplySchema,
   eventLineSchema,
+  movedSchema,
+  reloadReplySchema,
   statusSchema,
   unitReplySchema,
   whyReplySchema,
   type EventLine,
+  type MovedReply,
+  type ReloadReply,
   type Status,
   type UnitReply,
   type WhyReply,
@@ -37,8 +42,22 @@ export interface ControlClient {
   events(options: { readonly since?: number; readonly follow: boolean }): Promise<AsyncIterable<EventLine>>;
   /** The text of `/metrics`. */
   metrics(): Promise<string>;
+  /** Wants units and what they need up; returns at once. */
+  start(request: { readonly units: readonly string[] }): Promise<MovedReply>;
+  /** Stops units; returns at once. @throws ERR_NEEDED, see {@link StartupError} */
+  stop(request: UnitsRequest): Promise<MovedReply>;
+  restart(request: UnitsRequest): Promise<MovedReply>;
+  /** Resolves when everything that changed is ready again, or was rolled back. */
+  reload(options: { readonly dryRun: boolean }): Promise<ReloadReply>;
+  /** Resolves with the file that holds the state now. */
+  dump(): Promise<{ readonly file: string }>;
   /** Asks for a stop; returns at once. */
   down(options: { readonly hurry: boolean }): Promise<{ readonly pid: number }>;
+}
+
+export interface UnitsRequest {
+  readonly units: readonly string[];
+  readonly cascade: boolean;
 }
 
 /** How long the server may be silent before its answer begins, in milliseconds; it answers within milliseconds unless it hangs. */
@@ -46,7 +65,9 @@ const answerWithinMs = 30_000;
 
 export function controlClient(options: ControlClientOptions): ControlClient {
   const get = async <T>(path: string, schema: z.ZodType<T>) => parseReply(schema, await textOf(await ask(path)));
-  const ask = (path: string, body?: unknown) => send(options, path, body);
+  const post = async <T>(path: string, body: unknown, schema: z.ZodType<T>, withinMs?: number) =>
+    parseReply(schema, await textOf(await ask(path, body, withinMs)));
+  const ask = (path: string, body?: unknown, withinMs = answerWithinMs) => send(options, path, body, withinMs);
   return {
     status: ({ usage = false } = {}) => get(`/v1/status${usage ? '?usage=1' : ''}`, statusSchema),
     unit: (name) => get(unitPath(name), unitReplySchema),
@@ -64,9 +85,13 @@ export function controlClient(options: ControlClientOptions): ControlClient {
     async metrics() {
       return textOf(await ask('/v1/metrics'));
     },
-    async down(request) {
-      return parseReply(downReplySchema, await textOf(await ask('/v1/down', request)));
-    },
+    start: (request) => post('/v1/start', request, movedSchema),
+    stop: (request) => post('/v1/stop', request, movedSchema),
+    restart: (request) => post('/v1/restart', request, movedSchema),
+    // It answers when all units are judged: that is as long as they take.
+    reload: (request) => post('/v1/reload', request, reloadReplySchema, 0),
+    dump: () => post('/v1/dump', {}, dumpReplySchema),
+    down: (request) => post('/v1/down', request, downReplySchema),
   };
 }
 
@@ -79,7 +104,8 @@ const notRunning = 'not running';
 
 const unitPath = (name: string) => `/v1/units/${encodeURIComponent(name)}`;
 
-function send(options: ControlClientOptions, path: string, body: unknown): Promise<IncomingMessage> {
+/** @param withinMs - how long the answer may take to begin, in milliseconds; 0: as long as it likes */
+function send(options: ControlClientOptions, path: string, body: unknown, withinMs: number): Promise<IncomingMessage> {
   const { socketPath, signal } = options;
   return new Promise((resolve, reject) => {
     const request = httpRequest({
@@ -90,7 +116,7 @@ function send(options: ControlClientOptions, path: string, body: unknown): Promi
       agent: false,
       ...(signal === undefined ? {} : { signal }),
     });
-    request.setTimeout(answerWithinMs, () => {
+    request.setTimeout(withinMs, () => {
       request.destroy(
         new StartupError('ERR_CONTROL', `k3s-lite does not answer on ${socketPath}`, { reason: 'silent', socketPath }),
       );

@@ -25,6 +25,7 @@ export const snapshotSchema = z.object({
   unit: z.string(),
   state,
   desired: z.enum(['up', 'down']),
+  stoppedByUser: z.literal(true).optional(),
   generation: z.number(),
   since: moment,
   startedAt: moment.optional(),
@@ -83,6 +84,8 @@ export type Status = z.infer<typeof statusSchema>;
 export const unitReplySchema = z.object({ now: moment, unit: snapshotSchema });
 export type UnitReply = z.infer<typeof unitReplySchema>;
 
+const dependent = z.object({ unit: z.string(), kind: edgeKind, state });
+
 const whyGate = z.object({
   unit: z.string(),
   kind: edgeKind,
@@ -100,6 +103,7 @@ export const whySchema = z.object({
   unit: z.string(),
   state,
   desired: z.enum(['up', 'down']),
+  stoppedByUser: z.literal(true).optional(),
   /** How long it has been in this state, in milliseconds. */
   forMs: z.number(),
   generation: z.number(),
@@ -112,6 +116,8 @@ export const whySchema = z.object({
   nextRetryInMs: z.number().optional(),
   degraded: snapshotSchema.shape.degraded,
   gates: z.array(whyGate),
+  /** Units that cannot start because of this one, the unit asked about only. */
+  holdsUp: z.array(dependent),
 });
 /** Why a unit is in its state, with the same for each dependency that is not up. */
 export type WhyTree = z.infer<typeof whySchema>;
@@ -125,6 +131,28 @@ export type WhyReply = z.infer<typeof whyReplySchema>;
 
 export const downRequestSchema = z.strictObject({ hurry: z.boolean().default(false) });
 export const downReplySchema = z.object({ pid: z.number() });
+
+const unitsRequest = { units: z.array(z.string().min(1)).min(1).max(1000) };
+export const startRequestSchema = z.strictObject(unitsRequest);
+export const stopRequestSchema = z.strictObject({ ...unitsRequest, cascade: z.boolean().default(false) });
+/** What the request moves: for a restart it has happened when the generation is higher than the one told here. */
+export const movedSchema = z.object({ units: z.array(z.object({ unit: z.string(), generation: z.number() })) });
+export type MovedReply = z.infer<typeof movedSchema>;
+
+const names = z.array(z.string());
+export const planSchema = z.object({ stop: names, restart: names, start: names, update: names });
+export const reloadRequestSchema = z.strictObject({ dryRun: z.boolean().default(false) });
+export const reloadReplySchema = z.object({
+  plan: planSchema,
+  /** Changes that only the next `up` takes over, one line each. */
+  notes: names,
+  elapsedMs: z.number(),
+  rolledBack: z.array(z.object({ unit: z.string(), error: errorSchema.optional() })),
+  waiting: names,
+});
+export type ReloadReply = z.infer<typeof reloadReplySchema>;
+
+export const dumpReplySchema = z.object({ file: z.string() });
 
 /** A line of /v1/events: an envelope, or how many events were lost because the reader was too slow. */
 export const eventLineSchema = z.union([

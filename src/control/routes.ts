@@ -19,6 +19,9 @@ import {
   metricsType,
   noQuerySchema,
   statusQuerySchema,
+  reloadRequestSchema,
+  startRequestSchema,
+  stopRequestSchema,
 } from './protocol.ts';
 import type { ControlSource } from './source.ts';
 import { explain } from './why.ts';
@@ -128,8 +131,54 @@ export const routes: readonly Route[] = [
         const sinceSeq = since ?? events.lastSeq + 1;
         return { kind: 'stream', contentType: linesOfJson, follow: (out) => writeEvents(events, out, sinceSeq) };
       }
-      const text = events.history(since).map((envelope) => `${envelopeJson(envelope)}\n`);
-      return { kind: 'text', contentType: linesOfJson, text: text.join('') };
+      const history = events.history(since);
+      const dropped = since === undefined || since === 0 ? 0 : (history[0]?.seq ?? since) - since;
+      const lines = history.map((envelope) => `${envelopeJson(envelope)}\n`);
+      const gap = dropped > 0 ? `${JSON.stringify({ dropped })}\n` : '';
+      return { kind: 'text', contentType: linesOfJson, text: gap + lines.join('') };
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/start',
+    answer({ source, query, body }) {
+      parse(noQuerySchema, query);
+      const { units } = parse(startRequestSchema, body);
+      return { kind: 'json', status: 202, value: source.executor.startUnits(units) };
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/stop',
+    answer({ source, query, body }) {
+      parse(noQuerySchema, query);
+      const { units, cascade } = parse(stopRequestSchema, body);
+      return { kind: 'json', status: 202, value: source.executor.stopUnits(units, { cascade }) };
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/restart',
+    answer({ source, query, body }) {
+      parse(noQuerySchema, query);
+      const { units, cascade } = parse(stopRequestSchema, body);
+      return { kind: 'json', status: 202, value: source.executor.restartUnits(units, { cascade }) };
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/reload',
+    async answer({ source, query, body }) {
+      parse(noQuerySchema, query);
+      return { kind: 'json', value: await source.reload(parse(reloadRequestSchema, body ?? {})) };
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/dump',
+    answer({ source, query }) {
+      parse(noQuerySchema, query);
+      return { kind: 'json', value: { file: source.dump() } };
     },
   },
   {
@@ -212,6 +261,7 @@ export function statusOf(error: unknown): number {
   const { status } = (error as StartupError).detail;
   if (typeof status === 'number') return status;
   if (error.code === 'ERR_UNKNOWN_UNIT') return 404;
+  if (error.code === 'ERR_NEEDED') return 409;
   return errorCodes[error.code].exitCode === errorCodes.ERR_INTERNAL.exitCode ? 500 : 400;
 }
 

@@ -1,7 +1,7 @@
 /**
  * The control API: HTTP on a unix socket that only this user can reach.
  *
- * It reads snapshots, events and logs, and can ask for a stop; it never touches a unit by itself.
+ * It reads snapshots, events and logs, and passes requests on; it never touches a unit by itself.
  * `Host` and `Origin` are not looked at: a browser cannot reach a unix socket, so there is nothing
  * to forge across sites. No timer runs while nobody asks.
  */
@@ -26,10 +26,10 @@ export interface ControlServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Bytes of a request's body; the only body today is `{"hurry":true}`. */
-const maxBodyBytes = 16 * 1024;
-/** Connections at once: a forgotten `logs -f` each holds one. */
-const maxConnections = 256;
+/** Bytes of a request's body; the longest is a list of unit names. */
+const maxBodyBytes = 64 * 1024;
+/** Connections at once: a forgotten `logs -f` each holds one. Each is an open file of ours, and units need theirs. */
+const maxConnections = 2048;
 /** How long a follower may take to read the last lines when the server closes, in milliseconds. */
 const closeGraceMs = 500;
 

@@ -9,7 +9,7 @@ import type { WhyReply, WhyTree } from './protocol.ts';
 export interface WhyInput {
   readonly unit: string;
   readonly snapshots: readonly UnitSnapshot[];
-  readonly graph: Pick<UnitGraph, 'needs'>;
+  readonly graph: Pick<UnitGraph, 'needs' | 'dependents' | 'has'>;
   /** Monotonic milliseconds, of the clock of the snapshots. */
   readonly nowMs: number;
   /** The last outcome of a starting unit's readiness check, if there was one. */
@@ -21,16 +21,28 @@ export function explain({ unit, snapshots, graph, nowMs, lastCheckOf }: WhyInput
   const told = new Set<string>();
   const roots: WhyReply['roots'] = [];
 
+  /** Dependents whose gate on `name` is closed. */
+  const heldBy = (name: string): WhyTree['holdsUp'] =>
+    (graph.has(name) ? graph.dependents(name) : []).flatMap(({ unit: dependent, need }) => {
+      const waiting = byName.get(dependent);
+      const isHeld = waiting?.waitingFor.some((gate) => gate.unit === name) === true;
+      return isHeld ? [{ unit: dependent, kind: need.kind, state: waiting.state }] : [];
+    });
+
   const treeOf = (snapshot: UnitSnapshot): WhyTree => {
     told.add(snapshot.unit);
     const { state, lastError, nextRetryAt, pid, status } = snapshot;
     const lastCheck = state === 'starting' ? lastCheckOf?.(snapshot.unit) : undefined;
+    // What the user stopped waits for nothing.
+    const isHeld = snapshot.stoppedByUser === true;
     const closed = new Set(snapshot.waitingFor.map((gate) => gate.unit));
-    const gates = graph.needs(snapshot.unit).flatMap(({ unit: name, kind }): WhyTree['gates'] => {
+    // One that a reload is removing is in the graph no more.
+    const needs = graph.has(snapshot.unit) ? graph.needs(snapshot.unit) : [];
+    const gates = needs.flatMap(({ unit: name, kind }): WhyTree['gates'] => {
       const target = byName.get(name);
       if (target === undefined) return [];
       const isOpen = !closed.has(name);
-      const why = isWorthTelling(target, isOpen) && !told.has(name) ? { why: treeOf(target) } : {};
+      const why = !isHeld && isWorthTelling(target, isOpen) && !told.has(name) ? { why: treeOf(target) } : {};
       return [{ unit: name, kind, isOpen, state: target.state, forMs: sinceMs(target, nowMs), ...why }];
     });
     if (!isUp(state) && closed.size === 0) roots.push(rootOf(snapshot, lastCheck, nowMs));
@@ -38,6 +50,7 @@ export function explain({ unit, snapshots, graph, nowMs, lastCheckOf }: WhyInput
       unit: snapshot.unit,
       state,
       desired: snapshot.desired,
+      ...(snapshot.stoppedByUser === true ? { stoppedByUser: true } : {}),
       forMs: sinceMs(snapshot, nowMs),
       generation: snapshot.generation,
       restarts: snapshot.restarts,
@@ -51,6 +64,7 @@ export function explain({ unit, snapshots, graph, nowMs, lastCheckOf }: WhyInput
         ...(cause === undefined ? {} : { cause: errorToJson(cause) }),
       })),
       gates,
+      holdsUp: snapshot.unit === unit ? heldBy(unit) : [],
     };
   };
 
@@ -60,9 +74,9 @@ export function explain({ unit, snapshots, graph, nowMs, lastCheckOf }: WhyInput
   return { tree, roots: roots.filter((root) => root.unit !== unit || !isUp(snapshot.state)) };
 }
 
-/** A dependency that runs explains nothing; nor does an open gate to one that was never wanted up. */
+/** A dependency that runs explains nothing; nor does an open gate to one that nobody wants up, unless the user stopped it. */
 function isWorthTelling(target: UnitSnapshot, isOpen: boolean): boolean {
-  return !isOpen || (!isUp(target.state) && target.desired === 'up');
+  return !isOpen || target.stoppedByUser === true || (!isUp(target.state) && target.desired === 'up');
 }
 
 function sinceMs({ since }: UnitSnapshot, nowMs: number): number {
@@ -71,6 +85,10 @@ function sinceMs({ since }: UnitSnapshot, nowMs: number): number {
 
 function rootOf(snapshot: UnitSnapshot, lastCheck: string | undefined, nowMs: number): WhyReply['roots'][number] {
   const { unit, state, lastError, desired } = snapshot;
+  if (snapshot.stoppedByUser === true) {
+    const hint = `\`k3s-lite start ${unit}\` starts it again`;
+    return { unit, line: `${unit} is stopped by the user, for ${formatDurationMs(sinceMs(snapshot, nowMs))}`, hint };
+  }
   if (lastError !== undefined && state !== 'starting' && state !== 'stopped') {
     const { hint } = lastError.detail;
     return { unit, line: rootLine(lastError), ...(hint === undefined ? {} : { hint }) };

@@ -65,6 +65,11 @@ export const errorCodes = {
     remedy: 'The message names the nearest known unit; `k3s-lite plan` lists all.',
     exitCode: exitCode.configuration,
   },
+  ERR_NEEDED: {
+    meaning: 'A unit was to be stopped that others, which are wanted up, need (a hard edge).',
+    remedy: 'Stop those first, or let `--cascade` do it: `k3s-lite stop --cascade UNIT`.',
+    exitCode: exitCode.usage,
+  },
   ERR_UNIT_FILE: {
     meaning: 'Unit files have mistakes: a key or value that is not allowed, an unknown variable, a broken YAML.',
     remedy: 'Each mistake is listed with file, line and column; `k3s-lite check DIR` repeats the check offline.',

@@ -3,8 +3,10 @@
  * stream; renderers switch exhaustively, so that a new event does not compile until it is shown.
  */
 import type { Attempt, Exit, ReadinessError } from '../error/readiness-error.ts';
+import type { StartupError } from '../error/startup-error.ts';
 import type { EdgeKind } from '../unit/schema.ts';
 import type { UnitSnapshot, UnitStateName } from '../unit/state.ts';
+import type { ReloadPlan } from './reload-plan.ts';
 
 export type Event =
   /** `up` begins: the units wanted, in start order, with their edges. */
@@ -29,6 +31,29 @@ export type Event =
       readonly elapsedMs: number;
       readonly chain: readonly { readonly unit: string; readonly selfMs: number }[];
     }
+  /** The user asked for it: which units it moves, in the order of the request's effect. What becomes of them is told by `unit.state`. */
+  | {
+      readonly type: 'control.asked';
+      readonly action: 'start' | 'stop' | 'restart';
+      readonly units: readonly string[];
+    }
+  /** A reload begins; units and edges are those of the new graph that are wanted up. */
+  | {
+      readonly type: 'reload.started';
+      readonly plan: ReloadPlan;
+      readonly units: EventOf<'up.started'>['units'];
+      readonly edges: EventOf<'up.started'>['edges'];
+    }
+  /** `rolledBack`: did not become ready and are what they were before; `waiting`: not judged, they wait for others. */
+  | {
+      readonly type: 'reload.finished';
+      readonly plan: ReloadPlan;
+      readonly elapsedMs: number;
+      readonly rolledBack: readonly { readonly unit: string; readonly error: ReadinessError | undefined }[];
+      readonly waiting: readonly string[];
+    }
+  /** Nothing was changed: a file has a mistake, or this cannot be reloaded now. */
+  | { readonly type: 'reload.refused'; readonly error: StartupError<object> }
   | { readonly type: 'down.started'; readonly reason: string }
   | { readonly type: 'down.finished'; readonly elapsedMs: number; readonly leftovers: readonly string[] }
   /** A unit changed its state, or something in its snapshot that people see. */

@@ -5,21 +5,26 @@
  * their dependencies; the executor only tells them, once per turn of the event loop, that something
  * they depend on has changed. Stopping is starting on the reversed graph.
  *
- * Not here: how a process is spawned (process/), what "ready" means (probe/), printing (report/).
+ * Not here: single units on request (unit-control), another graph (reload), how a process is spawned
+ * (process/), what "ready" means (probe/), printing (report/).
  */
 import { setMaxListeners } from 'node:events';
 import { createEventStream, type EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { unknownUnitError } from '../graph/unknown-unit.ts';
 import { onAbort } from '../kernel/abort.ts';
-import { latch } from '../kernel/latch.ts';
 import type { RunRecord } from '../process/run-record.ts';
 import { isUp, type UnitSnapshot } from '../unit/state.ts';
 import { getterUnits, type Executor, type StopReport } from './executor-api.ts';
+import { graphFacts } from './graph-facts.ts';
 import type { ExecutorPorts } from './ports.ts';
+import { createReload } from './reload.ts';
 import { watchForHints } from './retry-hints.ts';
 import { createStartQueue } from './start-queue.ts';
+import { inStopOrder } from './stop-plan.ts';
+import { Claims, unitControl } from './unit-control.ts';
 import { UnitRunner } from './unit-runner.ts';
+import { Wanted } from './wanted.ts';
 
 export interface ExecutorOptions {
   readonly graph: UnitGraph;
@@ -30,19 +35,21 @@ export interface ExecutorOptions {
   readonly adopted?: ReadonlyMap<string, RunRecord>;
 }
 
-export function createExecutor({ graph, ports, events: given, adopted }: ExecutorOptions): Executor {
+export function createExecutor({ graph: firstGraph, ports, events: given, adopted }: ExecutorOptions): Executor {
   const { clock } = ports;
   const events = given ?? createEventStream({ clock });
   const startQueue = createStartQueue(clock);
   const hurry = new AbortController();
   // Every unit that is being stopped listens: no leak, so Node must not warn of one.
   setMaxListeners(0, hurry.signal);
+  let graph = firstGraph;
+  /** The graph before the present one: units that only it has are on their way out. */
+  let lastGraph = firstGraph;
   const runners = new Map<string, UnitRunner>();
-  const wanted = new Set<string>();
-  /** How many wanted units are not up; null before anything is wanted. */
-  const missing = latch<number | null>(null);
+  const hints = new Map<string, Disposable>();
+  /** Of units that a reload has removed: if they come back, their generations go on, and what survived is still known. */
+  const retired = new Map<string, UnitRunner>();
   let isClosing = false;
-  let startedMs = 0;
   let stopping: Promise<StopReport> | undefined;
 
   const runnerOf = (name: string): UnitRunner => {
@@ -51,6 +58,10 @@ export function createExecutor({ graph, ports, events: given, adopted }: Executo
     throw unknownUnitError(name, graph.order);
   };
   const snapshotOf = (name: string) => runnerOf(name).channel.current;
+  const wanted = new Wanted({ clock, events, snapshotOf });
+  const claims = new Claims();
+  /** What was asked for by name; everything, if everything was. */
+  const asked = { everything: false, units: new Set<string>() };
 
   // Dependents are told once per turn, however many of their dependencies changed in it.
   const stale = new Set<UnitRunner>();
@@ -68,66 +79,87 @@ export function createExecutor({ graph, ports, events: given, adopted }: Executo
     for (const runner of turn) runner.onDependency();
   };
 
-  const countMissing = () => {
-    let count = 0;
-    for (const name of wanted) if (!isUp(snapshotOf(name).state)) count += 1;
-    return count;
-  };
-
   const onChange = (runner: UnitRunner, before: UnitSnapshot) => {
     const after = runner.channel.current;
     const unit = runner.unit.name;
     if (isNews(before, after)) events.emit({ type: 'unit.state', unit, from: before.state, snapshot: after });
     if (!concernsDependents(before, after)) return;
     tellDependents(unit);
-    if (!wanted.has(unit) || isUp(before.state) === isUp(after.state) || isClosing) return;
-    const wasReady = missing.current === 0;
-    missing.set(isUp(after.state) ? (missing.current ?? 1) - 1 : (missing.current ?? 0) + 1);
-    if (missing.current === 0) events.emit({ type: 'up.ready', elapsedMs: clock.monotonicMs() - startedMs });
-    else if (wasReady) events.emit({ type: 'up.lost', unit });
+    if (!isClosing) wanted.onChange(unit, before, after);
   };
 
-  for (const name of graph.order) {
-    runners.set(
-      name,
-      new UnitRunner({
-        unit: graph.unit(name),
-        needs: graph.needs(name),
-        tailMs: graph.tailMs(name),
-        ports,
-        events,
-        startQueue,
-        adopted: adopted?.get(name),
-        snapshotOf,
-        isClosing: () => isClosing,
-        hurry: hurry.signal,
-        onChange,
-      }),
-    );
-  }
-  const hints = watchForHints({ clock, runners });
+  const newRunner = (name: string) =>
+    new UnitRunner({
+      unit: graph.unit(name),
+      needs: graph.needs(name),
+      tailMs: graph.tailMs(name),
+      ports,
+      events,
+      startQueue,
+      adopted: adopted?.get(name),
+      snapshotOf,
+      isClosing: () => isClosing,
+      hurry: hurry.signal,
+      onChange,
+    });
+  /** A runner that was there before gets its definition from the reload, like all others. */
+  const addRunner = (name: string) => {
+    const runner = retired.get(name) ?? newRunner(name);
+    retired.delete(name);
+    runners.set(name, runner);
+    hints.set(name, watchForHints(clock, runner));
+  };
+  const removeRunner = (name: string) => {
+    hints.get(name)?.[Symbol.dispose]();
+    hints.delete(name);
+    const runner = runners.get(name);
+    if (runner !== undefined) retired.set(name, runner);
+    runners.delete(name);
+  };
+  for (const name of graph.order) addRunner(name);
+
+  const control = unitControl({ graph: () => graph, events, wanted, claims, runnerOf, isClosing: () => isClosing });
+  const reload = createReload({
+    clock,
+    events,
+    wanted,
+    claims,
+    graph: () => graph,
+    setGraph(next) {
+      lastGraph = graph;
+      graph = next;
+    },
+    runnerOf,
+    hasRunner: (name) => runners.has(name),
+    addRunner,
+    removeRunner,
+    wantedOf: (next) =>
+      asked.everything ? next.order : next.closure([...asked.units].filter((name) => next.has(name))),
+    isClosing: () => isClosing,
+  });
+
+  const isLeaving = (name: string) => runners.has(name) && !graph.has(name);
+  /** Edges of the graph before count only among units on their way out: mixed with others they could form a cycle. */
+  const stopsAfter = (name: string): readonly string[] => [
+    ...(graph.has(name) ? graph.stopsAfter(name) : []),
+    ...(lastGraph.has(name) ? lastGraph.stopsAfter(name).filter(isLeaving) : []),
+  ];
+  const allUnits = () => [...graph.order, ...lastGraph.order.filter(isLeaving)];
 
   const stopAll = async (reason: string): Promise<StopReport> => {
     const sinceMs = clock.monotonicMs();
     events.emit({ type: 'down.started', reason });
-    hints[Symbol.dispose]();
-    const stops = new Map<string, Promise<void>>();
-    const stopUnit = async (runner: UnitRunner): Promise<void> => {
-      const { state } = runner.channel.current;
-      await Promise.all(graph.stopsAfter(runner.unit.name).map(stopOnce));
-      if (state === 'inactive') return;
+    for (const hint of hints.values()) hint[Symbol.dispose]();
+    const names = allUnits();
+    // Whatever else moves units has been overtaken.
+    claims.take(names);
+    await inStopOrder(names, stopsAfter, async (name) => {
+      const runner = runnerOf(name);
+      if (runner.channel.current.state === 'inactive') return;
       runner.want('down');
       await runner.channel.when((snapshot) => snapshot.state === 'stopped');
-    };
-    const stopOnce = (name: string): Promise<void> => {
-      const known = stops.get(name);
-      if (known !== undefined) return known;
-      const stop = stopUnit(runnerOf(name));
-      stops.set(name, stop);
-      return stop;
-    };
-    await Promise.all(graph.order.map(stopOnce));
-    const leftovers = [...runners.values()].flatMap((runner) => runner.leftovers);
+    });
+    const leftovers = [...retired.values(), ...runners.values()].flatMap((runner) => runner.leftovers);
     const elapsedMs = clock.monotonicMs() - sinceMs;
     events.emit({ type: 'down.finished', elapsedMs, leftovers });
     return { elapsedMs, leftovers };
@@ -139,33 +171,46 @@ export function createExecutor({ graph, ports, events: given, adopted }: Executo
   ) as Pick<Executor, keyof typeof getterUnits>;
 
   return {
-    graph,
+    get graph() {
+      return graph;
+    },
     events,
     ...getters,
-    start(units = graph.order) {
-      for (const name of units) runnerOf(name);
+    ...reload,
+    start(units) {
+      for (const name of units ?? []) runnerOf(name);
       // A unit wanted again while everything stops would never be stopped.
       if (isClosing) return;
-      const closure = graph.closure(units);
-      for (const name of closure) wanted.add(name);
-      startedMs = clock.monotonicMs();
-      missing.set(countMissing());
-      events.emit({
-        type: 'up.started',
-        units: closure.map((name) => {
-          const { about, kind } = graph.unit(name);
-          return { name, about, kind };
-        }),
-        edges: closure.flatMap((from) => graph.needs(from).map(({ kind, unit: to }) => ({ from, to, kind }))),
-      });
+      if (units === undefined) asked.everything = true;
+      else for (const name of units) asked.units.add(name);
+      const closure = graph.closure(units ?? graph.order);
+      claims.take(closure);
+      wanted.begin();
+      wanted.add(closure);
+      events.emit({ type: 'up.started', ...graphFacts(graph, closure) });
       for (const name of closure) runnerOf(name).want('up');
     },
+    startUnits(units) {
+      const moved = control.startUnits(units);
+      for (const name of units) asked.units.add(name);
+      return moved;
+    },
+    stopUnits(units, options) {
+      const moved = control.stopUnits(units, options);
+      for (const { unit } of moved.units) asked.units.delete(unit);
+      return moved;
+    },
+    restartUnits(units, options) {
+      const moved = control.restartUnits(units, options);
+      for (const name of units) asked.units.add(name);
+      return moved;
+    },
     unit: (name) => runnerOf(name).channel,
-    snapshots: () => graph.order.map(snapshotOf),
+    snapshots: () => allUnits().map(snapshotOf),
     async ready({ units, signal } = {}) {
       const options = signal === undefined ? {} : { signal };
       if (units === undefined) {
-        await missing.when((count) => count === 0, options);
+        await wanted.missing.when((count) => count === 0, options);
         return;
       }
       const channels = units.map((name) => runnerOf(name).channel);
@@ -173,7 +218,7 @@ export function createExecutor({ graph, ports, events: given, adopted }: Executo
         for (const channel of channels) await channel.when((snapshot) => isUp(snapshot.state), options);
       }
     },
-    isReady: () => missing.current === 0,
+    isReady: () => wanted.missing.current === 0,
     stop({ reason = 'on request', hurry: hurrySignal } = {}) {
       isClosing = true;
       stopping ??= stopAll(reason);
@@ -186,6 +231,7 @@ export function createExecutor({ graph, ports, events: given, adopted }: Executo
       events.emit({ type: 'probe.hint', unit, generation: runner.channel.current.generation, source });
       runner.retry();
     },
+    inspect: () => ({ startQueue: startQueue.length, units: allUnits().map((name) => runnerOf(name).inspect()) }),
   };
 }
 
@@ -195,6 +241,7 @@ function concernsDependents(before: UnitSnapshot, after: UnitSnapshot): boolean 
     before.state !== after.state ||
     before.pid !== after.pid ||
     before.exhausted !== after.exhausted ||
+    before.stoppedByUser !== after.stoppedByUser ||
     // A unit that stays blocked, but by another root: those it blocks must name the new one.
     before.lastError !== after.lastError
   );
@@ -207,6 +254,8 @@ function isNews(before: UnitSnapshot, after: UnitSnapshot): boolean {
     before.pid !== after.pid ||
     before.lastError !== after.lastError ||
     before.degraded !== after.degraded ||
+    before.desired !== after.desired ||
+    before.stoppedByUser !== after.stoppedByUser ||
     (before.waitingFor.length === 0 && after.waitingFor.length > 0)
   );
 }

@@ -4,10 +4,10 @@
  */
 import type { Need } from '../unit/schema.ts';
 import { isUp, type Degraded, type UnitSnapshot, type WaitingFor } from '../unit/state.ts';
-import { cannotStart, degradedBy, describeState, evaluateGates, isAwaited, type Gates } from './gates.ts';
+import { degradedBy, describeState, evaluateGates, isAbsent, isAwaited, type Gates } from './gates.ts';
 
 export class DependencyWatch {
-  readonly #needs: readonly Need[];
+  #needs: readonly Need[];
   readonly #snapshotOf: (unit: string) => UnitSnapshot;
   /** Generation of each dependency with `onLoss`, at this unit's start. */
   #bound = new Map<string, number>();
@@ -18,6 +18,23 @@ export class DependencyWatch {
   constructor(needs: readonly Need[], snapshotOf: (unit: string) => UnitSnapshot) {
     this.#needs = needs;
     this.#snapshotOf = snapshotOf;
+  }
+
+  /** Other edges from now on; what the last start is bound to and does without stays, where the edge does. */
+  rewire(needs: readonly Need[], isRunning: boolean): void {
+    const earlier = new Set(this.#needs.map(({ unit }) => unit));
+    const kept = new Set(needs.map(({ unit }) => unit));
+    this.#needs = needs;
+    this.#missing = this.#missing.filter(({ unit }) => kept.has(unit));
+    for (const unit of [...this.#bound.keys()]) if (!kept.has(unit)) this.#bound.delete(unit);
+    if (!isRunning) return;
+    for (const need of needs) {
+      if (need.kind !== 'hard' || need.onLoss === 'keep' || this.#bound.has(need.unit)) continue;
+      const { generation } = this.#snapshotOf(need.unit);
+      // A new edge counts from now on: what was not there when this unit started is no loss.
+      if (!earlier.has(need.unit) && isAlive(this.#snapshotOf(need.unit), generation))
+        this.#bound.set(need.unit, generation);
+    }
   }
 
   gates(waitedMs: number): Gates {
@@ -63,14 +80,14 @@ export class DependencyWatch {
     return undefined;
   }
 
-  /** Soft dependencies missing since the start, until they are ready; those that are not waited for, while they cannot start. */
+  /** Soft dependencies missing since the start, until they are ready; those that are not waited for, while they cannot start or are stopped by the user. */
   degraded(): readonly Degraded[] {
     // Forgotten once ready: losing it again later is no degraded start (design contract 1).
     this.#missing = this.#missing.filter(({ unit }) => !isUp(this.#snapshotOf(unit).state));
     const notAwaited = this.#needs.flatMap((need) => {
       if (need.kind === 'hard' || isAwaited(need)) return [];
       const target = this.#snapshotOf(need.unit);
-      return cannotStart(target) ? [degradedBy(target, need.kind, describeState(target))] : [];
+      return isAbsent(target) ? [degradedBy(target, need.kind, describeState(target))] : [];
     });
     return [...this.#missing, ...notAwaited];
   }

@@ -3,6 +3,9 @@ import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import type { UnitSnapshot } from '../unit/state.ts';
 import type { ReadinessChannel, Ready } from './channel.ts';
+import type { Reload } from './reload.ts';
+import type { UnitControl } from './unit-control.ts';
+import type { UnitInspection } from './unit-runner.ts';
 
 export interface StopReport {
   readonly elapsedMs: number;
@@ -10,14 +13,22 @@ export interface StopReport {
   readonly leftovers: readonly string[];
 }
 
-export interface Executor {
+/** The executor's inner state, for a dump. */
+export interface Inspection {
+  /** Starts that wait for their turn. */
+  readonly startQueue: number;
+  readonly units: readonly UnitInspection[];
+}
+
+export interface Executor extends UnitControl, Reload {
+  /** The present graph: another one after a reload. */
   readonly graph: UnitGraph;
   readonly events: EventStream;
   /** Wants `units` (default: all) and what they need up; returns at once. Readiness comes by channel. Does nothing once `stop` was called. */
   start(units?: readonly string[]): void;
   /** @throws ERR_UNKNOWN_UNIT, with the nearest known name */
   unit(name: string): ReadinessChannel;
-  /** Present snapshots of all units, in start order. */
+  /** Present snapshots of all units, in start order; then those that a reload is removing. */
   snapshots(): readonly UnitSnapshot[];
   /**
    * Resolves when every unit in `units` (default: all that are wanted) is ready or done at the same time.
@@ -31,6 +42,8 @@ export interface Executor {
   stop(options?: { readonly reason?: string; readonly hurry?: AbortSignal }): Promise<StopReport>;
   /** A cheap reason to try a failed unit again at once: its port is free, its file changed. */
   hint(unit: string, source: string): void;
+  /** What is not in the snapshots; changes nothing. */
+  inspect(): Inspection;
 
   getCertificatesReady(): Promise<Ready>;
   getEtcdReady(): Promise<Ready>;

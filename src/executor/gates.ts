@@ -30,8 +30,8 @@ export function evaluateGates(
     const target = snapshotOf(need.unit);
     if (hasPassed(need, target)) continue;
     const failed = cannotStart(target);
-    if (need.kind === 'soft' && (failed || waitedMs >= need.maxWaitMs - roundingMs)) {
-      missing.push(degradedBy(target, 'soft', failed ? describeState(target) : 'not ready in time'));
+    if (need.kind === 'soft' && (isAbsent(target) || waitedMs >= need.maxWaitMs - roundingMs)) {
+      missing.push(degradedBy(target, 'soft', isAbsent(target) ? describeState(target) : 'not ready in time'));
       continue;
     }
     waitingFor.push({
@@ -65,6 +65,11 @@ export function cannotStart(target: UnitSnapshot): boolean {
   return target.state === 'blocked' || (target.exhausted && !isUp(target.state));
 }
 
+/** It will not come by itself: what can do without it need not wait. */
+export function isAbsent(target: UnitSnapshot): boolean {
+  return cannotStart(target) || target.stoppedByUser === true;
+}
+
 /** A dependency that is missing while its dependent runs. */
 export function degradedBy(target: UnitSnapshot, kind: 'soft' | 'parallel', reason: string): Degraded {
   return {
@@ -76,6 +81,7 @@ export function degradedBy(target: UnitSnapshot, kind: 'soft' | 'parallel', reas
 }
 
 export function describeState(target: UnitSnapshot): string {
+  if (target.stoppedByUser === true) return 'stopped by the user';
   return target.state === 'blocked' ? 'blocked' : 'failed';
 }
 

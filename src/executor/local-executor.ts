@@ -80,7 +80,15 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       builtins: options.builtins ?? new Map(),
     },
   });
-  return { ...executor, process: layer, usage: layer.usage, [Symbol.asyncDispose]: () => layer[Symbol.asyncDispose]() };
+  return {
+    ...executor,
+    get graph() {
+      return executor.graph;
+    },
+    process: layer,
+    usage: layer.usage,
+    [Symbol.asyncDispose]: () => layer[Symbol.asyncDispose](),
+  };
 }
 
 /** Only where a unit asks for it: without one nothing is made, and nothing is said about its absence. */

@@ -13,26 +13,19 @@ import type { UnitRunner } from './unit-runner.ts';
 /** Time between two looks at a port that was busy, in milliseconds. */
 const portEveryMs = 500;
 
-export interface HintOptions {
-  readonly clock: Clock;
-  readonly runners: ReadonlyMap<string, UnitRunner>;
-}
-
-/** Watches every unit for as long as it is not disposed. */
-export function watchForHints({ clock, runners }: HintOptions): Disposable {
-  const watching = new Map<string, Disposable>();
-  const subscriptions = [...runners].map(([name, runner]) =>
-    runner.channel.subscribe(({ state }: UnitSnapshot) => {
-      const isFailed = state === 'failed' || state === 'backoff';
-      if (isFailed === watching.has(name)) return;
-      watching.get(name)?.[Symbol.dispose]();
-      watching.delete(name);
-      if (isFailed) watching.set(name, watchUnit(clock, runner));
-    }),
-  );
+/** Watches one unit for as long as it is not disposed. */
+export function watchForHints(clock: Clock, runner: UnitRunner): Disposable {
+  let watching: Disposable | undefined;
+  const subscription = runner.channel.subscribe(({ state }: UnitSnapshot) => {
+    const isFailed = state === 'failed' || state === 'backoff';
+    if (isFailed === (watching !== undefined)) return;
+    watching?.[Symbol.dispose]();
+    watching = isFailed ? watchUnit(clock, runner) : undefined;
+  });
   return {
     [Symbol.dispose]: () => {
-      for (const item of [...subscriptions, ...watching.values()]) item[Symbol.dispose]();
+      subscription[Symbol.dispose]();
+      watching?.[Symbol.dispose]();
     },
   };
 }

@@ -4,14 +4,14 @@ import type { Machine } from './unit-machine.ts';
 
 export type SnapshotDetails = Pick<
   UnitSnapshot,
-  'waitingFor' | 'degraded' | 'startedAt' | 'readyAt' | 'exit' | 'status'
+  'waitingFor' | 'degraded' | 'stoppedByUser' | 'startedAt' | 'readyAt' | 'exit' | 'status'
 >;
 
 export function buildSnapshot(unit: string, machine: Machine, since: Moment, details: SnapshotDetails): UnitSnapshot {
   const { state, desired, generation, restarts, exhausted } = machine;
   const lastError = state.id === 'blocked' ? state.error : machine.lastError;
   const isAtRest = state.id === 'stopped' || state.id === 'inactive';
-  const { waitingFor, degraded, ...ofTheRun } = details;
+  const { waitingFor, degraded, stoppedByUser, ...ofTheRun } = details;
   const pid = 'pid' in state ? state.pid : undefined;
   const retryAtMs = 'retryAtMs' in state ? state.retryAtMs : undefined;
   return {
@@ -24,6 +24,7 @@ export function buildSnapshot(unit: string, machine: Machine, since: Moment, det
     exhausted,
     waitingFor,
     degraded: isAtRest ? [] : degraded,
+    ...(stoppedByUser === undefined ? {} : { stoppedByUser }),
     ...(isAtRest ? {} : ofTheRun),
     ...(pid === undefined ? {} : { pid }),
     ...(lastError === undefined ? {} : { lastError }),

@@ -11,6 +11,8 @@ const sliceMs = 4;
 export interface StartQueue {
   /** Calls `start` in a later turn; a higher `priority` goes first. Disposing takes it out. */
   add(priority: number, start: () => void): Disposable;
+  /** How many wait for their turn. */
+  readonly length: number;
 }
 
 export function createStartQueue(clock: Clock): StartQueue {
@@ -32,6 +34,9 @@ export function createStartQueue(clock: Clock): StartQueue {
   };
 
   return {
+    get length() {
+      return entries.length;
+    },
     add(priority, start) {
       const entry = { priority, start };
       const before = entries.findIndex((other) => other.priority < priority);

@@ -346,7 +346,7 @@ function onStopped(
 /** Everything is gone: a later start begins with a clean slate. */
 function onDown(machine: Machine): Step {
   const clean = { ...machine, failedStarts: 0, failuresMs: [], retries: 0, exhausted: false, dirty: false };
-  return to(clean, { id: machine.desired === 'up' ? 'waiting' : 'stopped' });
+  return machine.desired === 'up' ? toWaiting(clean) : to(clean, { id: 'stopped' });
 }
 
 function onRestart(machine: Machine): Step {
@@ -359,6 +359,9 @@ function onRestart(machine: Machine): Step {
     case 'backoff':
     case 'failed':
       return toWaiting(machine);
+    case 'stopping':
+      // Somebody wants it now, not after a backoff.
+      return machine.state.next === 'retry' ? to(machine, { ...machine.state, next: 'restart' }) : stay(machine);
     default:
       return stay(machine);
   }

@@ -12,7 +12,7 @@ import type { Moment, UnitSnapshot, WaitingFor } from '../unit/state.ts';
 import { readinessChannel, type ReadinessChannel } from './channel.ts';
 import { DependencyWatch, isSameWait } from './dependency-watch.ts';
 import { lastOutput, leftoverError } from './failure.ts';
-import { blockedError } from './gates.ts';
+import { blockedError, type Gates } from './gates.ts';
 import { policyOf } from './policy.ts';
 import type { ExecutorPorts } from './ports.ts';
 import { runReport } from './run-report.ts';
@@ -44,13 +44,25 @@ export interface RunnerOptions {
   onChange(runner: UnitRunner, before: UnitSnapshot): void;
 }
 
+/** One unit's inner state, for a dump. */
+export interface UnitInspection {
+  readonly unit: string;
+  readonly machine: Machine;
+  readonly gates: Gates;
+  /** Timers of the present state, with the ms until each fires. */
+  readonly timersMs: readonly number[];
+  readonly hasRun: boolean;
+  readonly leftovers: readonly string[];
+}
+
 export class UnitRunner {
-  readonly unit: Unit;
   readonly channel: ReadinessChannel;
   /** What a stop could not clear: one line each. */
   readonly leftovers: string[] = [];
   readonly #options: RunnerOptions;
-  readonly #policy;
+  #unit: Unit;
+  #tailMs: number;
+  #policy;
   readonly #dependencies: DependencyWatch;
   readonly #snapshots;
   readonly #inputs: Input[] = [];
@@ -61,10 +73,13 @@ export class UnitRunner {
   #run: Run | undefined;
   /** Timers and queue entries that mean something in the present state only. */
   #whileInState: Disposable[] = [];
+  /** When the timers of the present state fire, on the monotonic clock. */
+  #timersAtMs: number[] = [];
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-    this.unit = options.unit;
+    this.#unit = options.unit;
+    this.#tailMs = options.tailMs;
     this.#policy = policyOf(options.unit);
     this.#dependencies = new DependencyWatch(options.needs, (unit) => options.snapshotOf(unit));
     this.#since = this.#now();
@@ -72,12 +87,29 @@ export class UnitRunner {
     this.channel = readinessChannel(this.#snapshots);
   }
 
-  want(desired: 'up' | 'down'): void {
+  get unit(): Unit {
+    return this.#unit;
+  }
+
+  /** `byUser`: it is told so, until the unit is wanted up again. */
+  want(desired: 'up' | 'down', { byUser = false } = {}): void {
+    if (desired === 'up') this.#details = { ...this.#details, stoppedByUser: undefined };
+    else if (byUser) this.#details = { ...this.#details, stoppedByUser: true };
     const { adopted } = this.#options;
     if (desired === 'up' && adopted !== undefined && this.#machine.state.id === 'inactive') {
       const { generation, pid, finished } = adopted;
       this.#send({ type: 'adopt', run: finished === true ? { generation } : { generation, pid } });
     } else this.#send({ type: 'want', desired });
+  }
+
+  /** Takes over another definition of the unit: for its edges at once, for the rest at its next start. */
+  redefine({ unit, needs, tailMs }: Pick<RunnerOptions, 'unit' | 'needs' | 'tailMs'>): void {
+    this.#unit = unit;
+    this.#policy = policyOf(unit);
+    this.#tailMs = tailMs;
+    const { id } = this.#machine.state;
+    this.#dependencies.rewire(needs, id === 'starting' || id === 'ready' || id === 'unhealthy' || id === 'done');
+    this.onDependency();
   }
 
   /** Something hints that trying again is worth while. */
@@ -87,6 +119,18 @@ export class UnitRunner {
 
   restart(): void {
     this.#send({ type: 'restart' });
+  }
+
+  inspect(): UnitInspection {
+    const nowMs = this.#now().monotonicMs;
+    return {
+      unit: this.unit.name,
+      machine: this.#machine,
+      gates: this.#dependencies.gates(nowMs - this.#since.monotonicMs),
+      timersMs: this.#timersAtMs.map((atMs) => atMs - nowMs).filter((inMs) => inMs > 0),
+      hasRun: this.#run !== undefined,
+      leftovers: this.leftovers,
+    };
   }
 
   /** To be called when a dependency's snapshot has changed. */
@@ -128,6 +172,7 @@ export class UnitRunner {
   #enter({ state }: Machine): void {
     this.#since = this.#now();
     for (const item of this.#whileInState.splice(0)) item[Symbol.dispose]();
+    this.#timersAtMs = [];
     const { waitingFor: _passed, ...details } = this.#details;
     switch (state.id) {
       case 'waiting':
@@ -161,10 +206,10 @@ export class UnitRunner {
   }
 
   #perform(effect: Effect): void {
-    const { startQueue, tailMs } = this.#options;
+    const { startQueue } = this.#options;
     switch (effect.type) {
       case 'start':
-        this.#whileInState.push(startQueue.add(tailMs, () => this.#start(effect.generation)));
+        this.#whileInState.push(startQueue.add(this.#tailMs, () => this.#start(effect.generation)));
         return;
       case 'adopt':
         // At once: a stop that comes before would find no run, and leave its process alive.
@@ -322,6 +367,7 @@ export class UnitRunner {
   }
 
   #timer(delayMs: number, fire: () => void): void {
+    this.#timersAtMs.push(this.#now().monotonicMs + delayMs);
     this.#whileInState.push(this.#options.ports.clock.timer(delayMs, fire));
   }
 

@@ -1,4 +1,4 @@
-/** Starts this program again as a session of its own, for `up --wait`: it goes on when we end. */
+/** Starts this program again as a session of its own, for `up --wait` and `up --detach`: it goes on when we end. */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Exit } from '../error/readiness-error.ts';
@@ -7,8 +7,9 @@ import { exitOf } from './exit-of.ts';
 export interface Detached {
   /** Settles when it ends; never rejects. */
   readonly exited: Promise<Exit>;
-  /** Settles with the first message that it sends over IPC; never if it sends none. */
-  readonly message: Promise<unknown>;
+  readonly pid: number;
+  /** Settles when it sends that message over IPC; never if it does not. */
+  message(wanted: string): Promise<void>;
   /** Asks it to end; nothing happens if it has. */
   end(): void;
   /** Lets it go: we may end, it goes on. */
@@ -34,12 +35,19 @@ export function startDetached({ argv, logFile, env }: DetachOptions): Detached {
       resolve(exitOf({ exitCode: code ?? undefined, signal: signal ?? undefined }));
     });
   });
-  const message = new Promise<unknown>((resolve) => {
-    child.once('message', resolve);
-  });
+  const said = new Set<unknown>();
+  child.on('message', (message) => said.add(message));
   return {
     exited,
-    message,
+    // Not assigned only if the spawn failed, and then `exited` says so.
+    pid: child.pid ?? 0,
+    message: (wanted) =>
+      new Promise((resolve) => {
+        if (said.has(wanted)) resolve();
+        child.on('message', (message) => {
+          if (message === wanted) resolve();
+        });
+      }),
     end: () => void child.kill('SIGTERM'),
     release() {
       if (child.connected) child.disconnect();

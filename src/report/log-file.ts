@@ -133,12 +133,15 @@ function levelOf(event: Event): 'debug' | 'info' | 'warn' | 'error' {
     case 'unit.failed':
       return 'error';
     case 'up.lost':
+    case 'reload.refused':
     case 'leftover.found':
     case 'budget.exceeded':
     case 'unit.waiting':
       return 'warn';
     case 'notice':
       return event.level === 'warning' ? 'warn' : 'info';
+    case 'reload.finished':
+      return event.rolledBack.length === 0 ? 'info' : 'error';
     case 'down.finished':
       return event.leftovers.length === 0 ? 'info' : 'error';
     case 'unit.state':
@@ -151,6 +154,8 @@ function levelOf(event: Event): 'debug' | 'info' | 'warn' | 'error' {
       return 'debug';
     case 'up.started':
     case 'up.ready':
+    case 'control.asked':
+    case 'reload.started':
     case 'down.started':
     case 'unit.gate':
     case 'process.spawned':

@@ -93,6 +93,12 @@ export function fold(model: Model, { event, wallMs, monotonicMs }: Envelope): vo
     case 'up.lost':
       model.phase = 'attention';
       return;
+    case 'reload.started':
+      addUnits(model, event, at);
+      return;
+    case 'reload.finished':
+      for (const unit of event.plan.stop) model.units.delete(unit);
+      return;
     case 'down.started':
       Object.assign(model, { phase: 'stopping', downAt: at, downReason: event.reason } satisfies Partial<Model>);
       return;
@@ -131,6 +137,8 @@ export function fold(model: Model, { event, wallMs, monotonicMs }: Envelope): vo
     case 'notice':
     case 'budget.exceeded':
     case 'leftover.found':
+    case 'control.asked':
+    case 'reload.refused':
       return;
     default:
       return unreachable(event);
@@ -141,6 +149,10 @@ function startUp(model: Model, event: EventOf<'up.started'>, at: Moment): void {
   model.phase = 'starting';
   model.startedAt = at;
   model.building.clear();
+  addUnits(model, event, at);
+}
+
+function addUnits(model: Model, event: Pick<EventOf<'up.started'>, 'units' | 'edges'>, at: Moment): void {
   model.edges = event.edges;
   for (const { name, about, kind } of event.units) {
     model.units.set(name, { ...(model.units.get(name) ?? unknownUnit(name, at)), about, kind });

@@ -6,8 +6,10 @@ import { createColors } from 'picocolors';
 import { oneLine, renderError } from '../error/render.ts';
 import type { ReadinessError } from '../error/readiness-error.ts';
 import type { Envelope, EventOf } from '../event/event.ts';
+import { describePlan, isEmptyPlan } from '../event/reload-plan.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import { unreachable } from '../kernel/unreachable.ts';
+import { diagnosticsOf, renderDiagnostics } from '../unit/diagnostic.ts';
 import { isUp, type UnitSnapshot, type WaitingFor } from '../unit/state.ts';
 import { emptyModel, fold, selfMs, type Model, type UnitView } from './model.ts';
 import type { Reporter } from './reporter.ts';
@@ -72,6 +74,17 @@ export function plainLines(options: {
         ];
       case 'up.lost':
         return [style.yellow(`${event.unit} is not ready any more`)];
+      case 'control.asked':
+        return event.units.length === 0 ? [] : [`${event.action} on request: ${event.units.join(', ')}`];
+      case 'reload.started':
+        return describePlan(event.plan).map((line) => `reload: ${line}`);
+      case 'reload.finished':
+        return reloadLines(event, style);
+      case 'reload.refused': {
+        const diagnostics = diagnosticsOf(event.error);
+        const text = diagnostics === undefined ? renderError(event.error, options) : renderDiagnostics(diagnostics);
+        return [style.red('reload: nothing was changed'), ...text.split('\n')];
+      }
       case 'down.started':
         return [`stopping: ${event.reason}`];
       case 'down.finished':
@@ -171,6 +184,7 @@ function stateLines(
     case 'blocked':
       return [red(`${unit} blocked: ${reasonOf(lastError)}`)];
     case 'stopped':
+      if (snapshot.stoppedByUser === true) return [`${unit} stopped by the user`];
       return isUp(from) || from === 'stopping' ? [`${unit} stopped`] : [];
     case 'inactive':
     case 'waiting':
@@ -181,6 +195,15 @@ function stateLines(
     default:
       return unreachable(state);
   }
+}
+
+function reloadLines({ plan, rolledBack, waiting, elapsedMs }: EventOf<'reload.finished'>, style: Style): string[] {
+  const back = rolledBack.map(({ unit, error }) =>
+    style.red(`reload: ${unit} is back to its previous definition: ${reasonOf(error)}`),
+  );
+  const late = waiting.map((unit) => style.yellow(`reload: ${unit} still waits for others`));
+  if (back.length + late.length > 0) return [...back, ...late];
+  return isEmptyPlan(plan) ? [] : [style.green(`reloaded (${formatDurationMs(elapsedMs)})`)];
 }
 
 function waitingLine(unit: string, snapshot: UnitSnapshot, model: Model, nowMs: number): string {

@@ -50,6 +50,8 @@ export interface UnitSnapshot {
   readonly unit: string;
   readonly state: UnitStateName;
   readonly desired: 'up' | 'down';
+  /** The user stopped it: it stays down until somebody starts it again, whatever its dependencies do. */
+  readonly stoppedByUser?: true | undefined;
   /** Number of the present or last run, from 1; 0 before the first. */
   readonly generation: number;
   /** When the present state was entered. */

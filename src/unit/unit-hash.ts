@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 
-/** Keys that say something to people or to the command line and nothing to the process. */
-const withoutEffect = new Set(['$schema', 'about', 'groups']);
+/** Keys that say something to people, to the command line or to the graph, and nothing to the process. */
+const withoutEffect = new Set(['$schema', 'about', 'groups', 'needs']);
 
 /**
  * SHA-256 (hex, first 16 digits) of a unit's effective content: defaults filled in, variables
- * expanded, drop-ins merged. Comments, the order of keys, `about` and `groups` do not change it;
- * the order of lists does.
+ * expanded, drop-ins merged. Comments, the order of keys, `about`, `groups` and the edges do not
+ * change it; the order of lists does.
  */
 export function unitHash(name: string, unit: Readonly<Record<string, unknown>>): string {
   const content = Object.entries(unit).filter(([key]) => !withoutEffect.has(key));

@@ -1,5 +1,7 @@
 /** `up` as a process of its own, when what surrounds it fails: its output, its parent, its patience. */
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -84,4 +86,113 @@ test('an `up` whose own log cannot be written, or stops being so, says it, and e
     rmSync(file, { recursive: true });
   }
   expect(told.map((text) => /cannot write the log: (E\w+)/.exec(text)?.[1])).toEqual(['ENOSPC', 'EISDIR']);
+});
+
+test('`up --detach` returns when the control socket answers, prints the pid and the log, and leaves it running', async () => {
+  await using here = place({ sleeper });
+  const out = path.join(here.folder, 'out');
+  const fd = openSync(out, 'a');
+  const { ended } = here.run(['up', '--detach'], fd);
+  closeSync(fd);
+  expect(await ended).toMatchObject({ code: 0, err: '' });
+  const { instance } = await here.client.status();
+  expect(readFileSync(out, 'utf8')).toBe(
+    `k3s-lite runs with pid ${String(instance.pid)}; what it says is in ${path.join(here.dataDir, 'up.log')}\n`,
+  );
+  await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
+});
+
+test('`up --detach` that cannot start says why and has its exit code', async () => {
+  await using here = place({ broken: 'about: No program\nrunn: [sleep]\n' });
+  const out = path.join(here.folder, 'out');
+  const fd = openSync(out, 'a');
+  const { ended } = here.run(['up', '--detach'], fd);
+  closeSync(fd);
+  expect(await ended).toMatchObject({ code: 3 });
+  expect(readFileSync(out, 'utf8')).toMatch(/broken\.yaml:2:1: error: unknown key "runn"/);
+});
+
+test('[S8] start, stop, restart, reload, events and dump on a running k3s-lite', { timeout: 60_000 }, async () => {
+  const unitFile = (name: string) => path.join(here.folder, 'units', `${name}.yaml`);
+  await using here = place({
+    db: 'about: Database\nrun: [sleep, "300"]\n',
+    api: 'about: API\nrun: [sleep, "301"]\nneeds: [{hard: db}]\n',
+    ui: 'about: UI\nrun: [sleep, "302"]\nneeds: [{soft: api, maxWait: 2s}]\n',
+  });
+  const supervisor = here.run(['up']);
+  await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
+  const pidsOf = async () =>
+    Object.fromEntries((await here.client.status()).units.map(({ unit, pid }) => [unit, pid] as const));
+  const cli = async (...words: readonly string[]) => {
+    const out = path.join(here.folder, `out-${words.join('-').replaceAll('/', '')}`);
+    const fd = openSync(out, 'w');
+    const child = spawn(process.execPath, [program.file, ...words, '--data-dir', here.dataDir], {
+      stdio: ['ignore', fd, fd],
+    });
+    closeSync(fd);
+    const [code] = (await once(child, 'close')) as [number];
+    return { code, out: readFileSync(out, 'utf8') };
+  };
+  const before = await pidsOf();
+
+  expect(await cli('stop', 'db')).toMatchObject({ code: 2, out: expect.stringContaining('needed by api') as string });
+  expect(await cli('stop', 'apii')).toMatchObject({ code: 3, out: expect.stringContaining('"api"') as string });
+  expect(await pidsOf(), 'a refused stop touches nothing').toEqual(before);
+  expect(await cli('stop', '--cascade', 'db')).toMatchObject({ code: 0 });
+  expect(await pidsOf()).toEqual({ ui: before['ui'] });
+  expect((await cli('why', 'api')).out).toContain('root cause: api is stopped by the user');
+  expect(await cli('start', 'api')).toMatchObject({ code: 0 });
+  const again = await pidsOf();
+  expect(again).toMatchObject({
+    ui: before['ui'],
+    db: expect.any(Number) as number,
+    api: expect.any(Number) as number,
+  });
+  expect(await cli('restart', 'api')).toMatchObject({ code: 0 });
+  const restarted = await pidsOf();
+  expect([restarted['db'] === again['db'], restarted['api'] === again['api']]).toEqual([true, false]);
+
+  writeFileSync(unitFile('ui'), 'about: UI\nrun: [sleep, "303"]\nneeds: [{soft: api, maxWait: 2s}]\n');
+  expect(await cli('reload', '--dry-run')).toMatchObject({ code: 0, out: 'restart: ui\n' });
+  expect(await pidsOf()).toEqual(restarted);
+  expect(await cli('reload')).toMatchObject({ code: 0 });
+  const reloaded = await pidsOf();
+  expect(reloaded).toMatchObject({ db: restarted['db'], api: restarted['api'] });
+  expect(reloaded['ui']).not.toBe(restarted['ui']);
+
+  writeFileSync(unitFile('ui'), 'about: UI\nrun: [sh, -c, "echo no such flag; exit 7"]\nready: {tcp: "127.0.0.1:1"}\n');
+  const rolledBack = await cli('reload');
+  expect(rolledBack.code).toBe(4);
+  expect(rolledBack.out).toContain('ui did not become ready and is back to its previous definition');
+  expect(rolledBack.out).toContain('no such flag');
+  await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
+  const back = await pidsOf();
+  expect(back).toMatchObject({ db: restarted['db'], api: restarted['api'] });
+  expect(readFileSync(`/proc/${String(back['ui'])}/cmdline`, 'utf8')).toContain('303');
+
+  writeFileSync(unitFile('ui'), 'about: [\n');
+  expect(await cli('reload')).toMatchObject({
+    code: 3,
+    out: expect.stringMatching(/ui\.yaml:\d+:\d+: error/) as string,
+  });
+  expect(await pidsOf()).toEqual(back);
+
+  // SIGHUP does the same; what comes of it is in the events.
+  rmSync(unitFile('ui'));
+  supervisor.child.kill('SIGHUP');
+  await expect.poll(async () => Object.keys(await pidsOf()), { timeout: 10_000 }).toEqual(['db', 'api']);
+  supervisor.child.kill('SIGUSR2');
+  const events = () => cli('events');
+  await expect.poll(async () => (await events()).out, { timeout: 10_000 }).toContain('the state is in ');
+  const { out } = await events();
+  expect(out).toMatch(/reload\.finished .*"stop":\["ui"\]/);
+  const [, seq = ''] = /^(\d+) .* reload\.finished/m.exec(out) ?? [];
+  expect((await cli('events', '--since', seq)).out).toMatch(new RegExp(`^${seq} `));
+  const file = (await cli('dump')).out.trim();
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({
+    ready: true,
+    queues: { start: 0 },
+    units: [{ unit: 'db', machine: { state: { id: 'ready' } }, gates: { kind: 'open' } }, { unit: 'api' }],
+  });
 });

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { ControlSource } from '../../src/control/source.ts';
+import type { ControlSource, ReloadOutcome } from '../../src/control/source.ts';
 import { StartupError } from '../../src/error/startup-error.ts';
 import { createEventStream } from '../../src/event/stream.ts';
 import { readinessChannel } from '../../src/executor/channel.ts';
@@ -18,13 +18,29 @@ export interface FakeLog {
   write(line: string): void;
 }
 
+const nothingChanged: ReloadOutcome = {
+  plan: { stop: [], restart: [], start: [], update: [] },
+  notes: [],
+  elapsedMs: 0,
+  rolledBack: [],
+  waiting: [],
+};
+
 export function fakeSource(notation: string, dataDir = '/data') {
   const graph = fakeGraph(notation);
   const events = createEventStream({ clock: systemClock, capacity: 1000 });
   const latches = new Map(graph.order.map((name) => [name, latch(snapshot(name, 'inactive'))]));
   const logs = new Map<string, FakeLog>();
   const downs: { hurry: boolean }[] = [];
-  const hooks: { onDown?: () => void } = {};
+  const asked: { action: string; units: readonly string[]; cascade: boolean }[] = [];
+  const reloads: boolean[] = [];
+  const hooks: { onDown?: () => void; onAsked?: () => void; onReload?: () => Promise<ReloadOutcome> } = {};
+  const ask = (action: string, units: readonly string[], cascade: boolean) => {
+    const moved = units.map((unit) => ({ unit, generation: latchOf(unit).current.generation }));
+    asked.push({ action, units, cascade });
+    hooks.onAsked?.();
+    return { units: moved };
+  };
 
   const latchOf = (name: string) => {
     const found = latches.get(name);
@@ -56,6 +72,9 @@ export function fakeSource(notation: string, dataDir = '/data') {
       snapshots: () => graph.order.map((name) => latchOf(name).current),
       isReady: () => graph.order.every((name) => isUp(latchOf(name).current.state)),
       unit: (name) => readinessChannel(latchOf(name)),
+      startUnits: (units) => ask('start', units, false),
+      stopUnits: (units, { cascade = false } = {}) => ask('stop', units, cascade),
+      restartUnits: (units, { cascade = false } = {}) => ask('restart', units, cascade),
     },
     facts: () => ({ version: '1.2.3', pid: process.pid, dataDir, startedAtMs: Date.now() - 5000 }),
     log(unit) {
@@ -68,6 +87,11 @@ export function fakeSource(notation: string, dataDir = '/data') {
         },
       };
     },
+    reload({ dryRun }) {
+      reloads.push(dryRun);
+      return hooks.onReload?.() ?? Promise.resolve(nothingChanged);
+    },
+    dump: () => path.join(dataDir, 'dump.json'),
     drawGraph: (format) => Promise.resolve(`graph as ${format}`),
     usage: () => new Map([['etcd', { cpuSeconds: 1.5, memoryBytes: 3 * 2 ** 20, processes: 1, source: 'cgroup' }]]),
     metrics: () => Promise.resolve('k3s_lite_ready 1\n'),
@@ -80,6 +104,8 @@ export function fakeSource(notation: string, dataDir = '/data') {
     source,
     events,
     downs,
+    asked,
+    reloads,
     hooks,
     logOf,
     set(next: UnitSnapshot) {

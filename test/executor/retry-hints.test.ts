@@ -22,7 +22,7 @@ function watchedUnit(change: UnitChange, first: UnitStateName = 'failed') {
     channel: readinessChannel(snapshots),
     retry: () => void (retries += 1),
   } as unknown as UnitRunner;
-  const watch = watchForHints({ clock: systemClock, runners: new Map([['unit', runner]]) });
+  const watch = watchForHints(systemClock, runner);
   return {
     retries: () => retries,
     enter: (state: UnitStateName) => snapshots.set(snapshotOf('unit', state)),

@@ -14,6 +14,8 @@ const mustReach: readonly (readonly [Reached, number])[] = [
   ['backoff', 0.1],
   ['recovered', 0.1],
   ['user stop', 0.1],
+  ['held', 0.1],
+  ['reloaded', 0.1],
   // A kill may come when nothing runs yet, or what runs may match no more.
   ['adopted', 0.05],
 ];

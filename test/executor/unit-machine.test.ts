@@ -96,6 +96,7 @@ const transitions: Record<Situation, Partial<Record<InputName, string>>> = {
     'not gone': 'failed',
   },
   'stopping, then retry': {
+    restart: 'stopping, then restart',
     'want down': 'stopping, then down',
     gone: 'backoff',
     'not gone': 'failed',

@@ -45,7 +45,7 @@ export interface FakeProcesses extends ProcessPort {
 export interface FakeProcessOptions {
   readonly clock: Clock;
   /** The script of a generation; read when it is launched. */
-  readonly script?: (unit: string, generation: number) => Script;
+  readonly script?: (unit: string, generation: number, hash: string) => Script;
   /** How long an `undo` takes, and whether it succeeds (default: 0 ms, yes). */
   readonly undo?: (unit: string) => { readonly takesMs: number; readonly fails: boolean };
   readonly note?: (fact: Fact) => void;
@@ -86,7 +86,7 @@ export function fakeProcesses({
 
   return {
     launch({ unit, generation, extraEnv }) {
-      const plan = script(unit.name, generation);
+      const plan = script(unit.name, generation, unit.hash);
       if (plan.spawnError !== undefined) {
         note({ kind: 'refused', unit: unit.name, generation });
         throw Object.assign(new Error(`spawn ${unit.run[0] ?? ''} ${plan.spawnError}`), { code: plan.spawnError });
@@ -126,7 +126,7 @@ export function fakeProcesses({
       return { exit: { kind: 'code', code: fails ? 1 : 0 }, output: '' };
     },
     async builtin({ unit, generation, signal }) {
-      const plan = script(unit.name, generation);
+      const plan = script(unit.name, generation, unit.hash);
       note({ kind: 'launched', unit: unit.name, generation });
       builtins.add(unit.name);
       const owner = supervisor;

@@ -5,6 +5,7 @@
 import type { Exit } from '../../src/error/readiness-error.ts';
 import type { Event } from '../../src/event/event.ts';
 import { createEventStream, type EventStream } from '../../src/event/stream.ts';
+import type { UnitGraph } from '../../src/graph/unit-graph.ts';
 import type { Clock } from '../../src/kernel/clock.ts';
 
 /** What the fake world saw. A generation is `gone` when nothing of it is alive; `exited`: its main process, when that becomes known. */
@@ -20,7 +21,12 @@ export type Fact =
   /** The supervisor was killed. */
   | { readonly kind: 'killed' }
   | { readonly kind: 'undoing' | 'undone'; readonly unit: string }
-  | { readonly kind: 'user'; readonly action: 'start' | 'stop' | 'hint'; readonly units: readonly string[] };
+  | { readonly kind: 'user'; readonly action: UserDeed; readonly units: readonly string[] }
+  /** The graph that the executor was given. */
+  | { readonly kind: 'graph'; readonly graph: UnitGraph };
+
+/** `down`: everything is stopped; `refused`: a stop that needs --cascade. */
+export type UserDeed = 'start' | 'stop' | 'restart' | 'refused' | 'reload' | 'down' | 'hint';
 
 export type JournalEntry = { readonly atMs: number } & (Fact | { readonly kind: 'said'; readonly event: Event });
 
@@ -53,6 +59,7 @@ export function createJournal(clock: Clock): Journal {
 /** One entry as a line, for the message of a failed test. */
 export function describeEntry(entry: JournalEntry): string {
   const at = `${entry.atMs.toFixed(1).padStart(9)} ms`;
+  if (entry.kind === 'graph') return `${at}  [graph] ${entry.graph.order.join(' ')}`;
   if (entry.kind !== 'said') {
     const { kind, atMs: _at, ...rest } = entry;
     return `${at}  [${kind}] ${Object.values(rest)

@@ -7,11 +7,11 @@
  */
 import { ReadinessError } from '../../src/error/readiness-error.ts';
 import { causeChain } from '../../src/error/startup-error.ts';
-import type { EventOf } from '../../src/event/event.ts';
+import type { Event, EventOf } from '../../src/event/event.ts';
 import type { UnitGraph } from '../../src/graph/unit-graph.ts';
 import type { Need } from '../../src/unit/schema.ts';
 import type { UnitSnapshot, UnitStateName } from '../../src/unit/state.ts';
-import type { JournalEntry } from './journal.ts';
+import type { JournalEntry, UserDeed } from './journal.ts';
 import {
   admitsSurvivors,
   forgetSupervisor,
@@ -27,7 +27,17 @@ import {
 const epsilonMs = 0.02;
 
 export type Reached =
-  'adopted' | 'blocked' | 'backoff' | 'failed' | 'recovered' | 'user stop' | 'degraded' | 'unhealthy';
+  | 'adopted'
+  | 'held'
+  | 'reloaded'
+  | 'rolled back'
+  | 'blocked'
+  | 'backoff'
+  | 'failed'
+  | 'recovered'
+  | 'user stop'
+  | 'degraded'
+  | 'unhealthy';
 
 export interface Verdict {
   /** Broken rules, one line each; empty when all is well. */
@@ -48,8 +58,11 @@ class Observer implements Verdict {
   readonly violations: string[] = [];
   readonly reached = new Set<Reached>();
   readonly firstReadyMs = new Map<string, number>();
-  readonly #graph: UnitGraph;
-  readonly #views: ReadonlyMap<string, View>;
+  #graph: UnitGraph;
+  readonly #views: Map<string, View>;
+  /** What the next reload will bring. */
+  #nextGraph: UnitGraph;
+  #isReloading = false;
   #nowMs = 0;
   #isClosing = false;
   #userActedMs = -1;
@@ -57,6 +70,7 @@ class Observer implements Verdict {
 
   constructor(graph: UnitGraph) {
     this.#graph = graph;
+    this.#nextGraph = graph;
     this.#views = new Map(graph.order.map((name) => [name, newView(graph.unit(name))]));
   }
 
@@ -67,11 +81,14 @@ class Observer implements Verdict {
     }
     switch (entry.kind) {
       case 'said':
-        if (entry.event.type === 'unit.state') this.#onState(entry.event);
-        else if (entry.event.type === 'down.started') this.#isClosing = true;
+        this.#onEvent(entry.event);
         return;
       case 'user':
         this.#userActedMs = entry.atMs;
+        this.#onUser(entry.action, entry.units);
+        return;
+      case 'graph':
+        this.#nextGraph = entry.graph;
         return;
       case 'killed':
         for (const view of this.#views.values()) forgetSupervisor(view);
@@ -107,6 +124,68 @@ class Observer implements Verdict {
         this.#view(entry.unit).undoing = false;
         return;
     }
+  }
+
+  #onEvent(event: Event): void {
+    switch (event.type) {
+      case 'unit.state':
+        this.#onState(event);
+        return;
+      case 'down.started':
+        this.#isClosing = true;
+        return;
+      case 'reload.started':
+        this.#isReloading = true;
+        for (const name of [...event.plan.restart, ...event.plan.stop]) this.#view(name).isUncertain = true;
+        this.#onGraph(this.#nextGraph);
+        this.reached.add('reloaded');
+        return;
+      case 'reload.finished':
+        this.#isReloading = false;
+        for (const name of event.plan.restart) this.#certain(this.#view(name));
+        if (event.rolledBack.length > 0) this.reached.add('rolled back');
+        return;
+      default:
+    }
+  }
+
+  /** What the user stops is held down until the user starts it; a restart may come before a retry is due. */
+  #onUser(action: UserDeed, units: readonly string[]): void {
+    for (const name of units) {
+      const view = this.#view(name);
+      if (action === 'stop') view.heldWith = units;
+      if (action === 'start' || action === 'restart') view.heldWith = undefined;
+      if (action === 'restart') view.mayRetryEarly = true;
+      if (this.#isReloading) view.isUncertain = true;
+    }
+    if (action === 'stop') this.reached.add('held');
+  }
+
+  /** Other edges from now on; units that are between two definitions get them later. */
+  #onGraph(graph: UnitGraph): void {
+    for (const name of graph.order) {
+      // One that comes back goes on where it was.
+      if (!this.#views.has(name)) this.#views.set(name, newView(graph.unit(name)));
+      else if (!this.#graph.has(name)) this.#view(name).isUncertain = false;
+    }
+    this.#graph = graph;
+    for (const name of graph.order) if (!this.#view(name).isUncertain) this.#certain(this.#view(name));
+  }
+
+  #certain(view: View): void {
+    const { name } = view.unit;
+    if (view.isUncertain && hasRun(view.state)) {
+      // It started unseen: what it started without it must be believed, but for what has come since.
+      const soft = (view.snapshot?.degraded ?? []).filter(
+        ({ kind, unit }) => kind === 'soft' && !isUp(this.#view(unit).state),
+      );
+      view.missing = new Set(soft.map(({ unit }) => unit));
+    }
+    view.isUncertain = false;
+    if (!this.#graph.has(name)) return;
+    view.needs = this.#graph.needs(name);
+    const kept = new Set(view.needs.map(({ unit }) => unit));
+    view.missing = new Set([...view.missing].filter((unit) => kept.has(unit)));
   }
 
   #view(name: string): View {
@@ -196,10 +275,15 @@ class Observer implements Verdict {
         view.wasDown = true;
         return;
       case 'waiting':
+        if (from === 'stopped' && view.heldWith !== undefined) this.#broken(name, 'starts, but the user stopped it');
         this.#checkRetryTime(view, from, before);
         if (from === 'stopping' && view.alive.size > 0) this.#broken(name, 'starts again over living processes');
         return;
       case 'stopped':
+        if (view.heldWith !== undefined && !this.#isClosing && snapshot?.stoppedByUser !== true) {
+          this.#broken(name, 'was stopped by the user, and does not say so');
+        }
+        if (view.isUncertain && this.#graph.has(name) && !this.#isTaken(view)) this.#certain(view);
         Object.assign(view, { failedStarts: 0, failuresMs: [], limitReached: false });
         return;
       case 'inactive':
@@ -248,16 +332,28 @@ class Observer implements Verdict {
     if (isOver || when === 'never') view.limitReached = true;
   }
 
+  /** The user moved it while a reload does: when it gets its new edges is not to be seen. */
+  #isTaken(view: View): boolean {
+    return this.#isReloading && (view.heldWith !== undefined || view.mayRetryEarly);
+  }
+
   #checkRetryTime(view: View, from: UnitStateName, before: UnitSnapshot | undefined): void {
     if (from !== 'backoff' && from !== 'failed') return;
     const retryMs = before?.nextRetryAt?.monotonicMs ?? Number.POSITIVE_INFINITY;
-    if (this.#nowMs < retryMs - epsilonMs && this.#userActedMs !== this.#nowMs) {
+    const isEarly = this.#nowMs < retryMs - epsilonMs && this.#userActedMs !== this.#nowMs;
+    // One that a reload is changing may be rolled back, which tries at once.
+    if (isEarly && !view.mayRetryEarly && !view.isUncertain) {
       this.#broken(view.unit.name, `is tried again ${(retryMs - this.#nowMs).toFixed(1)} ms too early`);
     }
+    view.mayRetryEarly = false;
   }
 
   #cannotStart(view: View): boolean {
     return view.state === 'blocked' || (view.limitReached && !isUp(view.state));
+  }
+
+  #isAbsent(view: View): boolean {
+    return this.#cannotStart(view) || view.snapshot?.stoppedByUser === true;
   }
 
   /** How a gate stands now, by what is true of the target. */
@@ -265,7 +361,7 @@ class Observer implements Verdict {
     const target = this.#view(need.unit);
     if (need.kind === 'parallel' || !isAwaited(need) || isUp(target.state)) return 'open';
     if (need.kind === 'soft') {
-      if (this.#cannotStart(target)) return 'without it';
+      if (this.#isAbsent(target)) return 'without it';
       return this.#nowMs - view.waitsSinceMs >= need.maxWaitMs - earlyMs ? 'without it' : 'closed';
     }
     if (need.until === 'started') {
@@ -280,7 +376,8 @@ class Observer implements Verdict {
     const { name } = view.unit;
     if (this.#isClosing) this.#broken(name, 'starts while everything is being stopped');
     view.missing = new Set();
-    for (const need of this.#graph.needs(name)) {
+    if (view.isUncertain) return;
+    for (const need of view.needs) {
       const gate = this.#gate(view, need, epsilonMs);
       if (gate === 'without it') view.missing.add(need.unit);
       if (gate !== 'open' && gate !== 'without it') {
@@ -296,11 +393,12 @@ class Observer implements Verdict {
     }
   }
 
-  /** While everything is being stopped, a unit is ended only after its hard and soft dependents. */
+  /** A unit is ended only after its hard and soft dependents: of all, or of those that the user stopped with it. */
   #checkStopOrder(view: View, what: string): void {
-    if (!this.#isClosing || view.snapshot?.desired !== 'down') return;
+    if (view.snapshot?.desired !== 'down' || view.isUncertain || !this.#graph.has(view.unit.name)) return;
+    const together = this.#isClosing ? this.#graph.order : view.snapshot.stoppedByUser === true ? view.heldWith : [];
     for (const { unit, need } of this.#graph.dependents(view.unit.name)) {
-      if (need.kind === 'parallel') continue;
+      if (need.kind === 'parallel' || together?.includes(unit) !== true) continue;
       const dependent = this.#view(unit);
       const isOver = dependent.state === 'stopped' || dependent.state === 'inactive';
       const isGone = dependent.alive.size === 0 || admitsSurvivors(dependent);
@@ -351,8 +449,8 @@ class Observer implements Verdict {
   /** What waits has a gate to wait for; what is blocked names a root that is really failing. */
   #checkWaits(view: View): void {
     const { name } = view.unit;
-    if (this.#isClosing || view.snapshot?.desired !== 'up') return;
-    const gates = this.#graph.needs(name).map((need) => this.#gate(view, need));
+    if (this.#isClosing || view.isUncertain || view.snapshot?.desired !== 'up') return;
+    const gates = view.needs.map((need) => this.#gate(view, need));
     const isBlocked = gates.includes('blocked');
     if (!isBlocked && !gates.includes('closed')) this.#broken(name, `is ${view.state}, but its gates are open`);
     if (isBlocked !== (view.state === 'blocked')) {
@@ -371,7 +469,7 @@ class Observer implements Verdict {
     }
     for (const [index, from] of names.slice(0, -1).entries()) {
       const to = names[index + 1] ?? '';
-      const hasEdge = this.#graph.needs(from).some((need) => need.kind === 'hard' && need.unit === to);
+      const hasEdge = this.#view(from).needs.some((need) => need.kind === 'hard' && need.unit === to);
       if (!hasEdge) this.#broken(name, `is blocked by ${from} <- ${to}, which is no hard edge`);
     }
     const root = this.#view(names.at(-1) ?? '');
@@ -383,10 +481,9 @@ class Observer implements Verdict {
 
   #checkDegraded(view: View): void {
     const { snapshot, state } = view;
-    if (!hasRun(state)) return;
-    const notAwaited = this.#graph
-      .needs(view.unit.name)
-      .filter((need) => !isAwaited(need) && this.#cannotStart(this.#view(need.unit)))
+    if (!hasRun(state) || view.isUncertain) return;
+    const notAwaited = view.needs
+      .filter((need) => !isAwaited(need) && this.#isAbsent(this.#view(need.unit)))
       .map(({ unit }) => unit);
     const expected = [...view.missing, ...notAwaited].sort().join();
     const said = (snapshot?.degraded ?? [])

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import type { UnitGraph } from '../../src/graph/unit-graph.ts';
-import type { Need } from '../../src/unit/schema.ts';
+import type { Need, Unit } from '../../src/unit/schema.ts';
 import type { Script } from './fake-run.ts';
 import { fakeUnit, graphOfUnits } from './fake-graph.ts';
 
@@ -46,6 +46,27 @@ export interface UnitCase {
   readonly persists: boolean;
 }
 
+/** What the user does while everything runs. `unit` is counted from the first, modulo their number. */
+export interface UserAction {
+  readonly atMs: number;
+  readonly action: 'start' | 'stop' | 'restart';
+  readonly unit: number;
+  readonly cascade: boolean;
+}
+
+/** The user changes files and reloads: bit n of each mask speaks of unit n. */
+export interface ReloadCase {
+  readonly atMs: number;
+  /** Units with another definition. */
+  readonly changed: number;
+  /** Units that lose their edges. */
+  readonly cut: number;
+  /** Units that are left out; those that others need stay. */
+  readonly removed: number;
+  /** Changed units whose new definition cannot be spawned. */
+  readonly broken: number;
+}
+
 /** The supervisor is killed at its so-manyth event, and started again. */
 export interface KillCase {
   readonly atEvent: number;
@@ -65,6 +86,8 @@ export interface SimulationCase {
   readonly hurryAfterMs: number | null;
   /** The user first wants only so many of the units, the rest at this time. */
   readonly restAtMs: number | null;
+  readonly actions: readonly UserAction[];
+  readonly reloads: readonly ReloadCase[];
   readonly hints: readonly { readonly atMs: number; readonly unit: number }[];
   readonly seed: number;
 }
@@ -94,6 +117,12 @@ const seldom = <T>(rare: number, no: T, yes: fc.Arbitrary<T>): fc.Arbitrary<T> =
   fc.oneof({ weight: 100 - rare, arbitrary: fc.constant(no) }, { weight: rare, arbitrary: yes });
 
 const sound: readonly Fault[] = [];
+const noActions: readonly UserAction[] = [];
+const noReloads: readonly ReloadCase[] = [];
+/** A bit for each unit; few are set. */
+const mask = fc
+  .tuple(fc.integer({ min: 0, max: 2 ** 20 - 1 }), fc.integer({ min: 0, max: 2 ** 20 - 1 }))
+  .map(([a, b]) => a & b);
 
 const unit: fc.Arbitrary<UnitCase> = fc.record({
   kind: fc.constantFrom('service', 'service', 'service', 'task', 'builtin'),
@@ -121,6 +150,13 @@ const kill: fc.Arbitrary<KillCase> = fc.record({
 
 /** Cases of so many units. */
 export function simulationCases(size: { readonly min: number; readonly max: number }): fc.Arbitrary<SimulationCase> {
+  return allCases(size).map((one) =>
+    // The next `up` knows nothing of what the user stopped or reloaded before the kill: one or the other.
+    one.kills.length === 0 ? one : { ...one, actions: noActions, reloads: noReloads },
+  );
+}
+
+function allCases(size: { readonly min: number; readonly max: number }): fc.Arbitrary<SimulationCase> {
   return fc.record({
     units: fc.array(unit, { minLength: size.min, maxLength: size.max, size: 'max' }),
     repairAtMs: ms(12_000),
@@ -128,6 +164,27 @@ export function simulationCases(size: { readonly min: number; readonly max: numb
     hurryAfterMs: seldom<number | null>(20, null, ms(500)),
     restAtMs: seldom<number | null>(15, null, ms(3000)),
     kills: seldom<readonly KillCase[]>(30, [], fc.array(kill, { minLength: 1, maxLength: 2 })),
+    actions: seldom(
+      60,
+      noActions,
+      fc.array(
+        fc.record({
+          atMs: ms(10_000),
+          action: fc.constantFrom('start', 'stop', 'stop', 'restart'),
+          unit: fc.nat({ max: 39 }),
+          cascade: fc.boolean(),
+        }),
+        { minLength: 1, maxLength: 4 },
+      ),
+    ),
+    reloads: seldom(
+      30,
+      noReloads,
+      fc.array(fc.record({ atMs: ms(10_000), changed: mask, cut: mask, removed: mask, broken: mask }), {
+        minLength: 1,
+        maxLength: 2,
+      }),
+    ),
     hints: fc.array(fc.record({ atMs: ms(10_000), unit: fc.nat({ max: 39 }) }), { maxLength: 2 }),
     seed: fc.nat(),
   });
@@ -136,29 +193,47 @@ export function simulationCases(size: { readonly min: number; readonly max: numb
 export const unitName = (index: number): string => `u${String(index)}`;
 
 /** The graph of a case: hard and soft edges lead to earlier units, parallel ones anywhere. */
-export function graphOfCase({ units }: SimulationCase, changed: ReadonlySet<number> = new Set()): UnitGraph {
-  return graphOfUnits(
-    units.map((one, index) => ({
-      ...fakeUnit(unitName(index), {
-        kind: one.kind,
-        run: one.kind === 'builtin' ? ['fake'] : ['program'],
-        needs: needsOf(one, index, units.length),
-        startWithin: one.startWithinMs,
-        ...(one.check === 'none' || one.kind !== 'service' ? {} : { ready: checkOf(one.check) }),
-        ...(one.health === 'none' || one.kind !== 'service'
-          ? {}
-          : { health: { ...checkOf('poll'), every: 500, failures: 2, onFailure: one.health } }),
-        ...(one.undoMs === null ? {} : { undo: ['take-back'] }),
-        restart: {
-          when: one.when,
-          backoff: { first: one.backoff.firstMs, factor: 2, max: one.backoff.maxMs, jitter: one.backoff.jitter },
-          limit: { starts: one.limit.starts, within: one.limit.withinMs },
-          resetAfter: one.limit.resetAfterMs,
-        },
-        stop: { within: one.stopWithinMs },
-      }),
-      ...(changed.has(index) ? { hash: 'f'.repeat(16) } : {}),
-    })),
+export function graphOfCase(simulation: SimulationCase, changed: ReadonlySet<number> = new Set()): UnitGraph {
+  const units = unitsOfCase(simulation);
+  return graphOfUnits(units.map((unit, index) => (changed.has(index) ? { ...unit, hash: 'f'.repeat(16) } : unit)));
+}
+
+/** The graph after a reload: each definition that changes says so in its program's arguments. */
+export function reloadedGraph(simulation: SimulationCase, reload: ReloadCase, number: number): UnitGraph {
+  const has = (bits: number, index: number) => ((bits >> (index % 20)) & 1) === 1;
+  const units = unitsOfCase(simulation).map((unit, index): Unit => {
+    const needs = has(reload.cut, index) ? [] : unit.needs;
+    if (!has(reload.changed, index)) return { ...unit, needs };
+    const hash = `${String(number)}${has(reload.broken, index) ? brokenHash : '-changed'}`;
+    return { ...unit, needs, hash };
+  });
+  const isNeeded = (name: string) => units.some(({ needs }) => needs.some((need) => need.unit === name));
+  return graphOfUnits(units.filter(({ name }, index) => index === 0 || !has(reload.removed, index) || isNeeded(name)));
+}
+
+/** In the hash of a definition that cannot be spawned. */
+export const brokenHash = '-broken';
+
+function unitsOfCase({ units }: SimulationCase): Unit[] {
+  return units.map((one, index) =>
+    fakeUnit(unitName(index), {
+      kind: one.kind,
+      run: one.kind === 'builtin' ? ['fake'] : ['program'],
+      needs: needsOf(one, index, units.length),
+      startWithin: one.startWithinMs,
+      ...(one.check === 'none' || one.kind !== 'service' ? {} : { ready: checkOf(one.check) }),
+      ...(one.health === 'none' || one.kind !== 'service'
+        ? {}
+        : { health: { ...checkOf('poll'), every: 500, failures: 2, onFailure: one.health } }),
+      ...(one.undoMs === null ? {} : { undo: ['take-back'] }),
+      restart: {
+        when: one.when,
+        backoff: { first: one.backoff.firstMs, factor: 2, max: one.backoff.maxMs, jitter: one.backoff.jitter },
+        limit: { starts: one.limit.starts, within: one.limit.withinMs },
+        resetAfter: one.limit.resetAfterMs,
+      },
+      stop: { within: one.stopWithinMs },
+    }),
   );
 }
 

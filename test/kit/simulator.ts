@@ -17,7 +17,8 @@ import { fakeProcesses } from './fake-process.ts';
 import { createJournal, describeEntry, type JournalEntry } from './journal.ts';
 import { mortal, reachOf } from './mortal.ts';
 import { judge, type Reached } from './observer.ts';
-import { graphOfCase, scriptOf, unitName, type SimulationCase } from './simulation-case.ts';
+import { simulatedUser, type SimulatedUser } from './simulated-user.ts';
+import { brokenHash, graphOfCase, scriptOf, unitName, type SimulationCase } from './simulation-case.ts';
 
 export interface Outcome {
   /** Broken rules, one line each; empty when all is well. */
@@ -30,17 +31,23 @@ export interface Outcome {
 /** Whatever fails, a graph of 40 units is up again in this time after the faults are gone. */
 const patienceMs = 300_000;
 const maxSteps = 20_000;
+/** Sums of floating-point milliseconds. */
+const roundingMs = 0.001;
 
 export async function simulate(simulation: SimulationCase): Promise<Outcome> {
   const clock = fakeClock(0);
   const journal = createJournal(clock);
-  let graph = graphOfCase(simulation);
+  const first = graphOfCase(simulation);
+  let graph = first;
   const notify = fakeNotify();
   const undoMs = (name: string) => simulation.units[Number(name.slice(1))]?.undoMs ?? 0;
   const processes = fakeProcesses({
     clock,
     note: journal.note,
-    script: (name, generation) => scriptOf(simulation, Number(name.slice(1)), generation, clock.monotonicMs()),
+    script: (name, generation, hash) =>
+      hash.endsWith(brokenHash)
+        ? { spawnError: 'ENOENT' }
+        : scriptOf(simulation, Number(name.slice(1)), generation, clock.monotonicMs()),
     undo: (name) => ({ takesMs: undoMs(name), fails: false }),
   });
   const violations: string[] = [];
@@ -77,16 +84,22 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
 
   let isStopping = false;
   let { executor, life, kill } = live(new Map());
+  const user = simulatedUser({ simulation, executor: () => executor, journal, violations });
   const want = (units: readonly string[]) => {
-    journal.note({ kind: 'user', action: 'start', units });
+    user.note('start', units);
     executor.start(units);
   };
   const { restAtMs, stopAtMs } = simulation;
+  const isInTime = ({ atMs }: { readonly atMs: number }) => stopAtMs === null || atMs < stopAtMs;
+  for (const action of simulation.actions.filter(isInTime)) clock.timer(action.atMs, () => user.act(action));
+  for (const reload of simulation.reloads.filter(isInTime)) clock.timer(reload.atMs, () => user.reload(reload));
   want(restAtMs === null ? graph.order : graph.order.slice(0, Math.ceil(graph.order.length / 2)));
-  if (restAtMs !== null && (stopAtMs === null || restAtMs < stopAtMs)) clock.timer(restAtMs, () => want(graph.order));
+  if (restAtMs !== null && (stopAtMs === null || restAtMs < stopAtMs))
+    clock.timer(restAtMs, () => want(executor.graph.order));
   for (const { atMs, unit } of simulation.hints) {
     const name = unitName(unit % simulation.units.length);
     clock.timer(atMs, () => {
+      if (!executor.graph.has(name)) return;
       journal.note({ kind: 'user', action: 'hint', units: [name] });
       executor.hint(name, 'test');
     });
@@ -110,10 +123,16 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
   };
 
   if (stopAtMs === null) {
-    let isSound = await untilHealed(simulation, executor, clock, () => life.isDead);
+    const untilSound = () =>
+      untilHealed(simulation, {
+        isHealed: () => !user.isReloading() && isHealedOf(executor, first, user),
+        clock,
+        isDead: () => life.isDead,
+      });
+    let isSound = await untilSound();
     while (life.isDead) {
       await revive();
-      isSound = await untilHealed(simulation, executor, clock, () => life.isDead);
+      isSound = await untilSound();
     }
     if (!isSound)
       violations.push(`not everything is ready ${String(patienceMs / 1000)} s after the last fault is gone`);
@@ -132,7 +151,7 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
   isStopping = true;
 
   const hurry = new AbortController();
-  journal.note({ kind: 'user', action: 'stop', units: [] });
+  journal.note({ kind: 'user', action: 'down', units: [] });
   const stopped = executor.stop({ hurry: hurry.signal });
   if (simulation.hurryAfterMs !== null) clock.timer(simulation.hurryAfterMs, () => hurry.abort(new Error('hurry')));
   const report = await clock.run(stopped, patienceMs).catch((error: unknown) => {
@@ -160,20 +179,20 @@ export async function simulate(simulation: SimulationCase): Promise<Outcome> {
 
 /** Lets time pass until the faults are gone and everything that can be is ready. */
 async function untilHealed(
-  { repairAtMs }: SimulationCase,
-  executor: Executor,
-  clock: FakeClock,
-  isDead: () => boolean,
+  { repairAtMs, actions, reloads, restAtMs }: SimulationCase,
+  { isHealed, clock, isDead }: { isHealed: () => boolean; clock: FakeClock; isDead: () => boolean },
 ): Promise<boolean> {
-  const untilMs = Math.max(clock.monotonicMs(), repairAtMs) + patienceMs;
+  const calmAtMs = Math.max(repairAtMs, restAtMs ?? 0, ...[...actions, ...reloads].map(({ atMs }) => atMs));
+  const isCalm = () => clock.monotonicMs() >= calmAtMs - roundingMs;
+  const untilMs = Math.max(clock.monotonicMs(), calmAtMs) + patienceMs;
   await clock.settle();
   for (let steps = 0; steps < maxSteps && clock.monotonicMs() < untilMs && !isDead(); steps += 1) {
-    if (clock.monotonicMs() >= repairAtMs && isHealed(executor)) return true;
     const nextMs = clock.nextTimerInMs;
-    if (nextMs === undefined || (clock.monotonicMs() < repairAtMs && clock.monotonicMs() + nextMs > repairAtMs)) {
-      if (clock.monotonicMs() >= repairAtMs) return isHealed(executor);
-      await clock.advance(repairAtMs - clock.monotonicMs());
-    } else await clock.step();
+    // What is due at this very moment is still to come.
+    if (isCalm() && nextMs !== 0 && isHealed()) return true;
+    if (nextMs !== undefined && (isCalm() || clock.monotonicMs() + nextMs <= calmAtMs + roundingMs)) await clock.step();
+    else if (isCalm()) return isHealed();
+    else await clock.advance(calmAtMs - clock.monotonicMs());
   }
   return false;
 }
@@ -207,14 +226,24 @@ function mustBeAdopted(
 }
 
 /** Everything wanted is up, save what has ended for good by its own unit file, and what needs that. */
-function isHealed({ graph, snapshots }: Executor): boolean {
+function isHealedOf({ graph, snapshots }: Executor, first: UnitGraph, user: SimulatedUser): boolean {
   const excused = new Set<string>();
   for (const { unit, state, desired, nextRetryAt } of snapshots()) {
+    // A reload is removing it.
+    if (!graph.has(unit)) return false;
+    if (user.isHeld(unit) && state !== 'stopped') return false;
     const { restart } = graph.unit(unit);
-    const losesAndStops = graph.needs(unit).some((need) => need.kind === 'hard' && need.onLoss === 'stop');
+    // Also by an edge that a reload has cut since.
+    const losesAndStops = [...graph.needs(unit), ...first.needs(unit)].some(
+      (need) => need.kind === 'hard' && need.onLoss === 'stop',
+    );
     const isOver =
       (state === 'stopped' && desired === 'down' && (restart.when !== 'always' || losesAndStops)) ||
       (state === 'failed' && nextRetryAt === undefined && restart.when === 'never') ||
+      user.isHeld(unit) ||
+      // Nobody asked for it again since a reload brought it back.
+      (state === 'stopped' && desired === 'down' && user.wasRemoved(unit)) ||
+      (graph.unit(unit).hash.endsWith(brokenHash) && user.isUnjudged(unit)) ||
       (state === 'inactive' && desired === 'down');
     const needsExcused = graph.needs(unit).some((need) => need.kind === 'hard' && excused.has(need.unit));
     const waits = state === 'waiting' || state === 'blocked';
@@ -230,9 +259,9 @@ function lateUnits(
   graph: UnitGraph,
   firstReadyMs: ReadonlyMap<string, number>,
 ): readonly string[] {
-  const { units, stopAtMs, restAtMs, kills } = simulation;
-  if (kills.length > 0 || stopAtMs !== null || restAtMs !== null || units.some(({ faults }) => faults.length > 0))
-    return [];
+  const { units, stopAtMs, restAtMs } = simulation;
+  const isDisturbed = simulation.actions.length + simulation.reloads.length + simulation.kills.length > 0;
+  if (stopAtMs !== null || restAtMs !== null || isDisturbed || units.some(({ faults }) => faults.length > 0)) return [];
   const expected = expectedReadyMs(graph, (name) => {
     const one = units[Number(name.slice(1))];
     return (one?.readyAfterMs ?? 0) + (one?.exitToldLateMs ?? 0);

@@ -4,6 +4,13 @@ import type { UnitSnapshot, UnitStateName } from '../../src/unit/state.ts';
 
 export interface View {
   readonly unit: Unit;
+  needs: readonly Need[];
+  /** Between two definitions: which edges count is not to be seen from outside. */
+  isUncertain: boolean;
+  /** The user stopped it, together with these. */
+  heldWith: readonly string[] | undefined;
+  /** The user restarted it: its retry need not be waited for. */
+  mayRetryEarly: boolean;
   snapshot: UnitSnapshot | undefined;
   state: UnitStateName;
   /** Since when it waits (or is blocked), until it starts: soft gates count from here. */
@@ -38,6 +45,10 @@ export const isAwaited = (need: Need): boolean => need.kind === 'hard' || (need.
 export function newView(unit: Unit): View {
   return {
     unit,
+    needs: unit.needs,
+    isUncertain: false,
+    heldWith: undefined,
+    mayRetryEarly: false,
     snapshot: undefined,
     state: 'inactive',
     waitsSinceMs: 0,

@@ -174,6 +174,11 @@ test('the hash of a unit stays over comments, order of keys and way of writing, 
       '# why\nenv:\n  Y: "2"\n  X: \'1\'\nrun:\n  - "a"\nabout: Another text for people\nstartWithin: 90s\n',
     ),
   ).toBe(hash);
+  expect(
+    await hashOf('about: A\nrun: [a]\nenv: {X: "1", Y: "2"}\nneeds: [{soft: b}]\n', {
+      'b.yaml': 'about: B\nrun: [b]\n',
+    }),
+  ).toBe(hash);
   expect(await hashOf('about: A\nrun: [a]\nenv: {X: "1", Y: "3"}\n')).not.toBe(hash);
   expect(await hashOf('about: A\nrun: [a, b]\nenv: {X: "1", Y: "2"}\n')).not.toBe(hash);
   expect(await hashOf('about: A\nrun: [a]\nenv: {X: "1"}\n', { 'drop/a/x.yaml': 'env: {Y: "2"}\n' })).toBe(hash);

@@ -89,9 +89,10 @@ function usageCells(usage: WireUsage | undefined): string[] {
 }
 
 function detailOf(unit: WireSnapshot, nowMs: number): string {
-  const { state, waitingFor, degraded, lastError, nextRetryAt, status } = unit;
+  const { state, waitingFor, degraded, lastError, nextRetryAt, status, stoppedByUser } = unit;
   const parts: string[] = [];
-  if (state === 'waiting') {
+  if (stoppedByUser === true) parts.push('stopped by the user');
+  else if (state === 'waiting') {
     const gates = waitingFor.map((gate) => (gate.kind === 'hard' ? gate.unit : `${gate.unit} (${gate.kind})`));
     if (gates.length > 0) parts.push(`waits for ${gates.join(', ')}`);
   } else if (lastError !== undefined) {

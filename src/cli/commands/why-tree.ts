@@ -38,7 +38,8 @@ export function renderWhy({ tree, roots }: WhyReply, { colour, width }: WhyStyle
       const isLast = at === gates.length - 1;
       const notes = [gate.kind, ...(gate.isOpen ? [] : ['closed'])].join(', ');
       const paint = gate.isOpen ? style.dim : style.yellow;
-      const head = `${gate.unit} ${gate.state}, for ${formatDurationMs(gate.forMs)} (${notes})`;
+      const how = gate.why?.stoppedByUser === true ? ' by the user' : '';
+      const head = `${gate.unit} ${gate.state}${how}, for ${formatDurationMs(gate.forMs)} (${notes})`;
       lines.push(`${indent}${isLast ? '└─' : '├─'} ${paint(head)}`);
       if (gate.why !== undefined) facts(gate.why, `${indent}${isLast ? '  ' : '│ '} `);
     }
@@ -46,6 +47,10 @@ export function renderWhy({ tree, roots }: WhyReply, { colour, width }: WhyStyle
 
   lines.push(style.bold(headOf(tree)));
   facts(tree, '');
+  if (tree.holdsUp.length > 0) {
+    const held = tree.holdsUp.map(({ unit, kind, state }) => `${unit} (${kind}, ${state})`).join(', ');
+    text(style.yellow(`holds up: ${held}`), '');
+  }
   for (const { unit, line, hint } of roots) {
     text(style.red(`root cause: ${line.includes(unit) ? line : `${unit}: ${line}`}`), '');
     if (hint !== undefined) text(style.cyan(`hint: ${hint}`), '  ');
@@ -53,11 +58,12 @@ export function renderWhy({ tree, roots }: WhyReply, { colour, width }: WhyStyle
   return lines.join('\n');
 }
 
-function headOf({ unit, state, forMs, pid, restarts, desired }: WhyTree): string {
-  const parts = [`${unit} is ${state}${state === 'inactive' ? '' : `, for ${formatDurationMs(forMs)}`}`];
+function headOf({ unit, state, forMs, pid, restarts, desired, stoppedByUser }: WhyTree): string {
+  const how = stoppedByUser === true ? ' by the user' : '';
+  const parts = [`${unit} is ${state}${how}${state === 'inactive' ? '' : `, for ${formatDurationMs(forMs)}`}`];
   if (pid !== undefined) parts.push(`pid ${String(pid)}`);
   if (restarts > 0) parts.push(`${String(restarts)} restart${restarts === 1 ? '' : 's'}`);
-  if (desired === 'down') parts.push('not wanted up');
+  if (desired === 'down' && stoppedByUser !== true) parts.push('not wanted up');
   return parts.join(', ');
 }
 

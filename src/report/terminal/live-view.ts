@@ -25,7 +25,15 @@ const frameMs = 100;
 const idleFrameMs = 500;
 
 /** Events that are also said in lines above the tree: the tree has no room for them. */
-const saidAbove: ReadonlySet<Envelope['event']['type']> = new Set(['notice', 'leftover.found', 'unit.failed']);
+const saidAbove: ReadonlySet<Envelope['event']['type']> = new Set([
+  'notice',
+  'leftover.found',
+  'unit.failed',
+  'control.asked',
+  'reload.started',
+  'reload.finished',
+  'reload.refused',
+]);
 
 /** What is used of log-update. */
 interface Screen {

@@ -1,0 +1,148 @@
+/**
+ * Start, stop and restart of single units while everything else goes on (design contract 1).
+ *
+ * What is asked for last counts: each request takes the units it moves, and one that was overtaken
+ * does nothing more to them. Not here: stopping everything, reload.
+ */
+import { StartupError } from '../error/startup-error.ts';
+import type { EventStream } from '../event/stream.ts';
+import type { UnitGraph } from '../graph/unit-graph.ts';
+import { hardDependents, inStopOrder, planStop } from './stop-plan.ts';
+import type { UnitRunner } from './unit-runner.ts';
+import type { Wanted } from './wanted.ts';
+
+/** What a request moves, and what each unit's generation was before: a restart has happened when it is higher. */
+export interface Moved {
+  readonly units: readonly { readonly unit: string; readonly generation: number }[];
+}
+
+export interface UnitControl {
+  /** Wants units and what they need up again. @throws ERR_UNKNOWN_UNIT; ERR_CONTROL while everything is being stopped */
+  startUnits(units: readonly string[]): Moved;
+  /**
+   * Stops units, and with `cascade` first what needs them; they stay stopped until they are started again.
+   *
+   * @throws ERR_UNKNOWN_UNIT; ERR_NEEDED without `cascade` if hard dependents are wanted up; ERR_CONTROL
+   */
+  stopUnits(units: readonly string[], options?: { readonly cascade?: boolean }): Moved;
+  /**
+   * Stops units and starts them again; what is stopped is started. Dependents do as their `onLoss` says,
+   * with `cascade` they stop first and start again too.
+   *
+   * @throws ERR_UNKNOWN_UNIT; ERR_CONTROL while everything is being stopped
+   */
+  restartUnits(units: readonly string[], options?: { readonly cascade?: boolean }): Moved;
+}
+
+export interface UnitControlOptions {
+  graph(): UnitGraph;
+  readonly events: EventStream;
+  readonly wanted: Wanted;
+  readonly claims: Claims;
+  /** @throws ERR_UNKNOWN_UNIT */
+  runnerOf(unit: string): UnitRunner;
+  isClosing(): boolean;
+}
+
+export function unitControl({ graph, events, wanted, claims, runnerOf, isClosing }: UnitControlOptions): UnitControl {
+  // One that the user stops is on its way down, also while its dependents are stopped first.
+  const isWantedUp = (unit: string) => runnerOf(unit).channel.current.desired === 'up' && !claims.isHeld(unit);
+  const stopsAfter = (unit: string) => graph().stopsAfter(unit);
+  const check = (units: readonly string[]) => {
+    for (const unit of units) runnerOf(unit);
+    if (isClosing()) throw new StartupError('ERR_CONTROL', 'everything is being stopped', { reason: 'stopping' });
+  };
+  const movedOf = (units: readonly string[]): Moved => ({
+    units: units.map((unit) => ({ unit, generation: runnerOf(unit).channel.current.generation })),
+  });
+  const tell = (action: 'start' | 'stop' | 'restart', units: readonly string[]) =>
+    events.emit({ type: 'control.asked', action, units });
+
+  return {
+    startUnits(units) {
+      check(units);
+      const closure = graph().closure(units);
+      const moved = movedOf(closure);
+      tell(
+        'start',
+        closure.filter((unit) => !isWantedUp(unit)),
+      );
+      claims.take(closure);
+      wanted.add(closure);
+      for (const unit of closure) runnerOf(unit).want('up');
+      return moved;
+    },
+    stopUnits(units, { cascade = false } = {}) {
+      check(units);
+      const plan = planStop({ graph: graph(), units, cascade, isWantedUp });
+      const moved = movedOf(plan);
+      tell('stop', plan);
+      const claim = claims.take(plan, { isHeld: true });
+      wanted.remove(plan);
+      void inStopOrder(plan, stopsAfter, (unit) => claim.stop(runnerOf(unit), { byUser: true }));
+      return moved;
+    },
+    restartUnits(units, { cascade = false } = {}) {
+      check(units);
+      const resting = graph().closure(units.filter((unit) => !isWantedUp(unit)));
+      // One that is named may need another that is: with `cascade` it starts after that one too.
+      const above = new Set(
+        cascade ? units.flatMap((unit) => hardDependents({ graph: graph(), units: [unit], isWantedUp })) : [],
+      );
+      const below = units.filter((unit) => isWantedUp(unit) && !above.has(unit));
+      const named = new Set([...units, ...above]);
+      const moved = movedOf(graph().order.filter((unit) => named.has(unit)));
+      tell(
+        'restart',
+        moved.units.map(({ unit }) => unit),
+      );
+      const claim = claims.take([...resting, ...below, ...above]);
+      wanted.add(resting);
+      for (const unit of resting) runnerOf(unit).want('up');
+      void inStopOrder([...below, ...above], stopsAfter, async (unit) => {
+        if (above.has(unit)) await claim.stop(runnerOf(unit));
+        else if (claim.holds(unit)) runnerOf(unit).restart();
+      }).then(() => {
+        for (const unit of above) if (claim.holds(unit)) runnerOf(unit).want('up');
+      });
+      return moved;
+    },
+  };
+}
+
+/** Who moved a unit last. */
+export interface Claim {
+  holds(unit: string): boolean;
+  /** Stops the unit; resolves when it has stopped, or when somebody else has taken it. */
+  stop(runner: UnitRunner, options?: { readonly byUser?: boolean }): Promise<void>;
+}
+
+export class Claims {
+  readonly #owners = new Map<string, symbol>();
+  readonly #held = new Set<string>();
+
+  /** The user's last word on the unit was to stop it. */
+  isHeld(unit: string): boolean {
+    return this.#held.has(unit);
+  }
+
+  take(units: Iterable<string>, { isHeld = false } = {}): Claim {
+    const own = Symbol('claim');
+    for (const unit of units) {
+      this.#owners.set(unit, own);
+      if (isHeld) this.#held.add(unit);
+      else this.#held.delete(unit);
+    }
+    const holds = (unit: string) => this.#owners.get(unit) === own;
+    return {
+      holds,
+      async stop(runner, { byUser = false } = {}) {
+        const unit = runner.unit.name;
+        if (!holds(unit)) return;
+        runner.want('down', { byUser });
+        // Whoever wants it up takes it first, and then its snapshot changes.
+        await runner.channel.when(({ state }) => state === 'stopped' || !holds(unit));
+      },
+    };
+  }
+}

@@ -1,0 +1,118 @@
+/** What the user does in a simulation while everything runs, told to the journal before the executor hears of it. */
+import { StartupError } from '../../src/error/startup-error.ts';
+import type { Executor } from '../../src/executor/executor-api.ts';
+import type { Journal, UserDeed } from './journal.ts';
+import { reloadedGraph, unitName, type ReloadCase, type SimulationCase, type UserAction } from './simulation-case.ts';
+
+export interface SimulatedUser {
+  note(action: UserDeed, units: Iterable<string>): void;
+  /** Stopped by the user, and not started again by the user. */
+  isHeld(unit: string): boolean;
+  wasRemoved(unit: string): boolean;
+  act(action: UserAction): void;
+  reload(reload: ReloadCase): void;
+  isReloading(): boolean;
+  /** The last reload could not tell whether its new definition works. */
+  isUnjudged(unit: string): boolean;
+}
+
+export interface SimulatedUserOptions {
+  readonly simulation: SimulationCase;
+  /** The one that runs now. */
+  readonly executor: () => Executor;
+  readonly journal: Journal;
+  readonly violations: string[];
+}
+
+export function simulatedUser({
+  simulation,
+  executor: current,
+  journal,
+  violations,
+}: SimulatedUserOptions): SimulatedUser {
+  const held = new Set<string>();
+  let isReloading = false;
+  let reloads = 0;
+  let unjudged: readonly string[] = [];
+  const isWantedUp = (unit: string) => current().unit(unit).current.desired === 'up' && !held.has(unit);
+  /** All that need one of `units` by hard edges and are wanted up: by the plainest means. */
+  const dependentsOf = (units: ReadonlySet<string>): ReadonlySet<string> => {
+    const { graph } = current();
+    const found = new Set(units);
+    for (let before = -1; before !== found.size;) {
+      before = found.size;
+      for (const name of graph.order.filter(isWantedUp)) {
+        if (graph.needs(name).some((need) => need.kind === 'hard' && found.has(need.unit))) found.add(name);
+      }
+    }
+    return found;
+  };
+  const removed = new Set<string>();
+  const note = (action: UserDeed, units: Iterable<string>) => {
+    const all = [...units];
+    journal.note({ kind: 'user', action, units: all });
+    for (const unit of all) {
+      if (action === 'stop') held.add(unit);
+      if (action === 'start' || action === 'restart') held.delete(unit);
+    }
+  };
+
+  return {
+    note,
+    isHeld: (unit) => held.has(unit),
+    wasRemoved: (unit) => removed.has(unit),
+    act({ action, unit, cascade }) {
+      const name = unitName(unit % simulation.units.length);
+      const executor = current();
+      const { graph } = executor;
+      if (!graph.has(name)) return;
+      const own = new Set([name]);
+      const all = dependentsOf(own);
+      switch (action) {
+        case 'start':
+          note('start', graph.closure(own));
+          executor.startUnits([name]);
+          return;
+        case 'restart':
+          note('restart', [...graph.closure(isWantedUp(name) ? [] : own), ...(cascade ? all : own)]);
+          executor.restartUnits([name], { cascade });
+          return;
+        case 'stop': {
+          const isRefused = !cascade && all.size > 1;
+          note(isRefused ? 'refused' : 'stop', cascade ? all : own);
+          try {
+            executor.stopUnits([name], { cascade });
+            if (isRefused) violations.push(`${name} is stopped, although ${[...all].join()} need it`);
+          } catch (error) {
+            if (!isRefused || (error as StartupError).code !== 'ERR_NEEDED') violations.push(String(error));
+          }
+        }
+      }
+    },
+    reload(reload) {
+      if (isReloading) return;
+      isReloading = true;
+      reloads += 1;
+      const executor = current();
+      const graph = reloadedGraph(simulation, reload, reloads);
+      note('reload', []);
+      for (const name of executor.graph.order) if (!graph.has(name)) removed.add(name);
+      journal.note({ kind: 'graph', graph });
+      executor
+        .reload(graph)
+        .then(({ waiting, plan }) => {
+          // What changed while it was down, or is new, has nothing to go back to.
+          unjudged = [...waiting, ...plan.update, ...plan.start, ...plan.restart.filter((name) => held.has(name))];
+        })
+        .catch((error: unknown) => {
+          // Everything is being stopped: nothing is left to be reloaded.
+          if (!(error instanceof StartupError) || error.code !== 'ERR_CONTROL') violations.push(String(error));
+        })
+        .finally(() => {
+          isReloading = false;
+        });
+    },
+    isReloading: () => isReloading,
+    isUnjudged: (unit) => unjudged.includes(unit),
+  };
+}
