@@ -16,6 +16,8 @@ export interface Io {
 
 export interface CommandInput {
   readonly args: readonly string[];
+  /** Words after `--` of a command that `takesRest`. */
+  readonly rest?: readonly string[];
   /** By camel-case name (`dataDir`), typed by the command's own zod schema. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly io: Io;
@@ -46,5 +48,7 @@ export interface CommandRow {
   readonly examples: readonly string[];
   /** Everything after the name belongs to another program (kubectl). */
   readonly passThrough?: boolean;
+  /** What follows `--` is for somebody else: `CommandInput.rest`. */
+  readonly takesRest?: boolean;
   load(): Promise<{ readonly run: CommandRun }>;
 }

@@ -12,7 +12,7 @@ import { pathsOf } from '../../src/app/paths.ts';
 import { findComponents } from '../../src/component/find.ts';
 import { controlClient, type ControlClient } from '../../src/control/client.ts';
 import { deferred } from '../../src/kernel/deferred.ts';
-import { parseMountinfo } from '../../src/cluster/node-cleanup.ts';
+import { parseMountinfo } from '../../src/cluster/mountinfo.ts';
 import { EventLog } from './kit/event-log.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
