@@ -9,10 +9,12 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { machine, Skip } from './place.mjs';
 import { describeMachine, markdown, table } from './report.mjs';
+import { adoption } from './rows/adoption.mjs';
 import { clusterOverhead } from './rows/cluster-overhead.mjs';
 import { clusterStart } from './rows/cluster-start.mjs';
 import { idle } from './rows/idle.mjs';
 import { probeLatency } from './rows/probe-latency.mjs';
+import { restarts } from './rows/restarts.mjs';
 import { smallGraphs, syntheticOverhead } from './rows/small-graphs.mjs';
 import { version } from './rows/version.mjs';
 
@@ -20,6 +22,8 @@ const all = {
   version,
   graphs: smallGraphs,
   probes: probeLatency,
+  restarts,
+  adoption,
   'graph-overhead': syntheticOverhead,
   start: clusterStart,
   overhead: clusterOverhead,

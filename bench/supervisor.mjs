@@ -12,6 +12,8 @@ import { atEnd, msBetween, now } from './place.mjs';
  * @param {number} options.expected how many stamps of `what` end the start
  * @param {'start' | 'ready'} [options.what]
  * @param {boolean} [options.isSupervisor] false: it knows no stop, so nothing after the start is measured
+ * @param {(child: import('node:child_process').ChildProcess) => Promise<object>} [options.during] called when all have
+ *   started; what it returns is in the result
  */
 export async function runSupervisor({
   argv,
@@ -22,16 +24,10 @@ export async function runSupervisor({
   timeoutMs = 60_000,
   settleMs = 300,
   isSupervisor = true,
+  during,
 }) {
-  const log = openSync(path.join(folder, 'output.log'), 'w');
   const t0 = now();
-  const child = spawn(argv[0], argv.slice(1), {
-    cwd: folder,
-    env: { PATH: process.env.PATH, HOME: folder, XDG_RUNTIME_DIR: folder, XDG_CACHE_HOME: path.join(folder, 'cache') },
-    stdio: ['ignore', log, log],
-    detached: true,
-  });
-  closeSync(log);
+  const child = spawnIn(folder, argv);
   const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
   let isOver = false;
   void ended.then(() => (isOver = true));
@@ -42,13 +38,14 @@ export async function runSupervisor({
   try {
     const seen = await untilSeen();
     await sleep(settleMs);
+    const result = await during?.(child);
     const memory = memoryOf(child.pid);
     if (!isSupervisor) return { t0, seen, lastMs: lastOf(seen) };
     const stopFrom = now();
     child.kill('SIGTERM');
     const exit = await Promise.race([ended, sleep(60_000, 'still running', { ref: false })]);
     const stopMs = msBetween(stopFrom, now());
-    return { t0, seen, lastMs: lastOf(seen), stopMs, exit, left: living(stamps).length, ...memory };
+    return { t0, seen, lastMs: lastOf(seen), stopMs, exit, left: living(stamps).length, ...memory, ...result };
   } finally {
     killAll();
   }
@@ -74,15 +71,28 @@ export async function runSupervisor({
   }
 }
 
+/** A command with `folder` as its home and its output in a file there. */
+export function spawnIn(folder, argv) {
+  const log = openSync(path.join(folder, 'output.log'), 'a');
+  const child = spawn(argv[0], argv.slice(1), {
+    cwd: folder,
+    env: { PATH: process.env.PATH, HOME: folder, XDG_RUNTIME_DIR: folder, XDG_CACHE_HOME: path.join(folder, 'cache') },
+    stdio: ['ignore', log, log],
+    detached: true,
+  });
+  closeSync(log);
+  return child;
+}
+
 /** @returns {{rssMb: number, peakMb: number}} */
-function memoryOf(pid) {
+export function memoryOf(pid) {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const mb = (key) => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024;
   return { rssMb: mb('VmRSS'), peakMb: mb('VmHWM') };
 }
 
 /** Units of this run that are still there: those that have its stamp file among their arguments. */
-function living(stamps) {
+export function living(stamps) {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {

@@ -15,8 +15,8 @@ import { row } from './small-graphs.mjs';
 /** What every arm finds. */
 const prepared = ['server/tls', 'server/cred', 'agent/tls', 'agent/cred', 'agent/etc'];
 
-/** Cluster DNS comes after the first pod with a shell, or as a pod: compared without it. */
-const left = ['coredns', 'cluster-dns', 'cluster-dns-objects'];
+/** Cluster DNS comes after the first pod with a shell, or as a pod, and no shell applies manifests: compared without them. */
+const left = ['coredns', 'cluster-dns', 'cluster-dns-objects', 'manifests'];
 
 /** In the order of their start; those of the node-ready path are looked at in the row of overhead. */
 const units = [
@@ -124,18 +124,22 @@ function linkPrograms(folder, binDir) {
   return folder;
 }
 
-/** @param {object} spec beside Spec: `waitFor`, and `isFirst` for the run that has no template yet */
-export async function startOurs(stage, { isFirst, waitFor, withPod = true, ...spec }) {
+/**
+ * @param {object} spec beside Spec: `waitFor`, `isFirst` for the run that has no template yet, `before` for words
+ *   before the command, `view` for its flag of output
+ */
+export async function startOurs(stage, { isFirst, waitFor, withPod = true, before = [], view = ['--json'], ...spec }) {
   if (!isFirst) freshData(stage);
   const disable = left.flatMap((name) => ['--disable', name]);
   return runWorld(
     {
       ...watching(stage, waitFor, withPod),
       Command: [
+        ...before,
         process.execPath,
         cli,
         'up',
-        '--json',
+        ...view,
         '--data-dir',
         stage.dataDir,
         '--node-ip',
@@ -158,12 +162,20 @@ export async function startOurs(stage, { isFirst, waitFor, withPod = true, ...sp
   );
 }
 
-async function startShell(stage, { sleep, isTuned }) {
+export async function startShell(stage, { sleep, isTuned, waitFor, before = [], ...spec }) {
   freshData(stage);
   const script = path.join(stage.folder, 'entrypoint.sh');
   const { processes, dataDir, pauseArchive } = stage;
   writeFileSync(script, shellEntrypoint({ processes, dataDir, socket: socketOf(stage), pauseArchive, sleep, isTuned }));
-  return runWorld({ ...watching(stage), Command: ['sh', script], Env: environment(stage, stage.path) }, stage.folder);
+  return runWorld(
+    {
+      ...watching(stage, waitFor),
+      Command: [...before, 'sh', script],
+      Env: environment(stage, stage.path),
+      ...spec,
+    },
+    stage.folder,
+  );
 }
 
 function freshData({ dataDir, template }) {

@@ -70,6 +70,21 @@ export async function installPackages({ node, tests = false }) {
 }
 
 /**
+ * Programs that only some command needs, installed when it needs them.
+ *
+ * @returns whether they are there now
+ */
+export async function hasPackages(names, purpose) {
+  const missing = names.filter((name) => !onPath(name));
+  if (missing.length === 0) return true;
+  if (!isDebian || process.getuid() !== 0) return false;
+  heading(`Debian packages: ${missing.join(' ')} (for ${purpose})`);
+  await aptGet('update');
+  await aptGet('install', '-y', '--no-install-recommends', ...missing);
+  return missing.every(onPath);
+}
+
+/**
  * Go from the distribution, if it has one that can fetch the toolchain that the modules ask for
  * (since 1.21). Otherwise nothing: the build then says what is needed.
  */

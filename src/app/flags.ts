@@ -48,6 +48,11 @@ export const graphFlags: readonly Flag[] = [
   },
   { name: 'disable', value: 'name', list: true, about: 'Leave out a unit or a group of units' },
   { name: 'disable-agent', about: 'Control plane only: no containerd, kubelet or kube-proxy; needs no root' },
+  {
+    name: 'container',
+    value: 'mode',
+    about: 'Prepare the container that this is the entrypoint of: auto (default), on or off',
+  },
   { name: 'bin-dir', value: 'dir', about: 'Folder searched first for the components' },
   {
     name: 'node-name',
@@ -125,6 +130,11 @@ export const upFlags: readonly Flag[] = [
     value: 'unit=duration',
     list: true,
     about: 'What a unit itself, or total=, may take; with --wait more is exit code 4, else a warning',
+  },
+  {
+    name: 'unit-output',
+    value: 'mode',
+    about: 'Units’ output on standard output: prefix (default in a container without a terminal) or none',
   },
   { name: 'json', about: 'Print events as JSON lines' },
   {

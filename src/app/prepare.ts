@@ -19,9 +19,11 @@ import { diagnosticsError } from '../unit/diagnostic.ts';
 import { loadUnits, type LoadedUnits } from '../unit/load-units.ts';
 import type { UnitInput } from '../unit/schema.ts';
 import type { Configuration } from './configuration.ts';
+import { isContainerEntry, withContainerUnits } from './container-mode.ts';
 import { checkExitWith } from './exit-with.ts';
 import type { FlagValues } from './flag-values.ts';
 import { argFlags, camelCase, upFlags } from './flags.ts';
+import { withMainArguments } from './main-arguments.ts';
 import { shippedUnits } from './shipped.ts';
 
 export interface Prepared {
@@ -46,6 +48,8 @@ export interface PrepareOptions {
   /** Fail on a component that is missing (default); `check` and `plan` only look at the files. */
   readonly needsPrograms?: boolean;
   readonly durationsMs?: ReadonlyMap<string, number>;
+  /** Words after `--`: for the main unit (`--exit-with`). */
+  readonly mainArguments?: readonly string[];
   /** Units asked for by name that are gone are no mistake (a reload). */
   readonly mayBeGone?: boolean;
 }
@@ -93,7 +97,8 @@ interface LoadInput extends PrepareOptions {
   readonly report: ComponentReport | undefined;
 }
 
-async function load({ configuration, units, env, cwd, durationsMs, mayBeGone = false, dirs, report }: LoadInput) {
+async function load(options: LoadInput) {
+  const { configuration, units, env, cwd, durationsMs, mayBeGone = false, dirs, report, mainArguments = [] } = options;
   const { paths, values } = configuration;
   const ofComponents = report === undefined ? [] : programFolders(report);
   const searchPath = [...new Set([...ofComponents, ...(env['PATH'] ?? defaultPath).split(':')])];
@@ -104,9 +109,9 @@ async function load({ configuration, units, env, cwd, durationsMs, mayBeGone = f
     defaultKubeconfig: path.join(paths.dataDir, 'k3s-lite.yaml'),
     disabled: listOf(values, 'disable'),
   });
+  const asked = { dirs: dirs.length === 0 ? [shippedUnits()] : dirs, dropInDirs: configuration.dropInDirs };
   const loading = await loadUnits({
-    dirs: dirs.length === 0 ? [shippedUnits()] : dirs,
-    dropInDirs: configuration.dropInDirs,
+    ...withContainerUnits(asked, isContainerEntry(values)),
     variables: Object.fromEntries(variablesOf(settings)),
     overrides: overridesOf(values),
     disable: [...listOf(values, 'disable'), ...(values['disable-agent'] === true ? ['agent'] : [])],
@@ -114,13 +119,14 @@ async function load({ configuration, units, env, cwd, durationsMs, mayBeGone = f
     wanted: units,
   });
   if (!loading.ok) throw diagnosticsError('ERR_UNIT_FILE', loading.error);
-  const built = buildGraph(loading.value, durationsMs === undefined ? {} : { durationsMs });
+  const loaded = withMainArguments(loading.value, textOf(values, 'exit-with'), mainArguments);
+  const built = buildGraph(loaded, durationsMs === undefined ? {} : { durationsMs });
   if (!built.ok) throw diagnosticsError('ERR_GRAPH', built.error);
   const graph = built.value;
   const unknown = units.find((name) => !graph.has(name));
   if (unknown !== undefined && !mayBeGone) throw unknownUnitError(unknown, graph.order);
   const wanted = units.length === 0 ? graph.order : graph.closure(units);
-  return { settings, loaded: loading.value, graph, searchPath, wanted };
+  return { settings, loaded, graph, searchPath, wanted };
 }
 
 /** Of the files in the manifests folder, when there are `names` to be left out: the manifests unit does it. */

@@ -18,6 +18,8 @@ export interface ReloaderOptions {
   readonly builtins: BuiltinTable;
   /** Units asked for by name when it started. */
   readonly units: readonly string[];
+  /** Words after `--`. */
+  readonly mainArguments: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readConfiguration(): Promise<Configuration>;
@@ -35,13 +37,13 @@ export interface Reloader {
 }
 
 export function reloader(options: ReloaderOptions): Reloader {
-  const { executor, builtins, units, env, cwd } = options;
+  const { executor, builtins, units, mainArguments, env, cwd } = options;
   let current = options.first;
 
   const apply = async (dryRun: boolean): Promise<ReloadOutcome> => {
     const configuration = await options.readConfiguration();
     requireSamePlace(current.configuration, configuration);
-    const next = await prepare({ configuration, units, env, cwd, mayBeGone: true });
+    const next = await prepare({ configuration, units, mainArguments, env, cwd, mayBeGone: true });
     const hasNewSettings = !isDeepStrictEqual(next.settings, current.settings);
     const how: ReloadOptions = {
       // What a builtin does with the settings its definition does not tell.

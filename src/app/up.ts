@@ -16,6 +16,7 @@ import { watchBudgets } from './budget-watch.ts';
 import { budgetsOf } from './budgets.ts';
 import { builtinTable } from './builtin-table.ts';
 import type { Configuration } from './configuration.ts';
+import { isContainerEntry } from './container-mode.ts';
 import { controlSource } from './control-source.ts';
 import { crashingOnBugs } from './crash.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
@@ -31,6 +32,7 @@ import { connectServiceManager } from './service-manager.ts';
 import { listenForSignals } from './signals.ts';
 import { overBudget, stopRequests, type StopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
+import { showUnitOutput, wantsUnitOutput } from './unit-output.ts';
 import { version } from './version.ts';
 
 export interface UpOptions {
@@ -38,6 +40,8 @@ export interface UpOptions {
   /** Reads it again, for a reload. */
   readConfiguration(): Promise<Configuration>;
   readonly units: readonly string[];
+  /** Words after `--`: for the main unit. */
+  readonly mainArguments?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   /** Aborts at a signal; looked at until `supervise` listens to signals itself. */
@@ -88,13 +92,14 @@ interface Surroundings {
 }
 
 async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surroundings): Promise<number> {
-  const { configuration, units, env, cwd, io, signal } = options;
+  const { configuration, units, mainArguments = [], env, cwd, io, signal } = options;
   const { paths, values } = configuration;
+  const showsUnits = wantsUnitOutput(values, { isContainer: isContainerEntry(values), outIsTty: io.outIsTty });
   const clock = systemClock;
   const timeoutMs = timeoutOf(values);
   const metricsAddress = metricsAddressOf(values);
   const durationsMs = latestDurationsMs(paths.startsDir);
-  const prepared = await prepare({ configuration, units, env, cwd, durationsMs });
+  const prepared = await prepare({ configuration, units, mainArguments, env, cwd, durationsMs });
   const { graph, settings, searchPath } = prepared;
   const budgets = budgetsOf(values, prepared.wanted);
   // Read before anything is touched: data of a newer version is refused.
@@ -130,7 +135,11 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
     adopted: claim.adopted,
   });
   using _manager = connectServiceManager({ env, events, clock, executor, pid: process.pid });
-  await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io });
+  const view = { ...io, outIsTty: io.outIsTty && !showsUnits };
+  await using reporters = await startReporters({ events, clock, paths, json: values['json'] === true, io: view });
+  using _output = showsUnits
+    ? showUnitOutput({ units: graph.order, process: executor.process, stream: process.stdout })
+    : undefined;
   const notice = (text: string) => events.emit({ type: 'notice', level: 'warning', text });
   using _init = actAsInit({ role, clock, notice });
   using metrics = metricsSource({ events, clock, usage: executor.usage });
@@ -151,7 +160,16 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
     },
   });
   const { readConfiguration } = options;
-  const reloading = reloader({ executor, first: prepared, builtins, units, env, cwd, readConfiguration });
+  const reloading = reloader({
+    executor,
+    first: prepared,
+    builtins,
+    units,
+    mainArguments,
+    env,
+    cwd,
+    readConfiguration,
+  });
   const dump = () =>
     dumpState({
       executor,

@@ -27,10 +27,11 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     .configureHelp({ sortOptions: false })
     .showHelpAfterError(false)
     .enablePositionalOptions();
+  const { words, rest } = splitRest(argv);
   for (const row of commandRows) {
     program.addCommand(
       commandOf(row, async (args, options) => {
-        code = await runRow(row, { args, options, io });
+        code = await runRow(row, { args, rest, options, io });
       }),
       { hidden: row.hidden === true },
     );
@@ -40,7 +41,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
       io.err(program.helpInformation());
       return exitCode.usage;
     }
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync([...words], { from: 'user' });
     return code === exitCode.ok && io.hasLostOutput() ? exitCode.bug : code;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
@@ -79,7 +80,7 @@ function formatHelp(row: CommandRow, command: Command, helper: Help): string {
   return `${text}\nExamples:\n${row.examples.map((example) => `  ${example}\n`).join('')}`;
 }
 
-async function runRow(row: CommandRow, given: Pick<CommandInput, 'args' | 'options' | 'io'>): Promise<number> {
+async function runRow(row: CommandRow, given: Pick<CommandInput, 'args' | 'rest' | 'options' | 'io'>): Promise<number> {
   using interrupt = interruption();
   try {
     const { run } = await row.load();
@@ -88,6 +89,13 @@ async function runRow(row: CommandRow, given: Pick<CommandInput, 'args' | 'optio
     if (interrupt.signal.aborted && error === interrupt.signal.reason) return interrupt.exitCode();
     return renderFailure(error, given.io);
   }
+}
+
+/** Commander would take the words after `--` for further arguments. */
+export function splitRest(argv: readonly string[]): { words: readonly string[]; rest: readonly string[] } {
+  const row = commandRows.find(({ name, aliases = [] }) => argv[0] === name || aliases.includes(argv[0] ?? ''));
+  const at = row?.takesRest === true ? argv.indexOf('--') : -1;
+  return at < 0 ? { words: argv, rest: [] } : { words: argv.slice(0, at), rest: argv.slice(at + 1) };
 }
 
 function tellUnknown(argv: readonly string[], io: Io): void {

@@ -16,6 +16,8 @@ export interface Io {
 
 export interface CommandInput {
   readonly args: readonly string[];
+  /** Words after `--` of a command that `takesRest`. */
+  readonly rest?: readonly string[];
   /** By camel-case name (`dataDir`), typed by the command's own zod schema. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly io: Io;
@@ -48,5 +50,7 @@ export interface CommandRow {
   readonly hidden?: boolean;
   /** Everything after the name belongs to another program (kubectl). */
   readonly passThrough?: boolean;
+  /** What follows `--` is for somebody else: `CommandInput.rest`. */
+  readonly takesRest?: boolean;
   load(): Promise<{ readonly run: CommandRun }>;
 }

@@ -24,6 +24,7 @@ export const commandRows: readonly CommandRow[] = [
     name: 'up',
     aliases: ['server'],
     args: '[units...]',
+    takesRest: true,
     about: 'Start units (default: all) in graph order and keep them up until a signal',
     options: optionsOf(upFlags),
     examples: [
@@ -31,6 +32,7 @@ export const commandRows: readonly CommandRow[] = [
       'k3s-lite up --disable-agent --data-dir ./cluster',
       'k3s-lite up --units ./my-units api',
       'k3s-lite up --wait --timeout 90s',
+      'k3s-lite up --units ./my-units --exit-with web -- --verbose',
       'k3s-lite up --detach',
     ],
     load: () => import('./commands/up.ts'),

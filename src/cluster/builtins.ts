@@ -4,6 +4,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { certificatesBuiltin } from './certificates.ts';
 import { clusterDnsBuiltin, clusterDnsObjectsBuiltin, type Connect } from './cluster-dns.ts';
 import { configFilesBuiltins } from './config-files.ts';
+import { containerBuiltins } from './container/builtins.ts';
 import { firstPodBuiltins } from './first-pod.ts';
 import { importImagesBuiltin } from './images.ts';
 import { kernelSettingsBuiltins } from './kernel-settings.ts';
@@ -38,6 +39,7 @@ export function clusterBuiltins(settings: Settings, { clock, notice }: ClusterPo
     ...kernelSettingsBuiltins(settings),
     ...firstPodBuiltins(settings, connect),
     ...cleanupBuiltins(settings),
+    ...containerBuiltins(settings),
   };
   return new Map(Object.entries(table));
 }

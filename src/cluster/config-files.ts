@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import type { Builtin } from '../unit/builtin.ts';
 import { layoutOf } from './layout.ts';
 import { rememberTables, tablesFile } from './nft-tables.ts';
+import { nameserversOf } from './resolvers.ts';
 import type { Settings } from './settings.ts';
 import { writeIfChanged } from './stored-file.ts';
 
@@ -129,21 +130,25 @@ export function cniConfig(settings: Settings): string {
 }
 
 /**
- * The machine's resolvers as pods can use them: a resolver on the machine's own loopback is not
- * one of theirs.
+ * The machine's resolvers as pods can use them. One on the machine's own loopback is none of theirs;
+ * where there are only such, pods ask cluster DNS, which runs on the node and asks them.
  */
-export function resolvConf(hostText: string): string {
-  return hostText
+export function podResolvConf(settings: Settings, hostText: string): string {
+  const kept = hostText
     .split('\n')
     .filter((line) => /^\s*(nameserver|search|options)\s/.test(line))
     .filter((line) => !/^\s*nameserver\s+(127\.|::1)/.test(line))
     .map((line) => `${line.trim()}\n`)
     .join('');
+  const { usable, loopback } = nameserversOf(hostText);
+  return usable.length === 0 && loopback.length > 0 ? `${kept}nameserver ${settings.clusterDns}\n` : kept;
 }
 
-export function corefile(settings: Settings, upstream: string): string {
+export function corefile(settings: Settings, hostText: string): string {
   const { agentCred, agentEtc } = layoutOf(settings);
-  const forward = upstream.includes('nameserver') ? `    forward . ${agentEtc}/resolv.conf\n` : '';
+  const { usable, loopback } = nameserversOf(hostText);
+  const upstream = usable.length > 0 ? `${agentEtc}/resolv.conf` : loopback.join(' ');
+  const forward = upstream === '' ? '' : `    forward . ${upstream}\n`;
   return `.:${String(settings.dnsPort)} {
     bind 127.0.0.1${settings.nodeIp === '127.0.0.1' ? '' : ` ${settings.nodeIp}`}
     errors
@@ -165,13 +170,13 @@ const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 /** @returns the files that were written */
 export async function ensureConfigFiles(settings: Settings): Promise<readonly string[]> {
   const { agentEtc } = layoutOf(settings);
-  const upstream = resolvConf(await readFile('/etc/resolv.conf', 'utf8').catch(() => ''));
+  const hostText = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
   const files: readonly (readonly [file: string, text: string])[] = [
     [`${agentEtc}/containerd.toml`, containerdConfig(settings)],
     [`${agentEtc}/kubelet.json`, kubeletConfig(settings)],
     [`${agentEtc}/kube-proxy.json`, kubeProxyConfig(settings)],
-    [`${agentEtc}/resolv.conf`, upstream],
-    [`${agentEtc}/Corefile`, corefile(settings, upstream)],
+    [`${agentEtc}/resolv.conf`, podResolvConf(settings, hostText)],
+    [`${agentEtc}/Corefile`, corefile(settings, hostText)],
   ];
   const written: string[] = [];
   for (const [file, text] of files) if (await writeIfChanged(file, text)) written.push(file);

@@ -9,39 +9,19 @@ import type { Builtin, BuiltinContext } from '../unit/builtin.ts';
 import { criClient } from './cri-client.ts';
 import { removeDeadSockets } from './dead-sockets.ts';
 import { layoutOf } from './layout.ts';
+import { isUnder, readMounts } from './mountinfo.ts';
 import { deleteTable, removeEmptyTables, tablesFile } from './nft-tables.ts';
 import type { Settings } from './settings.ts';
 
-interface Mount {
-  readonly point: string;
-  readonly type: string;
-}
-
-/** Mount points of this process's namespace, in order of mounting. Source: proc_pid_mountinfo(5). */
-export function parseMountinfo(text: string): readonly Mount[] {
-  return text.split('\n').flatMap((line) => {
-    const [left = '', right = ''] = line.split(' - ');
-    const point = left.split(' ')[4];
-    const type = right.split(' ')[0];
-    return point === undefined || type === undefined || type === '' ? [] : [{ point: unescape(point), type }];
-  });
-}
-
-const unescape = (point: string): string =>
-  point.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
-
-const mounts = () => parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
-const isUnder = (folder: string, point: string) => point === folder || point.startsWith(`${folder}/`);
-
 /** Unmounts everything under `folder`, last mounted first. */
 async function unmountUnder({ run, log }: BuiltinContext, folder: string): Promise<void> {
-  const points = mounts()
+  const points = readMounts()
     .filter(({ point }) => isUnder(folder, point))
     .map(({ point }) => point)
     .reverse();
   if (points.length === 0) return;
   const { output } = await run(['umount', ...points]);
-  const left = mounts().filter(({ point }) => isUnder(folder, point));
+  const left = readMounts().filter(({ point }) => isUnder(folder, point));
   if (left.length > 0) throw new Error(`cannot unmount ${left.map(({ point }) => point).join(', ')}: ${output.trim()}`);
   log(`unmounted ${String(points.length)} below ${folder}`);
 }
@@ -94,7 +74,7 @@ async function removeContainerLogLinks(podLogs: string): Promise<void> {
 
 /** Removes a cgroup and its children in every hierarchy. */
 async function removeCgroups(cgroup: string): Promise<void> {
-  const roots = mounts().filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
+  const roots = readMounts().filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
   for (const { point } of roots) await removeTree(path.join(point, cgroup));
 }
 
@@ -109,7 +89,7 @@ async function removeTree(folder: string): Promise<void> {
 /** Makes `cgroupRoot` in every hierarchy: kubelet refuses a root that is not there. */
 export async function ensureCgroupRoot(settings: Settings): Promise<void> {
   if (settings.cgroupRoot === '/') return;
-  const roots = mounts().filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
+  const roots = readMounts().filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
   for (const { point } of roots) await mkdir(path.join(point, settings.cgroupRoot), { recursive: true });
 }
 

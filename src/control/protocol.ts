@@ -37,6 +37,7 @@ export const snapshotSchema = z.object({
   ),
   degraded: z.array(z.object({ unit: z.string(), kind: edgeKind, reason: z.string(), cause: errorSchema.optional() })),
   lastError: errorSchema.optional(),
+  lastFailure: z.object({ at: moment, text: z.string() }).optional(),
   nextRetryAt: moment.optional(),
   exhausted: z.boolean(),
   status: z.string().optional(),
@@ -113,6 +114,8 @@ export const whySchema = z.object({
   /** The last outcome of its readiness check, while it is starting. */
   lastCheck: z.string().optional(),
   error: errorSchema.optional(),
+  /** How its last run failed, if it runs again. */
+  lastFailure: z.object({ text: z.string(), agoMs: z.number() }).optional(),
   nextRetryInMs: z.number().optional(),
   degraded: snapshotSchema.shape.degraded,
   gates: z.array(whyGate),

@@ -31,7 +31,7 @@ export function explain({ unit, snapshots, graph, nowMs, lastCheckOf }: WhyInput
 
   const treeOf = (snapshot: UnitSnapshot): WhyTree => {
     told.add(snapshot.unit);
-    const { state, lastError, nextRetryAt, pid, status } = snapshot;
+    const { state, lastError, lastFailure, nextRetryAt, pid, status } = snapshot;
     const lastCheck = state === 'starting' ? lastCheckOf?.(snapshot.unit) : undefined;
     // What the user stopped waits for nothing.
     const isHeld = snapshot.stoppedByUser === true;
@@ -58,6 +58,10 @@ export function explain({ unit, snapshots, graph, nowMs, lastCheckOf }: WhyInput
       ...(status === undefined ? {} : { status }),
       ...(lastCheck === undefined ? {} : { lastCheck }),
       ...(lastError === undefined ? {} : { error: errorToJson(lastError) }),
+      // Otherwise the error says it.
+      ...(lastError !== undefined || lastFailure === undefined
+        ? {}
+        : { lastFailure: { text: lastFailure.text, agoMs: Math.max(0, nowMs - lastFailure.at.monotonicMs) } }),
       ...(nextRetryAt === undefined ? {} : { nextRetryInMs: Math.max(0, nextRetryAt.monotonicMs - nowMs) }),
       degraded: snapshot.degraded.map(({ cause, ...rest }) => ({
         ...rest,

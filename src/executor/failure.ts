@@ -7,6 +7,7 @@ import {
   type ReadinessPhase,
 } from '../error/readiness-error.ts';
 import { explainFailure, tellingExcerpt, tellingLine } from '../probe/hints.ts';
+import type { LogSource } from '../process/process-port.ts';
 import { whoHoldsPort } from '../probe/proc-sockets.ts';
 
 export interface FailureFacts {
@@ -26,9 +27,14 @@ const logLinesSearched = 500;
 /** Characters of a line that an error carries: thousands of errors may be kept, and a line may have 64 KiB. */
 const lineLengthKept = 2_000;
 
+const killedFromOutside =
+  'it was killed from outside: by a person or a program, or by the kernel when the machine was out of memory (see `dmesg`)';
+
 /** The end of a unit's output, for an error. */
-export function lastOutput(log: { last(count: number): readonly string[] }): readonly string[] {
-  const lines = tellingExcerpt(log.last(logLinesSearched), logLinesKept);
+export function lastOutput(log: Pick<LogSource, 'last' | 'missing'>): readonly string[] {
+  const missing = log.missing?.();
+  const said = tellingExcerpt(log.last(logLinesSearched), logLinesKept);
+  const lines = missing === undefined ? said : [...said.slice(1 - logLinesKept), missing];
   return lines.map((line) => (line.length > lineLengthKept ? `${line.slice(0, lineLengthKept)}…` : line));
 }
 
@@ -41,6 +47,11 @@ function detailOf(facts: FailureFacts, check: string, reason: string): Readiness
 export function exitError(facts: FailureFacts, exit: Exit): ReadinessError {
   if (exit.kind === 'signal' && exit.outOfMemory !== undefined) {
     const hint = facts.hint ?? 'raise `limits.memory` of the unit, or find out what needs the memory';
+    return new ReadinessError('ERR_EXITED', { ...detailOf({ ...facts, hint }, 'process', describeExit(exit)), exit });
+  }
+  if (exit.kind === 'signal' && exit.signal === 'SIGKILL') {
+    // It cannot have said why: its last line of trouble is of something else.
+    const hint = facts.hint ?? killedFromOutside;
     return new ReadinessError('ERR_EXITED', { ...detailOf({ ...facts, hint }, 'process', describeExit(exit)), exit });
   }
   const context = { holderOf: whoHoldsPort };

@@ -4,7 +4,7 @@ import type { Machine } from './unit-machine.ts';
 
 export type SnapshotDetails = Pick<
   UnitSnapshot,
-  'waitingFor' | 'degraded' | 'stoppedByUser' | 'startedAt' | 'readyAt' | 'exit' | 'status'
+  'waitingFor' | 'degraded' | 'stoppedByUser' | 'startedAt' | 'readyAt' | 'exit' | 'status' | 'lastFailure'
 >;
 
 export function buildSnapshot(unit: string, machine: Machine, since: Moment, details: SnapshotDetails): UnitSnapshot {

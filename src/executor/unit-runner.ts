@@ -3,6 +3,7 @@
  * The only writer of that unit's state. Runners never call each other: they read the snapshots of
  * their dependencies, so a failure travels along the edges of the graph and nowhere else.
  */
+import { oneLine } from '../error/render.ts';
 import type { EventStream } from '../event/stream.ts';
 import { latch } from '../kernel/latch.ts';
 import { unreachable } from '../kernel/unreachable.ts';
@@ -169,7 +170,7 @@ export class UnitRunner {
     if (isNewState && machine.state.id === 'waiting') this.#lookAtGates();
   }
 
-  #enter({ state }: Machine): void {
+  #enter({ state, lastError }: Machine): void {
     this.#since = this.#now();
     for (const item of this.#whileInState.splice(0)) item[Symbol.dispose]();
     this.#timersAtMs = [];
@@ -181,7 +182,7 @@ export class UnitRunner {
       case 'blocked':
         return;
       case 'starting':
-        this.#details = { waitingFor: [], degraded: details.degraded };
+        this.#details = { waitingFor: [], degraded: details.degraded, lastFailure: details.lastFailure };
         return;
       case 'ready':
       case 'done':
@@ -193,6 +194,12 @@ export class UnitRunner {
         if (state.retryAtMs !== undefined) this.#timer(state.retryAtMs - this.#since.monotonicMs, () => this.retry());
         if (state.id === 'failed') {
           this.#options.events.emit({ type: 'unit.failed', unit: this.unit.name, error: state.error });
+        }
+        return;
+      case 'stopping':
+        this.#details = { ...details, waitingFor: [] };
+        if (state.next === 'retry' && lastError !== undefined) {
+          this.#details = { ...this.#details, lastFailure: { at: this.#since, text: oneLine(lastError) } };
         }
         return;
       default:

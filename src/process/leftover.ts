@@ -15,6 +15,7 @@ import { isDead, type ProcessId, type ProcReader, programOf, systemProc } from '
 import { markerVariable, parseMarker, type RunMarker } from './run-marker.ts';
 import { type Notice, openRunRecords, type RunRecord, type RunRecords } from './run-record.ts';
 import { findMembers, type StopTarget } from './scope-members.ts';
+import { rememberingScan } from './shared-scan.ts';
 import { stopProcesses } from './stop.ts';
 
 /** What is there of one earlier run: living processes, or a task that has ended well (then there may be none). */
@@ -51,9 +52,11 @@ export function findLeftovers(options: LeftoverOptions): readonly Leftover[] {
 function find(
   { marker, programOf: unitProgram }: LeftoverOptions,
   records: RunRecords,
-  proc: ProcReader,
+  reader: ProcReader,
   notice: Notice,
 ): readonly Leftover[] {
+  // Otherwise every process would be read once for each record: seconds with some hundred units.
+  const proc = rememberingScan(reader);
   const marked = findMarked(marker, proc);
   const leftovers: Leftover[] = [];
   const found = new Set<string>();

@@ -48,6 +48,8 @@ export interface LogSource {
   follow(listener: (line: string) => void): Disposable;
   /** The last complete lines written by this unit, oldest first, of the present generation. */
   last(count: number): readonly string[];
+  /** Why the newest lines may be missing, as a line: there is no room for them. */
+  missing?(): string | undefined;
 }
 
 export interface ProcessPort {

@@ -2,7 +2,8 @@
  * The log of one unit as others see it: the lines of the present generation, and those that come.
  * The file is watched (inotify) and read only while somebody follows it.
  */
-import { type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, statfsSync, watch } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Clock } from '../kernel/clock.ts';
 import { lineSplitter } from './line-splitter.ts';
 import { type LogFile, type LogLimits, openLogFile } from './log-file.ts';
@@ -34,6 +35,17 @@ const chunkBytes = 64 * 1024;
 /** Read in one turn of the event loop; the rest in the next one. */
 const chunksPerTurn = 4;
 const pollMs = 200;
+
+/** What a program says of a full disk, because its own words of that have no room. Its files usually lie where its log lies. */
+function noRoomFor(path: string): string | undefined {
+  try {
+    const { bavail, ffree, files } = statfsSync(dirname(path));
+    const isFull = bavail === 0 || (files > 0 && ffree === 0);
+    return isFull ? `no space left on device: ${path} lacks what was written last` : undefined;
+  } catch {
+    return undefined; // The folder is gone: that is told elsewhere.
+  }
+}
 
 export function openUnitLog({ path, limits, clock, notice }: UnitLogOptions): UnitLog {
   const file = openLogFile(path, limits);
@@ -93,6 +105,7 @@ export function openUnitLog({ path, limits, clock, notice }: UnitLogOptions): Un
       if (generationStart > file.end()) generationStart = file.start();
       return file.last(count, generationStart, isFinished);
     },
+    missing: () => noRoomFor(path),
     follow(listener) {
       // A function of its own, so that the same listener may follow twice.
       const own = (line: string) => {

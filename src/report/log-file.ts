@@ -3,18 +3,17 @@
  *
  * pino is imported when the log is opened, never before: `--version` and the other short commands
  * do not pay for it. Its own `err` serializer ignores `toJSON` and folds causes into one string
- * (measured), so ours is registered. Writing is asynchronous; `close` waits for the last line.
+ * (measured), so ours is registered (log-writer). Writing is asynchronous; `close` waits for the last line.
  */
-import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { oneLine } from '../error/render.ts';
-import { errorToJson } from '../error/startup-error.ts';
 import type { Envelope, Event } from '../event/event.ts';
 import { redactEvent } from '../event/envelope-json.ts';
 import type { EventStream } from '../event/stream.ts';
 import { unreachable } from '../kernel/unreachable.ts';
 import { budgetText } from './plain-lines.ts';
-import { rotateByName, type RotationLimits } from './rotate-by-name.ts';
+import { openLogWriter, type LogWriter } from './log-writer.ts';
+import type { RotationLimits } from './rotate-by-name.ts';
 
 export interface LogFileOptions {
   readonly events: EventStream;
@@ -33,59 +32,54 @@ export interface LogFile extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Secrets by their usual names, wherever an error's detail may carry them. */
-const secretPaths = ['password', 'token', 'secret', 'authorization'].flatMap((name) => [
-  name,
-  `*.${name}`,
-  `*.*.${name}`,
-]);
+/** How long after a failed write another one is tried, in milliseconds: a try costs some system calls. */
+const retryAfterMs = 1000;
 
-/** Opens the log and subscribes to all events that the stream still has. Never throws: see `onError`. */
+/**
+ * Opens the log and subscribes to all events that the stream still has. Never throws: see `onError`.
+ * When a write fails (a full disk), later ones are tried: the log resumes, and says what is missing.
+ */
 export async function openLogFile(options: LogFileOptions): Promise<LogFile> {
   const { events, logDir, level = 'info', limits, onError } = options;
   // The default export, because a bundle of CommonJS has no named ones.
   const { default: pino } = await import('pino');
   const file = path.join(logDir, 'k3s-lite.log');
-  try {
-    mkdirSync(logDir, { recursive: true, mode: 0o700 });
-    // Only to see that it can be: the destination opens it again, also after each rotation.
-    closeSync(openSync(file, 'a', 0o600));
-  } catch (error) {
-    onError?.(error as Error);
-    return { file, close: () => Promise.resolve(), [Symbol.asyncDispose]: () => Promise.resolve() };
-  }
-  const destination = pino.destination({ dest: file, mode: 0o600, sync: false });
-  rotateByName(destination, file, (error) => onError?.(error), limits);
-  let isBroken = false;
-  const ended = new Promise<void>((resolve) => {
-    destination.once('close', resolve);
-    destination.on('error', (error: Error) => {
-      if (isBroken) return;
-      isBroken = true;
-      onError?.(error);
-      // With what it could not write: at the end of the process it would try for ever (a full disk).
-      destination.destroy();
+  let isTold = false;
+  /** Lines that a broken writer did not write. */
+  let missing = 0;
+  let writer: LogWriter | undefined;
+  let triedAtMs = Number.NEGATIVE_INFINITY;
+
+  const writerAt = (nowMs: number): LogWriter | undefined => {
+    if (writer !== undefined || nowMs - triedAtMs < retryAfterMs) return writer;
+    triedAtMs = nowMs;
+    writer = openLogWriter(pino, {
+      ...{ file, level, limits },
+      onBroken(error, lost) {
+        writer = undefined;
+        missing += lost;
+        if (!isTold) onError?.(error);
+        isTold = true;
+      },
+      onWritten() {
+        missing = 0;
+        isTold = false;
+      },
+      onNotRotated: (error) => onError?.(error),
     });
-  });
-  const log = pino(
-    {
-      level,
-      base: { pid: process.pid },
-      // The time of the event, not of its writing.
-      timestamp: false,
-      formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: errorToJson },
-      redact: { paths: secretPaths, censor: '***' },
-    },
-    destination,
-  );
+    if (missing > 0) writer?.log.warn({ missing }, 'lines are missing before this one: the log could not be written');
+    return writer;
+  };
+
   const subscription = events.subscribe(
     {
       onEvent(envelope) {
-        if (!isBroken) log[levelOf(envelope.event)](lineOf(envelope), messageOf(envelope.event));
+        const now = writerAt(envelope.monotonicMs);
+        if (now === undefined) missing += 1;
+        else now.log[levelOf(envelope.event)](lineOf(envelope), messageOf(envelope.event));
       },
       onDropped(dropped) {
-        if (!isBroken) log.warn({ dropped }, 'events dropped: this log is too slow');
+        writer?.log.warn({ dropped }, 'events dropped: this log is too slow');
       },
     },
     { since: 0 },
@@ -95,8 +89,7 @@ export async function openLogFile(options: LogFileOptions): Promise<LogFile> {
     closing ??= (async () => {
       events.flush();
       subscription[Symbol.dispose]();
-      if (!isBroken) destination.end();
-      await ended;
+      await writer?.end();
     })();
     return closing;
   };

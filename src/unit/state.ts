@@ -68,6 +68,8 @@ export interface UnitSnapshot {
   /** Not empty: started (or waiting to) without these; clears when they become ready. */
   readonly degraded: readonly Degraded[];
   readonly lastError?: ReadinessError;
+  /** How and when a run failed last, in a line; kept when the unit is ready again. */
+  readonly lastFailure?: { readonly at: Moment; readonly text: string } | undefined;
   /** In backoff and failed: when the next start is tried. */
   readonly nextRetryAt?: Moment;
   /** The start limit is reached and it has not been ready since: hard dependents are blocked. */

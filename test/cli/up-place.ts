@@ -17,6 +17,11 @@ export interface Program extends Disposable {
   readonly file: string;
 }
 
+export interface Around {
+  readonly before?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
 /** The command line as one file, within the repository, so that its packages and unit files are found. */
 export async function buildProgram(): Promise<Program> {
   mkdirSync(path.join(repository, '.cache'), { recursive: true });
@@ -55,9 +60,13 @@ export function upPlace({ file: program }: Program, units: Readonly<Record<strin
     paths,
     client,
     writeUnits,
-    run(words: readonly string[], out: number | 'ignore' | 'pipe' = 'ignore') {
-      const child = spawn(process.execPath, [program, ...words, '--data-dir', dataDir, '--units', unitDir], {
+    /** @param around - `before`: a command that becomes this one, as `nice` does */
+    run(words: readonly string[], out: number | 'ignore' | 'pipe' = 'ignore', around?: Around) {
+      const argv = [...(around?.before ?? []), process.execPath, program, ...words];
+      const [file, ...args] = [...argv, '--data-dir', dataDir, '--units', unitDir];
+      const child = spawn(file, args, {
         stdio: ['ignore', out, 'pipe'],
+        env: { ...process.env, ...around?.env },
       });
       let err = '';
       child.stderr?.on('data', (chunk: Buffer) => (err += chunk.toString()));

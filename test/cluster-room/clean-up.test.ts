@@ -1,16 +1,16 @@
 import { expect, test } from 'vitest';
-import { parseMountinfo } from '../../src/cluster/node-cleanup.ts';
+import { parseMountinfo } from '../../src/cluster/mountinfo.ts';
 import { isEmptyTable, parseTables } from '../../src/cluster/nft-tables.ts';
 
-test('mount points are read with their types, blanks in names included', () => {
+test('mount points are read with their types, sources and options, blanks in names included', () => {
   const text = [
     '36 35 98:0 / /data/with\\040blank rw,noatime master:1 - ext4 /dev/vda rw',
-    '37 35 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory',
+    '37 35 0:30 / /sys/fs/cgroup/memory ro shared:4 - cgroup cgroup rw,memory',
     '',
   ].join('\n');
   expect(parseMountinfo(text)).toEqual([
-    { point: '/data/with blank', type: 'ext4' },
-    { point: '/sys/fs/cgroup/memory', type: 'cgroup' },
+    { point: '/data/with blank', type: 'ext4', source: '/dev/vda', isReadOnly: false, isShared: false },
+    { point: '/sys/fs/cgroup/memory', type: 'cgroup', source: 'cgroup', isReadOnly: true, isShared: true },
   ]);
 });
 

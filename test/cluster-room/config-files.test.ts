@@ -10,7 +10,7 @@ import {
   ensureConfigFiles,
   kubeletConfig,
   kubeProxyConfig,
-  resolvConf,
+  podResolvConf,
 } from '../../src/cluster/config-files.ts';
 import { ensureKubeconfigs, kubeconfigPlan } from '../../src/cluster/kubeconfigs.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
@@ -90,9 +90,19 @@ describe('configuration files', () => {
 
   test('resolvers on the machine’s own loopback are not handed to pods', () => {
     const host = '# made by hand\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nsearch example\n';
-    expect(resolvConf(host)).toBe('nameserver 192.0.2.1\nsearch example\n');
-    expect(corefile(settings, resolvConf(host))).toContain('forward . /data/agent/etc/resolv.conf');
-    expect(corefile(settings, resolvConf('nameserver 127.0.0.53\n'))).not.toContain('forward');
+    expect(podResolvConf(settings, host)).toBe('nameserver 192.0.2.1\nsearch example\n');
+    expect(corefile(settings, host)).toContain('forward . /data/agent/etc/resolv.conf');
+  });
+
+  test('with loopback resolvers alone, cluster DNS asks them and pods ask cluster DNS', () => {
+    const host = 'nameserver 127.0.0.11\noptions ndots:0\n';
+    expect(podResolvConf(settings, host)).toBe('options ndots:0\nnameserver 10.43.0.10\n');
+    expect(corefile(settings, host)).toContain('forward . 127.0.0.11\n');
+  });
+
+  test('without any resolver nothing is forwarded', () => {
+    expect(podResolvConf(settings, '')).toBe('');
+    expect(corefile(settings, '')).not.toContain('forward');
   });
 
   test('only what has changed is written', async () => {

@@ -11,11 +11,14 @@ import { settingsIn } from './settings-kit.ts';
 const root = path.resolve(import.meta.dirname, '../..');
 const settings = settingsIn('/data');
 
-async function shipped(options: { disable?: string[]; dirs?: string[] } = {}): Promise<UnitGraph> {
+async function shipped(
+  options: { disable?: string[]; dirs?: string[]; dropInDirs?: string[] } = {},
+): Promise<UnitGraph> {
   const loaded = await loadUnits({
     dirs: (options.dirs ?? ['units']).map((dir) => path.join(root, dir)),
     variables: Object.fromEntries(variablesOf(settings)),
     disable: options.disable ?? [],
+    dropInDirs: (options.dropInDirs ?? []).map((dir) => path.join(root, dir)),
   });
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.error, null, 1));
   const graph = buildGraph(loaded.value);
@@ -55,7 +58,7 @@ describe('the shipped units', () => {
   });
 
   test('every builtin that a unit runs or undoes with exists, and none is left over', async () => {
-    const graph = await shipped({ dirs: ['units', 'examples/first-pod'] });
+    const graph = await shipped({ dirs: ['units', 'units/container', 'examples/first-pod'] });
     const units = graph.order.map((name) => graph.unit(name));
     const named = units.flatMap((unit) => [
       ...(unit.kind === 'builtin' ? [unit.run[0]] : []),
@@ -63,6 +66,18 @@ describe('the shipped units', () => {
     ]);
     expect(new Set(named)).toEqual(
       new Set(clusterBuiltins(settings, { clock: systemClock, notice: () => undefined }).keys()),
+    );
+  });
+
+  test('[C5] in a container every preparation is done before the first pod can be made', async () => {
+    const inside = { dirs: ['units', 'units/container'], dropInDirs: ['units/container.d'] };
+    const graph = await shipped(inside);
+    const before = new Set(graph.closure(['kubelet', 'kube-proxy']));
+    const group = graph.order.filter((name) => graph.unit(name).groups.includes('container'));
+    expect(group).toHaveLength(10);
+    for (const name of group) expect(before.has(name), name).toBe(true);
+    expect((await shipped({ ...inside, disable: ['agent'] })).order).toEqual(
+      (await shipped({ disable: ['agent'] })).order,
     );
   });
 

@@ -11,8 +11,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathsOf } from '../../src/app/paths.ts';
 import { findComponents } from '../../src/component/find.ts';
+import { controlClient, type ControlClient } from '../../src/control/client.ts';
 import { deferred } from '../../src/kernel/deferred.ts';
-import { parseMountinfo } from '../../src/cluster/node-cleanup.ts';
+import { parseMountinfo } from '../../src/cluster/mountinfo.ts';
+import { EventLog } from './kit/event-log.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 /** Folder of components for this run, if they are not where `k3s-lite` finds them by itself. */
@@ -27,6 +29,11 @@ export interface Run {
 
 export interface NodeRig extends AsyncDisposable {
   readonly dataDir: string;
+  readonly runDir: string;
+  readonly nodeName: string;
+  /** Of the present `up`. */
+  readonly events: EventLog;
+  readonly client: ControlClient;
   readonly nodeIp: string;
   /** Starts the node and resolves when every unit is ready, with the milliseconds that took. */
   up(): Promise<number>;
@@ -65,7 +72,7 @@ export async function nodeRig(): Promise<NodeRig> {
   const nodeName = `node-${id}`;
   const nodeIp = '198.51.100.1';
   const dataDir = mkdtempSync(path.join(tmpdir(), 'k3s-lite-node-'));
-  const { runDir } = pathsOf({ dataDir, env: process.env, uid: 0 });
+  const { runDir, controlSocket } = pathsOf({ dataDir, env: process.env, uid: 0 });
   const children: ChildProcess[] = [];
   // nsenter and not `ip netns exec`: that mounts a new /sys, which hides the cgroups.
   const enter = ['nsenter', `--net=/run/netns/${namespace}`];
@@ -98,6 +105,7 @@ export async function nodeRig(): Promise<NodeRig> {
 
   let supervisor: ChildProcess | undefined;
   let exited: Promise<number> = Promise.resolve(0);
+  let events = new EventLog();
 
   const up = async (): Promise<number> => {
     const ready = deferred<number>();
@@ -111,18 +119,22 @@ export async function nodeRig(): Promise<NodeRig> {
     });
     supervisor = child;
     const last: string[] = [];
+    const told = new EventLog();
+    events = told;
     const keep = (line: string) => {
       last.push(line);
       if (last.length > 40) last.shift();
     };
     createInterface({ input: child.stdout }).on('line', (line) => {
       keep(line);
+      told.add(line);
       if (line.includes('"up.ready"')) ready.resolve(performance.now() - startedMs);
     });
     createInterface({ input: child.stderr }).on('line', keep);
     exited = new Promise((resolve) => {
       child.once('exit', (code) => {
         resolve(code ?? -1);
+        told.close(`up exited with ${String(code)}`);
         ready.reject(new Error(`up exited with ${String(code)}:\n${last.join('\n')}`));
       });
     });
@@ -158,7 +170,13 @@ export async function nodeRig(): Promise<NodeRig> {
 
   return {
     dataDir,
+    runDir,
+    nodeName,
     nodeIp,
+    client: controlClient({ socketPath: controlSocket, dataDir }),
+    get events() {
+      return events;
+    },
     up,
     interrupt,
     powerOff,

@@ -82,6 +82,11 @@ describe('why', () => {
       'root cause: dns exited with code 2',
     ]);
     expect(why('db', 'db', [snapshot('db', 'ready')], 0).roots).toEqual([]);
+    const lastFailure = { at: moment(2000), text: 'db was ended by SIGKILL' };
+    const again = snapshot('db', 'ready', { since: moment(2500), restarts: 1, lastFailure });
+    expect(renderWhy(why('db', 'db', [again], 3000), plain)).toBe(
+      'db is ready, for 0.50 s, 1 restart\nlast failure, 1.0 s ago: db was ended by SIGKILL',
+    );
   });
 
   test('all roots are named when several units hold one up', () => {

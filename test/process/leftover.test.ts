@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { endLeftovers, findLeftovers } from '../../src/process/leftover.ts';
-import { systemProc } from '../../src/process/proc-reader.ts';
+import { type ProcReader, systemProc } from '../../src/process/proc-reader.ts';
 import { type RunRecord, openRunRecords } from '../../src/process/run-record.ts';
 import type { Unit } from '../../src/unit/schema.ts';
 import { bundle, fixture } from './bundle.ts';
@@ -32,6 +32,23 @@ test('units outlive a killed k3s-lite and go on writing to their files', async (
   expect(isRunning(pid)).toBe(true);
   const before = place.logText('ticker').length;
   await expect.poll(() => place.logText('ticker').length).toBeGreaterThan(before);
+});
+
+test('a look for leftovers reads each process once, however many units there were', async () => {
+  await using place = scratch();
+  const units = Array.from({ length: 12 }, (_, number) => unitOf(`u${String(number)}`, { run: ['sleep', '300'] }));
+  const pids = await orphan(place, units);
+  const reads = new Map<number, number>();
+  const proc: ProcReader = {
+    ...systemProc,
+    stat(pid) {
+      reads.set(pid, (reads.get(pid) ?? 0) + 1);
+      return systemProc.stat(pid);
+    },
+  };
+  const found = findLeftovers({ recordDir: place.recordDir, marker: place.marker, proc });
+  expect(found.flatMap((leftover) => leftover.pids).sort()).toEqual([...pids].sort());
+  expect(Math.max(...reads.values())).toBe(1);
 });
 
 test.each(process.getuid?.() === 0 ? [false, true] : [false])(

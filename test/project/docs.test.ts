@@ -46,8 +46,7 @@ describe('what works', () => {
     }
   });
 
-  // C5 is about an image that does not exist yet.
-  test.each(Object.keys(demands).filter((id) => id !== 'C5'))('%s has a test on real processes', (id) => {
+  test.each(Object.keys(demands))('%s has a test on real processes', (id) => {
     expect(files.filter(isReal).filter((file) => read(file).includes(`[${id}]`))).not.toEqual([]);
   });
 

@@ -6,6 +6,7 @@ import { oneLine } from '../../src/error/render.ts';
 import { createEventStream } from '../../src/event/stream.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { openLogFile } from '../../src/report/log-file.ts';
+import { fakeClock } from '../kit/fake-clock.ts';
 import { portConflict, snapshot, state } from './facts.ts';
 
 let dir: string;
@@ -83,6 +84,29 @@ test('a log that cannot be opened is told once and disturbs nothing', async () =
   events.emit({ type: 'notice', level: 'info', text: 'unheard' });
   await log.close();
   expect(errors).toHaveLength(1);
+});
+
+test('a log that could not be written resumes, and says how much is missing', async () => {
+  const clock = fakeClock();
+  const events = createEventStream({ clock });
+  const folder = path.join(dir, 'file');
+  writeFileSync(folder, '');
+  const errors: Error[] = [];
+  const log = await openLogFile({ events, logDir: folder, onError: (error) => errors.push(error) });
+  const say = (text: string) => {
+    events.emit({ type: 'notice', level: 'info', text });
+    events.flush();
+  };
+  say('one');
+  await clock.advance(1000);
+  say('two');
+  rmSync(folder);
+  say('three');
+  await clock.advance(1000);
+  say('four');
+  await log.close();
+  expect(errors).toHaveLength(1);
+  expect(linesOf(log.file)).toMatchObject([{ level: 'warn', missing: 3 }, { msg: 'four' }]);
 });
 
 test('a log that has grown large is put aside, and no line is lost', async () => {

@@ -8,7 +8,7 @@ import { configurationOf } from '../configuration-of.ts';
 const defaultWait = '5m';
 
 export const run: CommandRun = async (input) => {
-  const { args, io, env, cwd, signal } = input;
+  const { args, rest = [], io, env, cwd, signal } = input;
   const configuration = await configurationOf(input);
   const { values, paths } = configuration;
   const isWaiting = values['wait'] === true;
@@ -24,13 +24,15 @@ export const run: CommandRun = async (input) => {
     const tellers = { onListening: () => tell('listening'), onReady: () => tell('ready') };
     // Who detaches does not wait for it, though it listens for a moment.
     const isAwaited = process.connected && env['K3S_LITE_DETACH'] === undefined;
-    return up({ configuration, readConfiguration, units: args, env, cwd, io, signal, isAwaited, ...tellers });
+    const asked = { units: args, mainArguments: rest };
+    return up({ configuration, readConfiguration, ...asked, env, cwd, io, signal, isAwaited, ...tellers });
   }
   const { detachedUp } = await import('../../app/detached-up.ts');
-  const words = process.argv.slice(1).filter((word) => word !== '--wait' && word !== '--detach');
+  const own = process.argv.slice(1, rest.length === 0 ? undefined : -rest.length - 1);
+  const words = own.filter((word) => word !== '--wait' && word !== '--detach');
   const timeout = isWaiting && values['timeout'] === undefined ? ['--timeout', defaultWait] : [];
   return detachedUp({
-    argv: [...words, ...timeout],
+    argv: [...words, ...timeout, ...(rest.length === 0 ? [] : ['--', ...rest])],
     until: isWaiting ? 'ready' : 'listening',
     paths,
     env: { ...env, K3S_LITE_WAIT: 'false', ...(isWaiting ? {} : { K3S_LITE_DETACH: 'false' }) },

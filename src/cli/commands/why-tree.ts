@@ -67,12 +67,15 @@ function headOf({ unit, state, forMs, pid, restarts, desired, stoppedByUser }: W
   return parts.join(', ');
 }
 
-function factsOf({ state, status, lastCheck, error, nextRetryInMs, degraded }: WhyTree): string[] {
+function factsOf({ state, status, lastCheck, error, lastFailure, nextRetryInMs, degraded }: WhyTree): string[] {
   const facts: string[] = [];
   if (status !== undefined) facts.push(`says: ${singleLine(status)}`);
   if (lastCheck !== undefined) facts.push(`last check: ${singleLine(lastCheck)}`);
   // What blocks a unit is told below it; only an error of its own is told here.
   if (error !== undefined && state !== 'blocked') facts.push(`last error: ${oneLine(error)}`);
+  if (lastFailure !== undefined) {
+    facts.push(`last failure, ${formatDurationMs(lastFailure.agoMs)} ago: ${singleLine(lastFailure.text)}`);
+  }
   if (nextRetryInMs !== undefined) facts.push(`next try in ${formatDurationMs(nextRetryInMs)}`);
   for (const { unit, kind, reason, cause } of degraded) {
     const why = cause === undefined ? '' : `: ${oneLine(cause)}`;

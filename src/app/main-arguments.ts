@@ -1,0 +1,35 @@
+/**
+ * `up --exit-with UNIT -- ARGS`: what follows `--` is appended to the command line of the main unit, as the words after
+ * an image's name are to its entrypoint.
+ */
+import { StartupError } from '../error/startup-error.ts';
+import { flagWords } from '../process/create-process-layer.ts';
+import type { LoadedUnits } from '../unit/load-units.ts';
+import { unitHash } from '../unit/unit-hash.ts';
+
+/** @throws StartupError ERR_CONFIG when no unit is named, or one that runs no program */
+export function withMainArguments(
+  loaded: LoadedUnits,
+  mainUnit: string | undefined,
+  words: readonly string[],
+): LoadedUnits {
+  if (words.length === 0) return loaded;
+  if (mainUnit === undefined) {
+    throw new StartupError('ERR_CONFIG', 'the words after `--` are for the main unit: name it with --exit-with UNIT', {
+      words,
+    });
+  }
+  const units = loaded.units.map((unit) => {
+    if (unit.name !== mainUnit) return unit;
+    if (unit.kind === 'builtin') {
+      throw new StartupError('ERR_CONFIG', `--exit-with ${mainUnit} is a builtin, which takes no words after \`--\``, {
+        words,
+      });
+    }
+    const { name, hash: _, places, ...content } = unit;
+    // Behind the flags, which are written behind `run` otherwise.
+    const changed = { ...content, run: [...unit.run, ...flagWords(unit.flags), ...words], flags: {} };
+    return { ...changed, name, hash: unitHash(name, changed), places };
+  });
+  return { ...loaded, units };
+}
