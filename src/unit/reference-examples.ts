@@ -13,6 +13,8 @@ export const examples: Readonly<Record<string, string>> = {
   limits: '{nofile: 1048576}',
   'limits.nofile': '1048576',
   'limits.oomScoreAdjust': '-999',
+  'limits.memory': '512MiB',
+  'limits.cpu': '1.5',
   needs: '[{hard: certificates}]',
   'needs[].hard': 'certificates',
   'needs[].soft': 'kernel-settings',
