@@ -52,6 +52,7 @@ function lateLogFile({ events, clock, paths }: Pick<ReporterOptions, 'events' | 
     waiting[Symbol.dispose]();
     opened ??= openLogFile({
       events,
+      clock,
       logDir: paths.dataDir,
       onError: ({ message }) =>
         events.emit({ type: 'notice', level: 'warning', text: `cannot write the log: ${message}` }),

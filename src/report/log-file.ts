@@ -10,6 +10,7 @@ import { oneLine } from '../error/render.ts';
 import type { Envelope, Event } from '../event/event.ts';
 import { redactEvent } from '../event/envelope-json.ts';
 import type { EventStream } from '../event/stream.ts';
+import type { Clock } from '../kernel/clock.ts';
 import { unreachable } from '../kernel/unreachable.ts';
 import { budgetText } from './plain-lines.ts';
 import { openLogWriter, type LogWriter } from './log-writer.ts';
@@ -17,6 +18,7 @@ import type { RotationLimits } from './rotate-by-name.ts';
 
 export interface LogFileOptions {
   readonly events: EventStream;
+  readonly clock: Clock;
   readonly logDir: string;
   /** Least level that is written (default info; debug has each passed health check). */
   readonly level?: 'debug' | 'info' | 'warn';
@@ -37,63 +39,73 @@ const retryAfterMs = 1000;
 
 /**
  * Opens the log and subscribes to all events that the stream still has. Never throws: see `onError`.
- * When a write fails (a full disk), later ones are tried: the log resumes, and says what is missing.
+ * After a failed write (a full disk) it goes on where the file ends, as soon as there is room; what the
+ * stream has no more is told as dropped.
  */
 export async function openLogFile(options: LogFileOptions): Promise<LogFile> {
-  const { events, logDir, level = 'info', limits, onError } = options;
+  const { events, clock, logDir, level = 'info', limits, onError } = options;
   // The default export, because a bundle of CommonJS has no named ones.
   const { default: pino } = await import('pino');
   const file = path.join(logDir, 'k3s-lite.log');
   let isTold = false;
-  /** Lines that a broken writer did not write. */
-  let missing = 0;
+  let hasWritten = false;
+  /** The first event that no writer has been given. */
+  let nextSeq = 0;
   let writer: LogWriter | undefined;
-  let triedAtMs = Number.NEGATIVE_INFINITY;
+  let subscription: Disposable | undefined;
+  let retry: Disposable | undefined;
 
-  const writerAt = (nowMs: number): LogWriter | undefined => {
-    if (writer !== undefined || nowMs - triedAtMs < retryAfterMs) return writer;
-    triedAtMs = nowMs;
-    writer = openLogWriter(pino, {
+  const begin = () => {
+    const opened = openLogWriter(pino, {
       ...{ file, level, limits },
-      onBroken(error, lost) {
+      onBroken(error) {
         writer = undefined;
-        missing += lost;
+        subscription?.[Symbol.dispose]();
+        retry = clock.timer(retryAfterMs, begin);
         if (!isTold) onError?.(error);
         isTold = true;
       },
-      onWritten() {
-        missing = 0;
-        isTold = false;
+      onWritten(isAll) {
+        hasWritten = true;
+        // Not at a part: the first bytes of a line may have room where the rest has none.
+        if (isAll) isTold = false;
       },
       onNotRotated: (error) => onError?.(error),
     });
-    if (missing > 0) writer?.log.warn({ missing }, 'lines are missing before this one: the log could not be written');
-    return writer;
+    if (opened === undefined) return;
+    writer = opened;
+    const since = hasWritten ? (seqAfter(opened.lastLine) ?? nextSeq) : 0;
+    subscription = events.subscribe(
+      {
+        onEvent(envelope) {
+          nextSeq = envelope.seq + 1;
+          opened.log[levelOf(envelope.event)](lineOf(envelope), messageOf(envelope.event));
+        },
+        onDropped(dropped) {
+          opened.log.warn({ dropped }, 'events dropped: this log is too slow, or could not be written');
+        },
+      },
+      { since },
+    );
   };
-
-  const subscription = events.subscribe(
-    {
-      onEvent(envelope) {
-        const now = writerAt(envelope.monotonicMs);
-        if (now === undefined) missing += 1;
-        else now.log[levelOf(envelope.event)](lineOf(envelope), messageOf(envelope.event));
-      },
-      onDropped(dropped) {
-        writer?.log.warn({ dropped }, 'events dropped: this log is too slow');
-      },
-    },
-    { since: 0 },
-  );
+  begin();
   let closing: Promise<void> | undefined;
   const close = () => {
     closing ??= (async () => {
       events.flush();
-      subscription[Symbol.dispose]();
+      retry?.[Symbol.dispose]();
+      subscription?.[Symbol.dispose]();
       await writer?.end();
     })();
     return closing;
   };
   return { file, close, [Symbol.asyncDispose]: close };
+}
+
+/** The event after that of a line of ours. */
+function seqAfter(line: string): number | undefined {
+  const seq = /"seq":(\d+),/.exec(line)?.[1];
+  return seq === undefined ? undefined : Number(seq) + 1;
 }
 
 function lineOf({ seq, wallMs, monotonicMs, event }: Envelope): Record<string, unknown> {

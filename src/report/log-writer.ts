@@ -2,7 +2,7 @@
  * One opening of k3s-lite's own log, by pino, until it is ended or a write fails. What it could not
  * write is given up then: at the end of the process the destination would try for ever (a full disk).
  */
-import { closeSync, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger, pino as Pino } from 'pino';
 import { errorToJson } from '../error/startup-error.ts';
@@ -10,6 +10,8 @@ import { rotateByName, type RotationLimits } from './rotate-by-name.ts';
 
 export interface LogWriter {
   readonly log: Logger;
+  /** The last one of the file as it was found; empty if there is none. */
+  readonly lastLine: string;
   /** Writes what is pending and closes the file. */
   end(): Promise<void>;
 }
@@ -18,10 +20,10 @@ export interface LogWriterOptions {
   readonly file: string;
   readonly level: 'debug' | 'info' | 'warn';
   readonly limits?: RotationLimits | undefined;
-  /** Told once; nothing more is written then. `lost`: about how many lines it had taken and not written. */
-  onBroken(error: Error, lost: number): void;
-  /** Told of each successful write. */
-  onWritten(): void;
+  /** Told once; nothing more is written then. */
+  onBroken(error: Error): void;
+  /** Told each time that something is written; `isAll`: all that it was given. */
+  onWritten(isAll: boolean): void;
   /** Told when the file cannot be put aside; it then goes on growing. */
   onNotRotated(error: Error): void;
 }
@@ -36,28 +38,28 @@ const secretPaths = ['password', 'token', 'secret', 'authorization'].flatMap((na
 /** Undefined when the file cannot be opened, after telling why. */
 export function openLogWriter(pino: typeof Pino, options: LogWriterOptions): LogWriter | undefined {
   const { file, level, limits } = options;
+  let lastLine: string;
   try {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     // Only to see that it can be: the destination opens it again, also after each rotation.
-    endHalfLine(file);
+    lastLine = cutHalfLine(file);
   } catch (error) {
-    options.onBroken(error as Error, 0);
+    options.onBroken(error as Error);
     return undefined;
   }
   const destination = pino.destination({ dest: file, mode: 0o600, sync: false });
   rotateByName(destination, file, (error) => options.onNotRotated(error), limits);
   let isBroken = false;
-  let pending = 0;
-  destination.on('write', () => {
-    pending = 0;
-    if (!isBroken) options.onWritten();
+  destination.on('write', () => options.onWritten(false));
+  destination.on('drain', () => {
+    if (!isBroken) options.onWritten(true);
   });
   const ended = new Promise<void>((resolve) => {
     destination.once('close', resolve);
     destination.on('error', (error: Error) => {
       if (isBroken) return;
       isBroken = true;
-      options.onBroken(error, pending);
+      options.onBroken(error);
       destination.destroy();
     });
   });
@@ -70,12 +72,12 @@ export function openLogWriter(pino: typeof Pino, options: LogWriterOptions): Log
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: errorToJson },
       redact: { paths: secretPaths, censor: '***' },
-      hooks: { streamWrite: (line) => ((pending += 1), line) },
     },
     destination,
   );
   return {
     log,
+    lastLine,
     async end() {
       if (!isBroken) destination.end();
       await ended;
@@ -83,13 +85,19 @@ export function openLogWriter(pino: typeof Pino, options: LogWriterOptions): Log
   };
 }
 
-/** Makes the file if it is missing. A write that ran out of room may have left half a line: it is ended. */
-function endHalfLine(file: string): void {
+/** As much of the file's end as is read to find its last line, in bytes; an event with a long error takes some thousand. */
+const lastLineBytes = 1 << 20;
+
+/** Makes the file if it is missing; a write that ran out of room may have left half a line, which goes. @returns the last whole line */
+function cutHalfLine(file: string): string {
   const fd = openSync(file, 'a+', 0o600);
   try {
     const { size } = fstatSync(fd);
-    const last = Buffer.alloc(1);
-    if (size > 0 && readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a) writeSync(fd, '\n');
+    const from = Math.max(0, size - lastLineBytes);
+    const bytes = Buffer.alloc(size - from);
+    const end = bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, from)).lastIndexOf(0x0a) + 1;
+    if (from + end < size) ftruncateSync(fd, from + end);
+    return bytes.toString('utf8', 0, end).trimEnd().split('\n').at(-1) ?? '';
   } finally {
     closeSync(fd);
   }

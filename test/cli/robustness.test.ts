@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { EventLine, WireSnapshot } from '../../src/control/protocol.ts';
 import { smallDisk } from '../kit/small-disk.ts';
 import { buildProgram, unitsOf, upPlace, type Program, type UpPlace } from './up-place.ts';
@@ -86,7 +87,17 @@ test.skipIf(!isRoot)(
     const { size } = statSync(talkerLog);
     await expect.poll(() => statSync(talkerLog).size, patience).toBeGreaterThan(size);
     await kill(here, 'mortal');
-    await expect.poll(() => readFileSync(ownLog, 'utf8'), patience).toMatch(/"missing":\d+,"msg":"lines are missing/);
+    const { generation } = await unitOf(here, 'mortal');
+    const own = () => readFileSync(ownLog, 'utf8');
+    const again = `"type":"process.spawned","unit":"mortal","generation":${String(generation)},`;
+    await expect.poll(own, patience).toContain(again);
+    // Each line of before, meanwhile and after, once.
+    const seqs = own()
+      .trimEnd()
+      .split('\n')
+      .map((line) => z.object({ seq: z.number() }).parse(JSON.parse(line)).seq);
+    expect(new Set(seqs).size).toBe(seqs.length);
+    expect(own()).toContain('cannot write the log');
     expect((await noticesOf(here)).filter((text) => text.startsWith('cannot write the log'))).toHaveLength(1);
   },
 );
