@@ -134,14 +134,17 @@ export class Claims {
       else this.#held.delete(unit);
     }
     const holds = (unit: string) => this.#owners.get(unit) === own;
+    const isStopping = (unit: string) => this.#held.has(unit);
     return {
       holds,
       async stop(runner, { byUser = false } = {}) {
         const unit = runner.unit.name;
-        if (!holds(unit)) return;
-        runner.want('down', { byUser });
+        // Another stop by the user may have taken it: then that ends it, and is waited for like our own.
+        const isEnding = () => holds(unit) || isStopping(unit);
+        if (!isEnding()) return;
+        if (holds(unit)) runner.want('down', { byUser });
         // Whoever wants it up takes it first, and then its snapshot changes.
-        await runner.channel.when(({ state }) => state === 'stopped' || !holds(unit));
+        await runner.channel.when(({ state }) => state === 'stopped' || !isEnding());
       },
     };
   }

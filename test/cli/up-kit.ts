@@ -50,7 +50,7 @@ export function place(program: string, units: Readonly<Record<string, string>>) 
       const unitWords = words[0] === 'up' ? ['--units', unitDir] : [];
       const child = spawn(process.execPath, [program, ...words, '--data-dir', dataDir, ...unitWords], {
         stdio: ['ignore', out, 'pipe'],
-        env: { ...process.env, ...env },
+        env: { ...process.env, NO_COLOR: '1', ...env },
       });
       let err = '';
       let text = '';

@@ -66,7 +66,8 @@ export function upPlace({ file: program }: Program, units: Readonly<Record<strin
       const [file, ...args] = [...argv, '--data-dir', dataDir, '--units', unitDir];
       const child = spawn(file, args, {
         stdio: ['ignore', out, 'pipe'],
-        env: { ...process.env, ...around?.env },
+        // Where continuous integration runs, colours are on by themselves.
+        env: { ...process.env, NO_COLOR: '1', ...around?.env },
       });
       let err = '';
       child.stderr?.on('data', (chunk: Buffer) => (err += chunk.toString()));

@@ -128,6 +128,7 @@ test('[S8] start, stop, restart, reload, events and dump on a running k3s-lite',
     const fd = openSync(out, 'w');
     const child = spawn(process.execPath, [program.file, ...words, '--data-dir', here.dataDir], {
       stdio: ['ignore', fd, fd],
+      env: { ...process.env, NO_COLOR: '1' },
     });
     closeSync(fd);
     const [code] = (await once(child, 'close')) as [number];

@@ -65,6 +65,8 @@ class Observer implements Verdict {
   #isReloading = false;
   #nowMs = 0;
   #isClosing = false;
+  /** Units that were being stopped already when everything was: by the user, in an order of its own. */
+  #stoppingBefore: ReadonlySet<string> = new Set();
   #userActedMs = -1;
   #hasNews = false;
 
@@ -132,7 +134,7 @@ class Observer implements Verdict {
         this.#onState(event);
         return;
       case 'down.started':
-        this.#isClosing = true;
+        this.#onClosing();
         return;
       case 'reload.started':
         this.#isReloading = true;
@@ -168,6 +170,8 @@ class Observer implements Verdict {
       if (!this.#views.has(name)) this.#views.set(name, newView(graph.unit(name)));
       else if (!this.#graph.has(name)) this.#view(name).isUncertain = false;
     }
+    // What comes back after a reload has removed it is a new unit: nobody has stopped that.
+    for (const [name, view] of this.#views) if (!graph.has(name)) view.heldWith = undefined;
     this.#graph = graph;
     for (const name of graph.order) if (!this.#view(name).isUncertain) this.#certain(this.#view(name));
   }
@@ -280,9 +284,6 @@ class Observer implements Verdict {
         if (from === 'stopping' && view.alive.size > 0) this.#broken(name, 'starts again over living processes');
         return;
       case 'stopped':
-        if (view.heldWith !== undefined && !this.#isClosing && snapshot?.stoppedByUser !== true) {
-          this.#broken(name, 'was stopped by the user, and does not say so');
-        }
         if (view.isUncertain && this.#graph.has(name) && !this.#isTaken(view)) this.#certain(view);
         Object.assign(view, { failedStarts: 0, failuresMs: [], limitReached: false });
         return;
@@ -393,8 +394,16 @@ class Observer implements Verdict {
     }
   }
 
+  #onClosing(): void {
+    this.#isClosing = true;
+    const isStopping = ({ state, snapshot }: View) => state === 'stopping' && snapshot?.desired === 'down';
+    const stopping = [...this.#views].filter(([, view]) => isStopping(view));
+    this.#stoppingBefore = new Set(stopping.map(([name]) => name));
+  }
+
   /** A unit is ended only after its hard and soft dependents: of all, or of those that the user stopped with it. */
   #checkStopOrder(view: View, what: string): void {
+    if (this.#isClosing && this.#stoppingBefore.has(view.unit.name)) return;
     if (view.snapshot?.desired !== 'down' || view.isUncertain || !this.#graph.has(view.unit.name)) return;
     const together = this.#isClosing ? this.#graph.order : view.snapshot.stoppedByUser === true ? view.heldWith : [];
     for (const { unit, need } of this.#graph.dependents(view.unit.name)) {
@@ -416,6 +425,11 @@ class Observer implements Verdict {
     }
   }
 
+  /** The user's stop of it and of what goes with it is through: before that its turn may not have come. */
+  #isHeldDown({ heldWith }: View): boolean {
+    return heldWith?.every((name) => this.#view(name).state === 'stopped') === true;
+  }
+
   #checkSettled(view: View): void {
     const { unit, state, snapshot } = view;
     const { name } = unit;
@@ -423,6 +437,11 @@ class Observer implements Verdict {
       case 'waiting':
       case 'blocked':
         this.#checkWaits(view);
+        return;
+      case 'stopped':
+        if (!this.#isClosing && this.#isHeldDown(view) && snapshot?.stoppedByUser !== true) {
+          this.#broken(name, 'was stopped by the user, and does not say so');
+        }
         return;
       case 'starting':
         if (view.launched !== snapshot?.generation) this.#broken(name, 'is starting, but was not launched');

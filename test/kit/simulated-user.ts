@@ -96,7 +96,11 @@ export function simulatedUser({
       const executor = current();
       const graph = reloadedGraph(simulation, reload, reloads);
       note('reload', []);
-      for (const name of executor.graph.order) if (!graph.has(name)) removed.add(name);
+      for (const name of executor.graph.order) {
+        if (graph.has(name)) continue;
+        removed.add(name);
+        held.delete(name);
+      }
       journal.note({ kind: 'graph', graph });
       executor
         .reload(graph)
