@@ -22,8 +22,8 @@ const mustReach: readonly (readonly [Reached, number])[] = [
 
 export async function simulateMany(options: {
   readonly runs: number;
-  /** The same cases each time; SIMULATION_SEED=random makes others. */
-  readonly seed: number;
+  /** A number: the same cases each time. SIMULATION_SEED overrides it. */
+  readonly seed: number | 'random';
   readonly units: { readonly min: number; readonly max: number };
 }): Promise<void> {
   const runs = Number(process.env['SIMULATION_RUNS'] ?? options.runs);
