@@ -93,6 +93,7 @@ export function createReload(world: ReloadWorld): Reload {
 
     const leaving = claims.take(plan.stop);
     const changed = claims.take(plan.restart);
+    const added = claims.take(plan.start);
     wanted.remove(plan.stop);
     world.setGraph(after);
     for (const name of after.order) if (!world.hasRunner(name)) world.addRunner(name);
@@ -107,7 +108,9 @@ export function createReload(world: ReloadWorld): Reload {
     for (const name of plan.stop) world.removeRunner(name);
     for (const name of plan.restart) redefine(name, after);
     wanted.add(plan.start);
-    for (const name of [...plan.restart, ...plan.start]) wantUp(name, changed, isRestarted.has(name));
+    for (const name of plan.restart) wantUp(name, changed);
+    // Not those that the user has stopped meanwhile.
+    for (const name of plan.start) if (added.holds(name)) runnerOf(name).want('up');
 
     const outcomes = await Promise.all(plan.restart.map((name) => outcomeOf(name, changed)));
     giveUpWhenClosing();
@@ -135,9 +138,9 @@ export function createReload(world: ReloadWorld): Reload {
     world.runnerOf(name).redefine({ unit: graph.unit(name), needs: graph.needs(name), tailMs: graph.tailMs(name) });
   };
 
-  const wantUp = (name: string, claim: Claim, isRestarted: boolean) => {
+  const wantUp = (name: string, claim: Claim) => {
     const runner = world.runnerOf(name);
-    if (!isRestarted || claim.holds(name)) runner.want('up');
+    if (claim.holds(name)) runner.want('up');
     // Somebody started it while it stopped: it may have been launched by its old definition.
     else if (runner.channel.current.desired === 'up') runner.restart();
   };
@@ -155,7 +158,7 @@ export function createReload(world: ReloadWorld): Reload {
     world.setGraph(restored);
     for (const name of names) {
       redefine(name, restored);
-      wantUp(name, claim, true);
+      wantUp(name, claim);
     }
     await Promise.all(names.map((name) => outcomeOf(name, claim)));
     giveUpWhenClosing();

@@ -12,7 +12,7 @@ export interface SimulatedUser {
   act(action: UserAction): void;
   reload(reload: ReloadCase): void;
   isReloading(): boolean;
-  /** The last reload could not tell whether its new definition works. */
+  /** No reload could tell whether its present definition works. */
   isUnjudged(unit: string): boolean;
 }
 
@@ -33,7 +33,8 @@ export function simulatedUser({
   const held = new Set<string>();
   let isReloading = false;
   let reloads = 0;
-  let unjudged: readonly string[] = [];
+  /** Units whose present definition nobody has seen work: a rollback goes back to it all the same. */
+  const unjudged = new Set<string>();
   const isWantedUp = (unit: string) => current().unit(unit).current.desired === 'up' && !held.has(unit);
   /** All that need one of `units` by hard edges and are wanted up: by the plainest means. */
   const dependentsOf = (units: ReadonlySet<string>): ReadonlySet<string> => {
@@ -104,9 +105,12 @@ export function simulatedUser({
       journal.note({ kind: 'graph', graph });
       executor
         .reload(graph)
-        .then(({ waiting, plan }) => {
+        .then(({ waiting, plan, rolledBack }) => {
+          const isBack = new Set(rolledBack.map(({ unit }) => unit));
+          for (const unit of plan.restart) if (!isBack.has(unit)) unjudged.delete(unit);
           // What changed while it was down, or is new, has nothing to go back to.
-          unjudged = [...waiting, ...plan.update, ...plan.start, ...plan.restart.filter((name) => held.has(name))];
+          const unseen = [...waiting, ...plan.update, ...plan.start, ...plan.restart.filter((name) => held.has(name))];
+          for (const unit of unseen) unjudged.add(unit);
         })
         .catch((error: unknown) => {
           // Everything is being stopped: nothing is left to be reloaded.
@@ -117,6 +121,6 @@ export function simulatedUser({
         });
     },
     isReloading: () => isReloading,
-    isUnjudged: (unit) => unjudged.includes(unit),
+    isUnjudged: (unit) => unjudged.has(unit),
   };
 }
