@@ -19,6 +19,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { copyDependencies } from './kit/dependencies.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 /** `nobody` on every distribution, when we are root; else ourselves. */
@@ -115,12 +116,7 @@ function install(modules: string): void {
   for (const each of ['package.json', 'bin', 'dist', 'units']) {
     cpSync(path.join(root, each), path.join(target, each), { recursive: true });
   }
-  // Everything else is bundled; scripts/build.mjs names what is not.
-  for (const name of readdirSync(path.join(root, 'node_modules')).filter((each) =>
-    each.startsWith('node-unix-socket'),
-  )) {
-    cpSync(path.join(root, 'node_modules', name), path.join(modules, name), { recursive: true });
-  }
+  copyDependencies(root, modules);
 }
 
 function runningOf(child: ChildProcess): Running {

@@ -4,12 +4,12 @@
  * tree cannot pull files away under them, and a plain user can run it wherever the clone lies.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { copyFileSync, lstatSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
+import { chmodSync, cpSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, lstatSync, readlinkSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { z } from 'zod';
 import { findComponents } from '../../../src/component/find.ts';
+import { copyDependencies } from './dependencies.ts';
 
 const source = path.resolve(import.meta.dirname, '../../..');
 
@@ -39,9 +39,7 @@ export async function install(): Promise<Installation> {
     for (const name of ['package.json', 'bin', 'dist', 'units', 'components']) {
       cpSync(path.join(source, name), path.join(root, name), { recursive: true });
     }
-    for (const name of installedWith(dependenciesOf(source))) {
-      cpSync(path.join(source, 'node_modules', name), path.join(root, 'node_modules', name), { recursive: true });
-    }
+    copyDependencies(source, path.join(root, 'node_modules'));
     const built = path.dirname(etcd.path);
     const programs = path.join(root, 'cache/k3s-lite/components', path.basename(built));
     linkFolder(built, programs);
@@ -57,29 +55,6 @@ export async function install(): Promise<Installation> {
     rmSync(root, { recursive: true, force: true });
     throw error;
   }
-}
-
-/** Packages and those that they need, as far as they are installed: natives only for this machine. */
-function installedWith(names: readonly string[]): ReadonlySet<string> {
-  const found = new Set<string>();
-  const queue = [...names];
-  for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
-    const folder = path.join(source, 'node_modules', name);
-    if (found.has(name) || !existsSync(folder)) continue;
-    found.add(name);
-    queue.push(...dependenciesOf(folder));
-  }
-  return found;
-}
-
-const manifestSchema = z.object({
-  dependencies: z.record(z.string(), z.string()).default({}),
-  optionalDependencies: z.record(z.string(), z.string()).default({}),
-});
-
-function dependenciesOf(folder: string): readonly string[] {
-  const manifest = manifestSchema.parse(JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')));
-  return [...Object.keys(manifest.dependencies), ...Object.keys(manifest.optionalDependencies)];
 }
 
 /** Only when the sources have changed since the last time. */
