@@ -235,7 +235,11 @@ function traces({ enter, words }: Marks): ReadonlyMap<string, readonly string[]>
     ['nftables', listing('nft', 'list', 'ruleset')],
     ['routes', listing('ip', 'route')],
     // Sockets of shims have no mark; while another node runs on this machine, nothing can be said of them.
-    ['containerd', otherShimsRun(enter) ? [] : listing('find', '/run/containerd')],
+    // The folder of all shims' sockets may be somebody else's or ours, and says nothing when it is empty.
+    [
+      'containerd',
+      otherShimsRun(enter) ? [] : listing('find', '/run/containerd').filter((line) => line !== '/run/containerd/s'),
+    ],
     // What the plugins keep names the pod's network namespace, which lies in our run directory.
     ['cni', listing('grep', '-rslE', words.join('|'), '/var/lib/cni')],
     ['container logs', listing('find', '/var/log/containers', '-type', 'l').filter(isOurs)],
