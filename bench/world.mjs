@@ -71,7 +71,7 @@ export async function runWorld(spec, folder) {
     if (!existsSync(result)) throw new Error(`the world ended with ${code} and no result`);
     const seen = JSON.parse(readFileSync(result, 'utf8'));
     if (seen.Missing.length > 0) {
-      const pod = seen.LastPod === undefined ? '' : `; the pod: ${JSON.stringify(JSON.parse(seen.LastPod).status)}`;
+      const pod = seen.LastPod === undefined ? '' : `; the pod: ${lastWords(seen.LastPod)}`;
       const said = readFileSync(spec.Log, 'utf8')
         .trim()
         .split('\n')
@@ -84,6 +84,12 @@ export async function runWorld(spec, folder) {
   } finally {
     end();
   }
+}
+
+/** Of a pod its status, of a refusal the reason. */
+function lastWords(answer) {
+  const { status, message } = JSON.parse(answer);
+  return JSON.stringify(message ?? status);
 }
 
 function mounts() {

@@ -95,7 +95,8 @@ func lookAtNode(node NodeCheck, seen *sightings, until func(func() bool) bool) {
 		seen.Lock()
 		seen.lastPod = string(body)
 		seen.Unlock()
-		return code == 201
+		// 409: it was made by a request whose answer came too late.
+		return code == 201 || code == 409
 	}) {
 		return
 	}

@@ -3,9 +3,9 @@
  * report/notify-upward.ts with the socket, and answers the watchdog. Nothing is loaded, and no timer
  * runs, unless the manager asks. Units never see its variables (process/child-env.ts).
  */
-import { createRequire } from 'node:module';
 import type { DgramSocket } from 'node-unix-socket';
 import type { Executor } from '../executor/executor-api.ts';
+import { dgramSocket } from '../probe/dgram-socket.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { notifyUpward } from '../report/notify-upward.ts';
@@ -55,8 +55,7 @@ export function connectServiceManager({ env, events, clock, executor, pid }: Ser
 }
 
 function openSocket(): DgramSocket {
-  const library = createRequire(import.meta.url)('node-unix-socket') as { DgramSocket: new () => DgramSocket };
-  const socket = new library.DgramSocket();
+  const socket = dgramSocket();
   socket.on('error', () => undefined); // Told by the callback of each message.
   return socket;
 }

@@ -3,10 +3,10 @@
  * `renew` with the reason, or throws for what must not be overwritten silently. Only Node's own
  * crypto: a start that finds everything good never loads the certificate maker.
  */
-import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { StartupError } from '../error/startup-error.ts';
 import type { AuthorityPlan, LeafPlan } from './certificate-plan.ts';
-import { readIfThere } from './stored-file.ts';
 
 const dayMs = 86_400_000;
 /** Certificates are renewed when less than this is left. Source: K3s renews within 90 days of 365 (since v1.33). */
@@ -15,25 +15,48 @@ const renewBeforeMs = 90 * dayMs;
 const renewAuthorityBeforeMs = 365 * dayMs;
 
 export interface StoredPair {
-  readonly key: KeyObject | undefined;
+  /** PKCS #8. */
+  readonly keyPem: string | undefined;
   readonly certificate: X509Certificate | undefined;
 }
 
 /** @throws StartupError ERR_CERTIFICATE when a file is there but broken, or the two do not belong together */
-export async function readPair(name: string, files: { certFile: string; keyFile: string }): Promise<StoredPair> {
-  const [certText, keyText] = await Promise.all([readFile(files.certFile), readFile(files.keyFile)]);
+export function readPair(name: string, files: { certFile: string; keyFile: string }): StoredPair {
+  const [certText, keyText] = [readFile(files.certFile), readFile(files.keyFile)];
   const certificate = certText === undefined ? undefined : parse(files.certFile, () => new X509Certificate(certText));
-  const key = keyText === undefined ? undefined : parse(files.keyFile, () => createPrivateKey(keyText));
-  if (certificate !== undefined && key !== undefined && !certificate.checkPrivateKey(key)) {
+  if (keyText === undefined || (certificate !== undefined && isOwnPair(keyText, certificate))) {
+    return { keyPem: keyText, certificate };
+  }
+  const key = parse(files.keyFile, () => createPrivateKey(keyText));
+  if (certificate !== undefined && !certificate.checkPrivateKey(key)) {
     throw certificateError(files.certFile, `the ${name} certificate does not belong to the key in ${files.keyFile}`);
   }
-  return { key, certificate };
+  return { keyPem: key.export({ type: 'pkcs8', format: 'pem' }) as string, certificate };
 }
 
-async function readFile(file: string): Promise<string | undefined> {
+/** What stands before the public half in a P-256 key of the form that we write. Source: RFC 5958, RFC 5915. */
+const beforePoint = Buffer.from('a144034200', 'hex');
+const pointBytes = 65;
+
+/**
+ * True when the key is of the form that we write and its public half stands in the certificate. This
+ * costs 1 % of what reading the key does, and a start has two dozen of them before its first process.
+ */
+function isOwnPair(keyText: string, certificate: X509Certificate): boolean {
+  const base64 = /^-----BEGIN PRIVATE KEY-----\n([A-Za-z0-9+/=\n]+)-----END PRIVATE KEY-----\n?$/.exec(keyText)?.[1];
+  if (base64 === undefined) return false;
+  const der = Buffer.from(base64, 'base64');
+  const point = der.subarray(-pointBytes);
+  const before = der.subarray(-pointBytes - beforePoint.length, -pointBytes);
+  return before.equals(beforePoint) && certificate.raw.includes(point);
+}
+
+/** Read in this turn: dozens of small files, each of which would take longer on its way through the thread pool. */
+function readFile(file: string): string | undefined {
   try {
-    return await readIfThere(file);
+    return readFileSync(file, 'utf8');
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw certificateError(file, 'it cannot be read', {
       cause: error,
       remedy: 'Give it back to the user that runs k3s-lite, mode 0600.',
@@ -41,10 +64,11 @@ async function readFile(file: string): Promise<string | undefined> {
   }
 }
 
-/** Reads a key that has no certificate (the service-account key). */
-export async function readKey(file: string): Promise<KeyObject | undefined> {
-  const text = await readFile(file);
-  return text === undefined ? undefined : parse(file, () => createPrivateKey(text));
+/** Is there a key that can be read (the service-account key, which has no certificate)? */
+export function hasKey(file: string): boolean {
+  const text = readFile(file);
+  if (text !== undefined) parse(file, () => createPrivateKey(text));
+  return text !== undefined;
 }
 
 function parse<T>(file: string, read: () => T): T {
@@ -78,13 +102,13 @@ export function authorityRenewal(plan: AuthorityPlan, stored: StoredPair, nowMs:
   const leftMs = Date.parse(certificate.validTo) - nowMs;
   if (leftMs >= renewAuthorityBeforeMs) return undefined;
   const isExpired = leftMs <= 0;
-  if (isOwn(plan, certificate) && stored.key !== undefined) {
+  if (isOwn(plan, certificate) && stored.keyPem !== undefined) {
     return isExpired ? `it expired on ${certificate.validTo}` : `it expires on ${certificate.validTo}`;
   }
   if (!isExpired) return undefined;
   throw certificateError(plan.certFile, `the authority expired on ${certificate.validTo}`, {
     remedy:
-      stored.key === undefined
+      stored.keyPem === undefined
         ? `Put its key back as ${plan.keyFile}: it is then renewed. ${newIdentity}`
         : `It was made by somebody else (${certificate.issuer.replaceAll('\n', ', ')}): have it renewed there, with the same key. ${newIdentity}`,
   });

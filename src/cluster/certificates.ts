@@ -8,7 +8,7 @@
  * A key is written before its certificate and kept when the certificate is renewed, so at no moment
  * (crash or reload of a running server) do the two on disk not belong together.
  */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Builtin } from '../unit/builtin.ts';
@@ -16,7 +16,7 @@ import type { Clock } from '../kernel/clock.ts';
 import {
   authorityRenewal,
   certificateError,
-  readKey,
+  hasKey,
   readPair,
   renewalReason,
   type StoredPair,
@@ -51,16 +51,13 @@ export async function ensureCertificates(settings: Settings, clock: Clock): Prom
 
   // Everything stored is read and judged before anything is written: a mistake found late would
   // leave a half-renewed set behind.
-  const [rsa, authorities, leaves] = await Promise.all([
-    readKey(plan.serviceAccountKey),
-    Promise.all(plan.authorities.map(async (one) => ({ one, stored: await readPair(`${one.name} authority`, one) }))),
-    Promise.all(plan.leaves.map(async (leaf) => ({ leaf, stored: await readPair(leaf.name, leaf) }))),
-  ]);
+  const hasRsa = hasKey(plan.serviceAccountKey);
+  const authorities = plan.authorities.map((one) => ({ one, stored: readPair(`${one.name} authority`, one) }));
+  const leaves = plan.leaves.map((leaf) => ({ leaf, stored: readPair(leaf.name, leaf) }));
   const renewals = new Map(authorities.map(({ one, stored }) => [one.name, authorityRenewal(one, stored, nowMs)]));
 
   // First, because finding an RSA key takes 0.05 to 0.2 s, on another thread.
-  const rsaMade =
-    rsa === undefined ? load().then((make) => storeKey(make.makeRsaKey(), plan.serviceAccountKey)) : undefined;
+  const rsaMade = hasRsa ? undefined : load().then((make) => storeKey(make.makeRsaKey(), plan.serviceAccountKey));
   if (rsaMade !== undefined) made.push('service-account key: it was missing');
   rsaMade?.catch(() => undefined); // awaited below; must not be unhandled when an authority fails first
 
@@ -79,7 +76,7 @@ export async function ensureCertificates(settings: Settings, clock: Clock): Prom
     const authority = byName.get(leaf.authority);
     if (authority === undefined) throw new Error(`internal error: no authority ${leaf.authority}`);
     const reason =
-      stored.certificate === undefined || stored.key === undefined
+      stored.certificate === undefined || stored.keyPem === undefined
         ? 'it was missing'
         : renewalReason(leaf, stored.certificate, authority.certificate, nowMs);
     if (reason === undefined) return;
@@ -113,7 +110,7 @@ async function ensureAuthority(
   { load, nowMs, made, renewal }: Making,
 ): Promise<Authority> {
   let certificatePem = renewal === undefined ? stored.certificate?.toString() : undefined;
-  let keyPem = stored.key === undefined ? undefined : pemOf(stored.key);
+  let { keyPem } = stored;
   if (certificatePem === undefined) {
     const make = await load();
     keyPem ??= await storeKey(make.makeEcdsaKey(), plan.keyFile);
@@ -144,7 +141,7 @@ async function makeLeaf(
   stored: StoredPair,
   { make, signer, nowMs }: { make: Maker; signer: Signer; nowMs: number },
 ): Promise<void> {
-  const keyPem = stored.key === undefined ? await storeKey(make.makeEcdsaKey(), plan.keyFile) : pemOf(stored.key);
+  const keyPem = stored.keyPem ?? (await storeKey(make.makeEcdsaKey(), plan.keyFile));
   await writeAtomically(plan.certFile, await make.makeLeaf(plan, keyPem, signer, nowMs), 0o644);
 }
 
@@ -153,9 +150,6 @@ async function storeKey(making: Promise<string>, file: string): Promise<string> 
   await writeAtomically(file, pem, 0o600);
   return pem;
 }
-
-const pemOf = (key: ReturnType<typeof createPrivateKey>): string =>
-  key.export({ type: 'pkcs8', format: 'pem' }) as string;
 
 export interface CertificatesPorts {
   readonly clock: Clock;

@@ -5,7 +5,7 @@
  *
  * Not here: discovery, caches, retries of requests (a builtin that fails is run again by its unit).
  */
-import { Agent, request, type RequestOptions } from 'node:https';
+import type { Agent, RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
@@ -73,10 +73,14 @@ export async function readCredentials(url: string, tls: string, name: string): P
 }
 
 export function kubeClient({ url, ca, cert, key }: KubeCredentials, clock: Clock): KubeClient {
-  const agent = new Agent({ keepAlive: true, ca, cert, key });
+  let agent: Agent | undefined;
 
-  const open = (options: RequestOptions & { path: string }, body: string | undefined, signal: AbortSignal) =>
-    new Promise<IncomingMessage>((resolve, reject) => {
+  const open = async (options: RequestOptions & { path: string }, body: string | undefined, signal: AbortSignal) => {
+    // Loaded at the first request: no unit waits for it before that.
+    const https = await import('node:https');
+    agent ??= new https.Agent({ keepAlive: true, ca, cert, key });
+    const { request } = https;
+    return new Promise<IncomingMessage>((resolve, reject) => {
       if (signal.aborted) {
         reject(abortError(signal));
         return;
@@ -95,6 +99,7 @@ export function kubeClient({ url, ca, cert, key }: KubeCredentials, clock: Clock
       });
       outgoing.end(body);
     });
+  };
 
   const call = async (method: string, path: string, signal: AbortSignal, content?: { type: string; body: object }) => {
     const response = await open(
@@ -179,7 +184,7 @@ export function kubeClient({ url, ca, cert, key }: KubeCredentials, clock: Clock
     },
     watch,
     [Symbol.dispose]: () => {
-      agent.destroy();
+      agent?.destroy();
     },
   };
 }

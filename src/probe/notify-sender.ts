@@ -2,8 +2,7 @@
  * The sending side of sd_notify, for our own services that run as units (`k3s-lite internal …`).
  * Without a socket, as when a person runs one by hand, nothing is sent.
  */
-import { createRequire } from 'node:module';
-import type { DgramSocket } from 'node-unix-socket';
+import { dgramSocket } from './dgram-socket.ts';
 
 export interface NotifySender extends Disposable {
   /** "READY=1", "STATUS=…". Line breaks inside become spaces; what cannot be sent is lost. */
@@ -12,8 +11,7 @@ export interface NotifySender extends Disposable {
 
 export function notifySender(path: string | undefined): NotifySender {
   if (path?.startsWith('/') !== true) return { send: () => undefined, [Symbol.dispose]: () => undefined };
-  const library = createRequire(import.meta.url)('node-unix-socket') as { DgramSocket: new () => DgramSocket };
-  const socket = new library.DgramSocket();
+  const socket = dgramSocket();
   socket.on('error', () => undefined);
   let isClosed = false;
   return {

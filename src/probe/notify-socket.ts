@@ -5,11 +5,10 @@
  * The library is loaded at the first `open`: it costs about 10 ms, and many graphs need none.
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { DgramSocket } from 'node-unix-socket';
 import type { Clock } from '../kernel/clock.ts';
+import { dgramSocket } from './dgram-socket.ts';
 import { readDatagram, silentState } from './notify-state.ts';
 import type { NotifyPort, NotifySocket, NotifyState } from './notify-port.ts';
 
@@ -60,15 +59,9 @@ function socketPath(folder: string, name: string, number: number): string {
   return Buffer.byteLength(speaking) <= maxPathBytes ? speaking : join(folder, String(number));
 }
 
-function loadDgramSocket(): new () => DgramSocket {
-  const library = createRequire(import.meta.url)('node-unix-socket') as { DgramSocket: new () => DgramSocket };
-  return library.DgramSocket;
-}
-
 function openSocket(path: string, clock: Clock, remove: () => void, heard = silentState): NotifySocket {
-  const Socket = loadDgramSocket();
   rmSync(path, { force: true }); // Left by a supervisor that was killed.
-  const socket = new Socket();
+  const socket = dgramSocket();
   const listeners = new Set<(state: NotifyState) => void>();
   let current = heard;
   let closed = false;
