@@ -7,6 +7,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { lookAtPace } from './pace.mjs';
 import { machine, Skip } from './place.mjs';
 import { describeMachine, markdown, table } from './report.mjs';
 import { adoption } from './rows/adoption.mjs';
@@ -17,6 +18,7 @@ import { probeLatency } from './rows/probe-latency.mjs';
 import { restarts } from './rows/restarts.mjs';
 import { smallGraphs, syntheticOverhead } from './rows/small-graphs.mjs';
 import { version } from './rows/version.mjs';
+import { median } from './statistics.mjs';
 
 const all = {
   version,
@@ -55,8 +57,10 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 let exitCode = 0;
 for (const name of wanted) {
   try {
+    const before = lookAtPace();
     const rows = await all[name]({ runs, quick: values.quick, binDir: values['bin-dir'], say });
-    report.rows.push(...rows.map((row) => ({ row: name, ...row })));
+    const paceMs = median([...before, ...lookAtPace()]);
+    report.rows.push(...rows.map((row) => ({ row: name, paceMs, ...row })));
   } catch (error) {
     report.skipped[name] = error.message;
     if (!(error instanceof Skip)) {
@@ -67,12 +71,12 @@ for (const name of wanted) {
 }
 if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
 
-console.log(describeMachine(report.machine));
+console.log(describeMachine(report.machine, report.rows));
 if (report.rows.length > 0) console.log(`\n${table(report.rows)}`);
 for (const [name, reason] of Object.entries(report.skipped)) console.log(`\nnot measured: ${name}: ${reason}`);
 if (values.json !== undefined) write(values.json, `${JSON.stringify(report, null, 2)}\n`);
 if (values.markdown !== undefined) {
-  write(values.markdown, `${describeMachine(report.machine)}\n\n${markdown(report.rows)}\n`);
+  write(values.markdown, `${describeMachine(report.machine, report.rows)}\n\n${markdown(report.rows)}\n`);
 }
 process.exit(exitCode);
 

@@ -5,6 +5,8 @@ export interface Row extends Summary {
   readonly measure: string;
   readonly unit: string;
   readonly goal?: number;
+  /** What `node -e 0` took meanwhile, ms. */
+  readonly paceMs?: number;
   readonly others?: Readonly<Record<string, number>>;
 }
 export function verdict(row: Row): '' | 'reached' | 'missed';

@@ -1,14 +1,21 @@
 /** The results as a table for the terminal and as Markdown. */
 
+import { goalHere, referenceMs } from './pace.mjs';
+
 /** Measures of which more is better. */
 const isMoreBetter = ({ unit, measure }) => unit === '×' && measure.startsWith('speed-up');
 
 export function verdict(row) {
-  if (row.goal === undefined) return '';
-  return (isMoreBetter(row) ? row.median >= row.goal : row.median <= row.goal) ? 'reached' : 'missed';
+  const goal = goalHere(row);
+  if (goal === undefined) return '';
+  return (isMoreBetter(row) ? row.median >= goal : row.median <= goal) ? 'reached' : 'missed';
 }
 
-const goalText = (row) => (row.goal === undefined ? '' : `${isMoreBetter(row) ? '≥' : '≤'} ${row.goal}`);
+function goalText(row) {
+  if (row.goal === undefined) return '';
+  const here = goalHere(row);
+  return `${isMoreBetter(row) ? '≥' : '≤'} ${row.goal}${here === row.goal ? '' : `, here ${figure(here)}`}`;
+}
 
 /** Three digits that mean something, or whole numbers from 100 on. */
 export function figure(value) {
@@ -51,6 +58,11 @@ export function markdown(rows) {
   return [line(heads), line(heads.map(() => '---')), ...rows.map((row) => line(cells(row)))].join('\n');
 }
 
-export function describeMachine({ date, commit, cores, cpu, memoryGb, kernel, node, load }) {
-  return `${date}, commit ${commit}, ${cores} cores (${cpu}), ${memoryGb} GB, Linux ${kernel}, Node.js ${node}, load ${figure(load)} at the start`;
+export function describeMachine({ date, commit, cores, cpu, memoryGb, kernel, node, load }, rows = []) {
+  const paces = rows.flatMap(({ paceMs }) => (paceMs === undefined ? [] : [paceMs]));
+  const pace =
+    paces.length === 0
+      ? ''
+      : `; \`node -e 0\` took ${figure(Math.min(...paces))} to ${figure(Math.max(...paces))} ms, ${referenceMs} ms where the goals in milliseconds were set`;
+  return `${date}, commit ${commit}, ${cores} cores (${cpu}), ${memoryGb} GB, Linux ${kernel}, Node.js ${node}, load ${figure(load)} at the start${pace}`;
 }

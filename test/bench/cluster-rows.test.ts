@@ -97,6 +97,15 @@ test('a time reaches its goal from below, a speed-up from above', () => {
   expect(verdict(row('speed-up over shell', '×', 1.3, 1.4))).toBe('missed');
 });
 
+test('a goal in time grows with the slowness of the machine, and no other does', () => {
+  const slow = { paceMs: 114 }; // `node -e 0`: twice the reference
+  expect(verdict({ ...row('start', 'ms', 190, 100), ...slow })).toBe('reached');
+  expect(verdict({ ...row('start', 'ms', 210, 100), ...slow })).toBe('missed');
+  expect(verdict({ ...row('memory', 'MB', 110, 100), ...slow })).toBe('missed');
+  expect(verdict({ ...row('start', 'ms', 90, 100), paceMs: 20 })).toBe('reached');
+  expect(table([{ ...row('start', 'ms', 190, 100), ...slow }])).toContain('≤ 100, here 200');
+});
+
 test('figures have three digits that mean something', () => {
   expect([0.1234, 12.345, 1234.5, Number.NaN].map(figure)).toEqual(['0.123', '12.3', '1235', '–']);
 });
