@@ -3,7 +3,7 @@
  * an image's name are to its entrypoint.
  */
 import { StartupError } from '../error/startup-error.ts';
-import { flagWords } from '../process/create-process-layer.ts';
+import { flagWords } from '../process/flag-words.ts';
 import type { LoadedUnits } from '../unit/load-units.ts';
 import { unitHash } from '../unit/unit-hash.ts';
 
