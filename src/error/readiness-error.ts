@@ -14,16 +14,18 @@ export interface Attempt {
   readonly outcome: string;
 }
 
+/** The kernel killed for the memory limit of a unit. */
+interface OutOfMemory {
+  readonly limitBytes?: number | undefined;
+}
+
 /** How a process ended. An adopted process is not our child: its exit is honestly unknown. */
 export type Exit =
   | { readonly kind: 'code'; readonly code: number }
-  | {
-      readonly kind: 'signal';
-      readonly signal: string;
-      /** The kernel ended it for the memory limit of its unit. */
-      readonly outOfMemory?: { readonly limitBytes?: number | undefined };
-    }
-  | { readonly kind: 'unknown' };
+  /** `outOfMemory`: that was the kernel. */
+  | { readonly kind: 'signal'; readonly signal: string; readonly outOfMemory?: OutOfMemory }
+  /** `outOfMemory`: before it ended the kernel killed it or a child of it. */
+  | { readonly kind: 'unknown'; readonly outOfMemory?: OutOfMemory };
 
 export type ReadinessPhase = 'spawn' | 'startup' | 'ready' | 'health' | 'stop';
 
@@ -90,11 +92,15 @@ export function describeExit(exit: Exit): string {
     case 'signal':
       return exit.outOfMemory === undefined
         ? `was ended by ${exit.signal}`
-        : `was killed by the kernel: out of memory, limit ${formatBytes(exit.outOfMemory.limitBytes ?? 0)}`;
+        : `was killed by the kernel: ${describeOutOfMemory(exit.outOfMemory)}`;
     case 'unknown':
-      return 'ended, its exit code is unknown';
+      return exit.outOfMemory === undefined
+        ? 'ended, its exit code is unknown'
+        : `ended when the kernel had killed a process of it: ${describeOutOfMemory(exit.outOfMemory)}`;
   }
 }
+
+const describeOutOfMemory = ({ limitBytes = 0 }: OutOfMemory) => `out of memory, limit ${formatBytes(limitBytes)}`;
 
 const firstKept = 5;
 const lastKept = 20;

@@ -45,7 +45,7 @@ function detailOf(facts: FailureFacts, check: string, reason: string): Readiness
 
 /** Says how the process ended and, from its last output, why and what mends it. */
 export function exitError(facts: FailureFacts, exit: Exit): ReadinessError {
-  if (exit.kind === 'signal' && exit.outOfMemory !== undefined) {
+  if (exit.kind !== 'code' && exit.outOfMemory !== undefined) {
     const hint = facts.hint ?? 'raise `limits.memory` of the unit, or find out what needs the memory';
     return new ReadinessError('ERR_EXITED', { ...detailOf({ ...facts, hint }, 'process', describeExit(exit)), exit });
   }

@@ -12,7 +12,7 @@ import { createListenWatch } from '../probe/listen-watch.ts';
 import { createNotifyPort } from '../probe/notify-socket.ts';
 import { tryConnect } from '../probe/try-connect.ts';
 import { openCgroupTree, type CgroupTree } from '../process/cgroup.ts';
-import { openLimitGroups, type LimitGroups } from '../process/limit-groups.ts';
+import { openLimitGroups } from '../process/limit-groups.ts';
 import { createProcessLayer } from '../process/create-process-layer.ts';
 import type { ProcessPort } from '../process/process-port.ts';
 import type { RunRecord } from '../process/run-record.ts';
@@ -61,7 +61,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     logDir: path.join(dataDir, 'logs'),
     recordDir: path.join(runDir, 'runs'),
     cgroup,
-    limitGroups: openLimits(graph, instance, notice),
+    limitGroups: openLimitGroups({ instance, notice }),
     marker: instance,
     baseEnv: env,
     defaultCwd: dataDir,
@@ -101,17 +101,4 @@ function openCgroup(graph: UnitGraph, instance: string, notice: (text: string) =
     return kind !== 'builtin' && stop.scope === 'cgroup';
   });
   return isWanted ? openCgroupTree({ instance, notice }) : undefined;
-}
-
-/** Entering further cgroups costs the kernel some milliseconds a unit: only for units that have limits. */
-function openLimits(
-  graph: UnitGraph,
-  instance: string,
-  notice: (text: string, unit?: string) => void,
-): LimitGroups | undefined {
-  const isWanted = graph.order.some((name) => {
-    const { limits } = graph.unit(name);
-    return limits?.memory !== undefined || limits?.cpu !== undefined;
-  });
-  return isWanted ? openLimitGroups({ instance, notice }) : undefined;
 }

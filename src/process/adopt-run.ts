@@ -3,9 +3,11 @@
  * not ours to know, and its stop is the one that was written down when it started.
  */
 import type { Exit } from '../error/readiness-error.ts';
+import type { Unit } from '../unit/schema.ts';
 import { findCgroup, type UnitCgroup } from './cgroup.ts';
 import { endRun } from './end-run.ts';
-import type { ExitWatch } from './exit-watch.ts';
+import type { ExitWatch, WatchedProcess } from './exit-watch.ts';
+import type { LimitGroup } from './limit-groups.ts';
 import type { AdoptRequest, RunningProcess } from './process-port.ts';
 import { keepRecord } from './record-keeper.ts';
 import type { RunParts } from './run-parts.ts';
@@ -27,11 +29,17 @@ export function adoptRun({ unit, record, exits }: AdoptOptions, parts: RunParts)
   // Killed between the spawn and the move: what it has forked since is known by its group and marker.
   const entered = cgroup === undefined || cgroup.pids().includes(pid) ? undefined : cgroup.enter(pid);
   if (entered !== undefined) track(entered);
-  const exited = main.exited.then((exit) => {
+  const limits = limitsOf(unit, record, parts);
+  if (limits !== undefined && !isFinished) track(limits.enter(pid));
+  const killsBefore = limits?.oomKills() ?? 0;
+  let isStopping = false;
+  const exited = main.exited.then((exit): Exit => {
     watched[Symbol.dispose]();
     log.finish();
-    return exit;
+    const isOom = !isStopping && !isFinished && (limits?.oomKills() ?? 0) > killsBefore;
+    return isOom ? { kind: 'unknown', outOfMemory: { limitBytes: unit.limits?.memory } } : exit;
   });
+  const onGone = isFinished ? () => undefined : parts.nowRuns(unit.name, { pid, cgroup, limits });
   const end = endRun(
     {
       target: { pid, startTicks, scope, run, cgroup },
@@ -39,11 +47,11 @@ export function adoptRun({ unit, record, exits }: AdoptOptions, parts: RunParts)
       withinMs: record.stopWithinMs,
       exited,
       keeper,
-      limits: undefined,
+      limits,
       entered: Promise.resolve(entered),
-      onStop: () => undefined,
+      onStop: () => (isStopping = true),
       onEmpty: main.look,
-      onGone: () => undefined,
+      onGone,
     },
     parts,
   );
@@ -51,9 +59,15 @@ export function adoptRun({ unit, record, exits }: AdoptOptions, parts: RunParts)
 }
 
 /** A task that has ended well, as its record says; nothing has to be watched. */
-function finished() {
-  const exit: Exit = { kind: 'code', code: 0 };
-  return { exited: Promise.resolve(exit), look: () => undefined };
+function finished(): WatchedProcess {
+  return { exited: Promise.resolve({ kind: 'code', code: 0 }), look: () => undefined };
+}
+
+/** Those that were made for it; a limit that was not set then (it was killed before) is set now. */
+function limitsOf({ name, limits }: Unit, { limitFolders = [] }: RunRecord, parts: RunParts): LimitGroup | undefined {
+  return limits === undefined || limitFolders.length === 0
+    ? undefined
+    : parts.limitGroups?.reopen(limitFolders, name, limits);
 }
 
 /** In our own tree it is one of its folders, made if it is missing; elsewhere (another login) only what is there. */

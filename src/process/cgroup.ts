@@ -117,8 +117,7 @@ export function openCgroupTree({
  */
 export function findCgroup(cgroupPath: string, instance: string): UnitCgroup | undefined {
   const tree = path.dirname(cgroupPath);
-  const isOurs = path.basename(tree) === instance && path.basename(path.dirname(tree)) === 'k3s-lite';
-  if (!isOurs || !existsSync(path.join(cgroupPath, 'cgroup.procs'))) return undefined;
+  if (!isOfInstance(cgroupPath, instance) || !existsSync(path.join(cgroupPath, 'cgroup.procs'))) return undefined;
   const found = unitCgroup(
     cgroupPath,
     (work) => work(),
@@ -132,6 +131,12 @@ export function findCgroup(cgroupPath: string, instance: string): UnitCgroup | u
       removeFolder(path.dirname(tree));
     },
   };
+}
+
+/** A run's cgroup of this data directory, by what it is called. */
+export function isOfInstance(cgroupPath: string, instance: string): boolean {
+  const tree = path.dirname(cgroupPath);
+  return path.basename(tree) === instance && path.basename(path.dirname(tree)) === 'k3s-lite';
 }
 
 type InTurn = (work: () => Promise<boolean>) => Promise<boolean>;
@@ -228,7 +233,8 @@ export function makeFolder(directory: string): void {
   }
 }
 
-function pidsWithin(directory: string): number[] {
+/** Every process within, nested cgroups included; none where there is no such cgroup. */
+export function pidsWithin(directory: string): number[] {
   try {
     const own = readFileSync(path.join(directory, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
     return [...own, ...subfolders(directory).flatMap(pidsWithin)];

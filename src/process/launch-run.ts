@@ -68,6 +68,7 @@ export function launchRun(options: LaunchOptions, parts: RunParts): RunningProce
       stopSignal: stop.signal,
       stopWithinMs: stop.within,
       ...(cgroup === undefined ? {} : { cgroup: cgroup.path }),
+      ...(limits === undefined ? {} : { limitFolders: [...limits.folders] }),
       ...(extraEnv['NOTIFY_SOCKET'] === undefined ? {} : { notifySocket: extraEnv['NOTIFY_SOCKET'] }),
       startedWallMs: clock.wallMs(),
       logStart,

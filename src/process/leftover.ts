@@ -11,6 +11,7 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../kernel/clock.ts';
 import { findCgroup } from './cgroup.ts';
+import { removeLimitFolders } from './limit-groups.ts';
 import { isDead, type ProcessId, type ProcReader, programOf, systemProc } from './proc-reader.ts';
 import { markerVariable, parseMarker, type RunMarker } from './run-marker.ts';
 import { type Notice, openRunRecords, type RunRecord, type RunRecords } from './run-record.ts';
@@ -74,7 +75,7 @@ function find(
     const { unit, generation } = record;
     const leftover = { unit, generation, pids, record, isMainAlive: pids.includes(record.pid), target };
     if (pids.length > 0 || (isOfThisBoot && record.finished === true)) leftovers.push(leftover);
-    else forget(leftover, records);
+    else forget(leftover, records, marker);
   }
   for (const [text, { run, members }] of marked) {
     const [oldest] = members;
@@ -107,8 +108,9 @@ function mainOf(members: readonly ProcessId[], program: string | undefined): Pro
 }
 
 /** Nothing of it is alive: what it leaves in the file system goes. */
-function forget({ unit, target, record }: Leftover, records: RunRecords): void {
+function forget({ unit, target, record }: Leftover, records: RunRecords, marker: string): void {
   target.cgroup?.remove();
+  removeLimitFolders(record?.limitFolders ?? [], marker);
   if (record?.notifySocket !== undefined) rmSync(record.notifySocket, { force: true });
   records.remove(unit, target.run);
 }
@@ -182,7 +184,7 @@ export async function endLeftovers(options: EndLeftoversOptions): Promise<Readon
             survivors.set(unit, [...(survivors.get(unit) ?? []), ...remaining]);
             return;
           }
-          forget(leftover, records);
+          forget(leftover, records, options.marker);
         }),
     );
   }

@@ -1,14 +1,14 @@
 /**
- * `limits.memory` and `limits.cpu`: cgroups with controllers, only for units that ask for them. Of
- * version 1 (one tree a controller) or version 2 (one for all), whichever has the controller here.
+ * `limits.memory` and `limits.cpu`: cgroups with controllers, only for units that ask for them.
  *
  * Entering waits for the kernel as in cgroup.ts, so it is done in the background after the spawn:
  * what a process takes in its first milliseconds is not counted. Not here: killing (cgroup.ts).
  */
-import { mkdir as mkdirCallback, readFileSync, writeFileSync, writeFile as writeFileCallback } from 'node:fs';
+import { mkdir as mkdirCallback, readFileSync, writeFile as writeFileCallback } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { makeFolder, ownCgroup, removeEmpty, removeFolder } from './cgroup.ts';
+import { isOfInstance, pidsWithin, removeEmpty, removeFolder } from './cgroup.ts';
+import { type Controller, type ControllerTree, openControllerTree } from './controller-tree.ts';
 import { errnoOf } from './spawn-error.ts';
 
 const mkdir = promisify(mkdirCallback);
@@ -19,8 +19,16 @@ export interface Limits {
   readonly cpu?: number | undefined;
 }
 
+/** The cgroup of one limit, as it is written down with the run. */
+export interface LimitFolder {
+  readonly controller: Controller;
+  readonly version: 1 | 2;
+  readonly directory: string;
+}
+
 export interface LimitGroup {
-  /** Makes it and moves a process of ours in. Never rejects; a limit that cannot be set is told. */
+  readonly folders: readonly LimitFolder[];
+  /** Makes it, sets the limits and moves a process of ours in, unless it is within. Never rejects; a limit that cannot be set is told. */
   enter(pid: number): Promise<void>;
   /** Undefined where memory is not limited. */
   memory(): { readonly bytes: number; readonly peakBytes?: number } | undefined;
@@ -32,6 +40,8 @@ export interface LimitGroup {
 export interface LimitGroups {
   /** @param name - of the cgroup: no slash */
   create(name: string, unit: string, limits: Limits): LimitGroup;
+  /** That of an earlier run, wherever it lies: its k3s-lite may have been started from another cgroup than we were. */
+  reopen(folders: readonly LimitFolder[], unit: string, limits: Limits): LimitGroup;
   /** Removes what is empty, also what an earlier run left. */
   remove(): void;
 }
@@ -43,8 +53,6 @@ export interface LimitGroupsOptions {
   /** Default: /proc/self. */
   readonly procSelf?: string;
 }
-
-type Controller = 'memory' | 'cpu';
 
 /** The files of a controller in one version of cgroups. */
 interface Files {
@@ -83,112 +91,91 @@ const files: Record<1 | 2, Record<Controller, Files>> = {
   },
 };
 
-/** Opened only if a unit has limits. */
+/** Nothing is made before the first unit with limits. */
 export function openLimitGroups({ instance, notice, procSelf = '/proc/self' }: LimitGroupsOptions): LimitGroups {
-  const trees = new Map<Controller, { readonly version: 1 | 2; readonly root: string } | undefined>();
+  const trees = new Map<Controller, ControllerTree | undefined>();
   const treeOf = (controller: Controller) => {
-    if (!trees.has(controller)) trees.set(controller, openTree(controller, instance, procSelf));
+    if (!trees.has(controller)) trees.set(controller, openControllerTree(controller, instance, procSelf));
     return trees.get(controller);
   };
-
-  const create = (name: string, unit: string, limits: Limits): LimitGroup => {
-    const parts = (['memory', 'cpu'] as const).flatMap((controller) => {
-      const limit = limits[controller];
-      if (limit === undefined) return [];
-      const tree = treeOf(controller);
-      if (tree !== undefined) return [{ controller, limit, ...tree, directory: path.join(tree.root, name) }];
-      notice(`limits.${controller} is not set: no cgroup of the ${controller} controller is writable here`, unit);
-      return [];
-    });
-    const memoryPart = parts.find(({ controller }) => controller === 'memory');
-    const number = (file: string, pattern = /^(\d+)/) => {
-      if (memoryPart === undefined) return undefined;
-      try {
-        const text = pattern.exec(readFileSync(path.join(memoryPart.directory, file), 'utf8'))?.[1];
-        return text === undefined ? undefined : Number(text);
-      } catch {
-        return undefined; // Not entered yet, gone, or a kernel without that file.
-      }
-    };
-    return {
-      async enter(pid) {
-        for (const { controller, version, limit, directory } of parts) {
-          try {
-            await mkdir(directory).catch((error: unknown) => {
-              if (errnoOf(error) !== 'EEXIST') throw error;
-            });
-            for (const { file, value, isOptional = false } of files[version][controller].settings(limit)) {
-              await writeFile(path.join(directory, file), value, { flag: 'r+' }).catch((error: unknown) => {
-                if (!isOptional) throw error;
-              });
-            }
-            await writeFile(path.join(directory, 'cgroup.procs'), String(pid));
-          } catch (error) {
-            const code = errnoOf(error) ?? String(error);
-            // It has already ended.
-            if (code !== 'ESRCH') notice(`limits.${controller} is not set: ${directory}: ${code}`, unit);
-          }
-        }
-      },
-      memory() {
-        const isFirst = memoryPart?.version === 1;
-        const bytes = number(isFirst ? 'memory.usage_in_bytes' : 'memory.current');
-        const peakBytes = number(isFirst ? 'memory.max_usage_in_bytes' : 'memory.peak');
-        return bytes === undefined ? undefined : { bytes, ...(peakBytes === undefined ? {} : { peakBytes }) };
-      },
-      oomKills: () =>
-        number(memoryPart?.version === 1 ? 'memory.oom_control' : 'memory.events', /^oom_kill (\d+)/m) ?? 0,
-      remove() {
-        for (const { directory } of parts) removeEmpty(directory);
-      },
-    };
-  };
+  /** Roots of trees of an earlier run. */
+  const reopened = new Set<string>();
   return {
-    create,
+    create(name, unit, limits) {
+      const folders = (['memory', 'cpu'] as const).flatMap((controller) => {
+        if (limits[controller] === undefined) return [];
+        const tree = treeOf(controller);
+        if (tree !== undefined) return [{ controller, version: tree.version, directory: path.join(tree.root, name) }];
+        notice(`limits.${controller} is not set: no cgroup of the ${controller} controller is writable here`, unit);
+        return [];
+      });
+      return limitGroup(folders, limits, (text) => notice(text, unit));
+    },
+    reopen(folders, unit, limits) {
+      const own = folders.filter(({ directory }) => isOfInstance(directory, instance));
+      for (const { directory } of own) reopened.add(path.dirname(directory));
+      return limitGroup(own, limits, (text) => notice(text, unit));
+    },
     remove() {
-      for (const tree of trees.values()) {
-        if (tree === undefined) continue;
-        removeEmpty(tree.root);
-        removeFolder(path.dirname(tree.root));
-      }
+      for (const root of [...reopened, ...[...trees.values()].flatMap((tree) => tree?.root ?? [])]) removeTree(root);
     },
   };
 }
 
-function openTree(controller: Controller, instance: string, procSelf: string) {
-  try {
-    const own = ownCgroup(procSelf, controller);
-    const version = own === undefined ? 2 : 1;
-    const place = own ?? ownCgroup(procSelf);
-    if (place === undefined || (version === 2 && !hasController(place, controller))) return undefined;
-    const folders = [place, path.join(place, 'k3s-lite')];
-    const root = path.join(place, 'k3s-lite', instance);
-    for (const folder of folders) {
-      makeFolder(folder);
-      if (version === 2) pass(folder, controller);
+/** Removes what an earlier run of this instance left, if nothing is within. */
+export function removeLimitFolders(folders: readonly LimitFolder[], instance: string): void {
+  for (const { directory } of folders) if (isOfInstance(directory, instance)) removeTree(path.dirname(directory));
+}
+
+/** What is empty of it, and the folder that all instances share if it was the last. */
+function removeTree(root: string): void {
+  removeEmpty(root);
+  removeFolder(path.dirname(root));
+}
+
+function limitGroup(folders: readonly LimitFolder[], limits: Limits, notice: (text: string) => void): LimitGroup {
+  const memory = folders.find(({ controller }) => controller === 'memory');
+  const number = (file: string, pattern = /^(\d+)/) => {
+    if (memory === undefined) return undefined;
+    try {
+      const text = pattern.exec(readFileSync(path.join(memory.directory, file), 'utf8'))?.[1];
+      return text === undefined ? undefined : Number(text);
+    } catch {
+      return undefined; // Not entered yet, gone, or a kernel without that file.
     }
-    makeFolder(root);
-    if (version === 2) pass(root, controller);
-    return { version, root } as const;
-  } catch {
-    return undefined;
-  }
-}
-
-function hasController(folder: string, controller: Controller): boolean {
-  return readFileSync(path.join(folder, 'cgroup.controllers'), 'utf8').trim().split(' ').includes(controller);
-}
-
-/** Lets the cgroups within have a controller. One that has processes itself may not (EBUSY): ours are moved to one beside the units'. */
-function pass(folder: string, controller: Controller): void {
-  const enable = () => writeFileSync(path.join(folder, 'cgroup.subtree_control'), `+${controller}`, { flag: 'r+' });
-  try {
-    enable();
-  } catch (error) {
-    if (errnoOf(error) !== 'EBUSY') throw error;
-    const self = path.join(folder, 'k3s-lite-self');
-    makeFolder(self);
-    writeFileSync(path.join(self, 'cgroup.procs'), String(process.pid));
-    enable();
-  }
+  };
+  return {
+    folders,
+    async enter(pid) {
+      for (const { controller, version, directory } of folders) {
+        const limit = limits[controller];
+        if (limit === undefined) continue;
+        try {
+          await mkdir(directory).catch((error: unknown) => {
+            if (errnoOf(error) !== 'EEXIST') throw error;
+          });
+          for (const { file, value, isOptional = false } of files[version][controller].settings(limit)) {
+            await writeFile(path.join(directory, file), value, { flag: 'r+' }).catch((error: unknown) => {
+              if (!isOptional) throw error;
+            });
+          }
+          if (!pidsWithin(directory).includes(pid)) await writeFile(path.join(directory, 'cgroup.procs'), String(pid));
+        } catch (error) {
+          const code = errnoOf(error) ?? String(error);
+          // It has already ended.
+          if (code !== 'ESRCH') notice(`limits.${controller} is not set: ${directory}: ${code}`);
+        }
+      }
+    },
+    memory() {
+      const isFirst = memory?.version === 1;
+      const bytes = number(isFirst ? 'memory.usage_in_bytes' : 'memory.current');
+      const peakBytes = number(isFirst ? 'memory.max_usage_in_bytes' : 'memory.peak');
+      return bytes === undefined ? undefined : { bytes, ...(peakBytes === undefined ? {} : { peakBytes }) };
+    },
+    oomKills: () => number(memory?.version === 1 ? 'memory.oom_control' : 'memory.events', /^oom_kill (\d+)/m) ?? 0,
+    remove() {
+      for (const { directory } of folders) removeEmpty(directory);
+    },
+  };
 }

@@ -31,6 +31,16 @@ const runRecordSchema = z.object({
   stopSignal: z.string().regex(/^SIG[A-Z0-9]+$/),
   stopWithinMs: z.number().nonnegative(),
   cgroup: z.string().optional(),
+  /** Cgroups with controllers, of a unit with `limits.memory` or `limits.cpu`. */
+  limitFolders: z
+    .array(
+      z.object({
+        controller: z.enum(['memory', 'cpu']),
+        version: z.union([z.literal(1), z.literal(2)]),
+        directory: z.string(),
+      }),
+    )
+    .optional(),
   notifySocket: z.string().optional(),
   startedWallMs: z.number(),
   /** Size of the log when it began, in bytes: what follows is its output, unless the log was rotated since. */

@@ -76,6 +76,10 @@ test('[C5] a killed `up` that is started again adopts its units: each keeps its 
   await expect.poll(again.out).toMatch(/adopted 4 units/);
   expect(again.out()).toMatch(new RegExp(`db adopted: pid ${String(before.db)} runs since`));
 
+  const metrics = await here.client.metrics();
+  for (const name of ['db', 'api', 'worker'])
+    expect(metrics).toMatch(new RegExp(`^k3s_lite_unit_memory_bytes\\{unit="${name}"\\} [1-9]`, 'm'));
+
   // The socket that it was given at its start is heard by the new k3s-lite.
   process.kill(before.db, 'SIGHUP');
   await expect.poll(async () => (await snapshots(here)).get('db')?.status).toBe('later');

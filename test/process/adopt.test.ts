@@ -1,42 +1,18 @@
 /** A run of a killed k3s-lite as the process layer of the next one has it. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { createExitWatch } from '../../src/process/exit-watch.ts';
 import { endLeftovers, findLeftovers } from '../../src/process/leftover.ts';
 import { systemProc } from '../../src/process/proc-reader.ts';
-import { openRunRecords, type RunRecord } from '../../src/process/run-record.ts';
-import type { Unit } from '../../src/unit/schema.ts';
+import { openRunRecords } from '../../src/process/run-record.ts';
 import { fakeClock } from '../kit/fake-clock.ts';
-import { bundle } from './bundle.ts';
-import { isRunning, kill, scratch, unitOf, type Scratch } from './scratch.ts';
+import { orphan, recordOf } from './orphan.ts';
+import { isRunning, kill, scratch, unitOf } from './scratch.ts';
 
 const isRoot = process.getuid?.() === 0;
 const sh = (script: string) => ['sh', '-c', script];
-
-/** Starts a unit by a k3s-lite of its own, kills that, and returns what it wrote down. */
-async function orphan(place: Scratch, unit: Unit, cgroupInstance?: string): Promise<RunRecord> {
-  const program = await bundle('supervisor.ts', place.folder);
-  const { logDir, recordDir, marker } = place;
-  const order = { units: [unit], logDir, recordDir, marker, ...(cgroupInstance ? { cgroupInstance } : {}) };
-  const child = spawn(process.execPath, [program, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await once(createInterface({ input: child.stdout }), 'line');
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-  return recordOf(place, unit.name);
-}
-
-function recordOf({ recordDir }: Scratch, unit: string): RunRecord {
-  const record = openRunRecords(recordDir, () => undefined)
-    .readAll()
-    .find((one) => one.unit === unit);
-  if (record === undefined) throw new Error(`${unit} is not recorded`);
-  return record;
-}
 
 test.each(isRoot ? [false, true] : [false])(
   'an adopted process goes on: its log, its record, its stop, which leaves nothing (cgroup: %s)',

@@ -91,7 +91,8 @@ test('a secret is in no record and in no notice', async () => {
   await using place = scratch();
   writeFileSync(path.join(place.folder, 'password'), 'hunter2\n');
   const running = place.launch(unitOf('keeper', { run: ['sleep', '300'], secrets: { PASSWORD: 'password' } }));
-  expect(systemProc.environ(running.pid, 'PASSWORD')).toBe('hunter2');
+  // The kernel shows it when the program is loaded, which is a moment after the spawn.
+  await expect.poll(() => systemProc.environ(running.pid, 'PASSWORD')).toBe('hunter2');
   const texts = readdirSync(place.recordDir).map((name) => readFileSync(path.join(place.recordDir, name), 'utf8'));
   expect(texts).toHaveLength(1);
   for (const text of [...texts, ...place.notices]) expect(text).not.toContain('hunter2');

@@ -4,9 +4,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { type CgroupTree, openCgroupTree } from '../../src/process/cgroup.ts';
-import { createProcessLayer, type ProcessLayerOptions } from '../../src/process/create-process-layer.ts';
+import {
+  createProcessLayer,
+  type ProcessLayer,
+  type ProcessLayerOptions,
+} from '../../src/process/create-process-layer.ts';
+import { openLimitGroups } from '../../src/process/limit-groups.ts';
 import { isDead, systemProc } from '../../src/process/proc-reader.ts';
-import type { ProcessPort, RunningProcess } from '../../src/process/process-port.ts';
+import type { RunningProcess } from '../../src/process/process-port.ts';
 import { markerVariable } from '../../src/process/run-marker.ts';
 import { type Unit, type UnitInput, unitSchema } from '../../src/unit/schema.ts';
 
@@ -20,7 +25,7 @@ export interface Scratch extends AsyncDisposable {
   readonly recordDir: string;
   readonly marker: string;
   readonly cgroup: CgroupTree | undefined;
-  readonly layer: ProcessPort;
+  readonly layer: ProcessLayer;
   readonly notices: string[];
   launch(unit: Unit, generation?: number, extraEnv?: Record<string, string>): RunningProcess;
   logText(unit: string): string;
@@ -46,6 +51,7 @@ export function scratch({
     recordDir,
     marker,
     cgroup,
+    limitGroups: openLimitGroups({ instance: marker, notice }),
     baseEnv: process.env,
     defaultCwd: folder,
     notice,

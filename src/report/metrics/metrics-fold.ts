@@ -71,7 +71,7 @@ export function metricsFold(): MetricsFold {
           return;
         case 'process.exited':
           increase(figuresOf(event.unit).exits, howOf(event.exit));
-          if (event.exit.kind === 'signal' && event.exit.outOfMemory !== undefined) figuresOf(event.unit).oomKills += 1;
+          if (event.exit.kind !== 'code' && event.exit.outOfMemory !== undefined) figuresOf(event.unit).oomKills += 1;
           return;
         case 'probe.attempt':
           increase(figuresOf(event.unit).attempts, attemptKey(event));
