@@ -6,7 +6,7 @@ import { StartupError } from '../error/startup-error.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { planAdoption } from '../executor/plan-adoption.ts';
+import { planAdoption, type SameProgram } from '../executor/plan-adoption.ts';
 import { endLeftovers, findLeftovers, type Leftover } from '../process/leftover.ts';
 import { lockDataDirectory } from '../process/lock.ts';
 import type { RunRecord } from '../process/run-record.ts';
@@ -19,6 +19,8 @@ export interface ClaimOptions {
   readonly wanted: readonly string[];
   readonly clock: Clock;
   readonly events: EventStream;
+  /** Default: every unit would. */
+  readonly isSameProgram?: SameProgram;
 }
 
 export interface Claim extends Disposable {
@@ -39,7 +41,8 @@ export function makeFolders(...folders: readonly string[]): void {
  * @throws StartupError ERR_LOCKED while another k3s-lite holds it; ERR_CONFIG when it cannot be written; ERR_CONTROL
  *   when other users could change its run-time folder
  */
-export async function claimDataDirectory({ paths, graph, wanted, clock, events }: ClaimOptions): Promise<Claim> {
+export async function claimDataDirectory(options: ClaimOptions): Promise<Claim> {
+  const { paths, graph, wanted, clock, events } = options;
   const { dataDir, controlSocket: contact } = paths;
   // Before anything in it is believed: its run records say which processes are adopted and which are ended.
   writing(paths.runDir, () => makePrivateFolder(paths.runDir));
@@ -53,7 +56,7 @@ export async function claimDataDirectory({ paths, graph, wanted, clock, events }
     notice,
   };
   const found = findLeftovers(place);
-  const plan = planAdoption(graph, wanted, found);
+  const plan = planAdoption(graph, wanted, found, options.isSameProgram);
   const end = async (leftovers: readonly Leftover[], reasonOf: (leftover: Leftover) => string) => {
     const survivors = await endLeftovers({
       ...place,

@@ -11,6 +11,7 @@ import { createLocalExecutor } from '../executor/local-executor.ts';
 import { abortError } from '../kernel/abort.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
 import { actAsInit, initRole, type InitRole } from '../process/init-role.ts';
+import { type CommandPlace, isSameProgram } from '../process/unit-command.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
 import { watchBudgets } from './budget-watch.ts';
 import { budgetsOf } from './budgets.ts';
@@ -114,7 +115,19 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
   makeFolders(paths.dataDir, paths.runDir, paths.logDir);
 
   const wanted = units.length === 0 ? graph.order : graph.closure(units);
-  using claim = await claimDataDirectory({ paths, graph, wanted, clock, events });
+  const programs: CommandPlace = {
+    baseEnv: { ...env, PATH: searchPath.join(':') },
+    defaultCwd: paths.dataDir,
+    ownProgram: [process.execPath, process.argv[1] ?? ''],
+  };
+  using claim = await claimDataDirectory({
+    paths,
+    graph,
+    wanted,
+    clock,
+    events,
+    isSameProgram: (unit, record) => isSameProgram(programs, unit, record),
+  });
   await recordData(data, events);
   // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
   const heedSignal = async () => {
@@ -128,8 +141,8 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
     runDir: paths.runDir,
     instance: path.basename(paths.runDir),
     builtins: builtins.builtins,
-    env: { ...env, PATH: searchPath.join(':') },
-    ownProgram: [process.execPath, process.argv[1] ?? ''],
+    env: programs.baseEnv,
+    ownProgram: programs.ownProgram,
     clock,
     events,
     adopted: claim.adopted,

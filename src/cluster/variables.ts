@@ -23,7 +23,10 @@ export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {
   const table: Record<string, readonly [value: string, about: string]> = {
     dataDir: [settings.dataDir, 'Data directory (--data-dir)'],
     runDir: [settings.runDir, 'Folder of sockets and run-time state'],
-    searchPath: [settings.searchPath.join(':'), 'PATH of the components: --bin-dir, <data-dir>/bin, then PATH'],
+    searchPath: [
+      settings.searchPath.join(':'),
+      'PATH that every unit has: --bin-dir, <data-dir>/bin, then PATH; in a unit file it makes another PATH a changed unit',
+    ],
     nodeName: [settings.nodeName, 'Name of this node (--node-name)'],
     nodeIp: [settings.nodeIp, 'Address of this node (--node-ip)'],
     clusterCidr: [settings.clusterCidr, 'Network of all pods (--cluster-cidr)'],

@@ -34,7 +34,7 @@ export interface LocalExecutorOptions {
   /** Environment from which the units' minimal one is picked (default: ours). */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** What `k3s-lite` as a unit's program stands for (default: what is found on PATH). */
-  readonly ownProgram?: readonly string[];
+  readonly ownProgram?: readonly string[] | undefined;
   readonly clock?: Clock;
   readonly events?: EventStream;
   /** Runs of an earlier k3s-lite on `dataDir` that are gone on with. */

@@ -33,7 +33,7 @@ export function launchRun(options: LaunchOptions, parts: RunParts): RunningProce
   const limits = isLimited ? limitGroups?.create(cgroupName, name, { memory, cpu }) : undefined;
   const argv = [...unit.run, ...flagWords(unit.flags)];
   const request = { unit, argv, run: runText, extraEnv, cgroup: cgroup?.path, notice };
-  const { isComplete, ...command } = unitCommand(place, request);
+  const { isComplete, program, ...command } = unitCommand(place, request);
   const unitLog = parts.log(name);
   const output = unitLog.begin();
   const logStart = fstatSync(output).size;
@@ -63,7 +63,8 @@ export function launchRun(options: LaunchOptions, parts: RunParts): RunningProce
       startTicks,
       bootId: proc.bootId(),
       run: runText,
-      program: command.file,
+      program: program.file,
+      programIdentity: program.identity,
       scope: stop.scope,
       stopSignal: stop.signal,
       stopWithinMs: stop.within,

@@ -26,7 +26,9 @@ const runRecordSchema = z.object({
   bootId: z.string(),
   /** Value of the marker variable in the environment of the run. */
   run: z.string(),
+  /** The unit's own program, as an absolute path, and which file that was. */
   program: z.string(),
+  programIdentity: z.string().optional(),
   scope: z.enum(['cgroup', 'group', 'process']),
   stopSignal: z.string().regex(/^SIG[A-Z0-9]+$/),
   stopWithinMs: z.number().nonnegative(),

@@ -8,7 +8,9 @@ import { resolveAccount } from './account.ts';
 import { childEnv } from './child-env.ts';
 import { checkFolder, findProgram } from './find-program.ts';
 import { limitedCommand } from './limited-command.ts';
+import { programIdentity } from './program-identity.ts';
 import { markerVariable } from './run-marker.ts';
+import type { RunRecord } from './run-record.ts';
 import type { SpawnRequest } from './spawn.ts';
 
 /** What a unit gets from us where its file says nothing. */
@@ -30,19 +32,45 @@ export interface UnitCommandRequest {
   readonly extraEnv?: Readonly<Record<string, string>>;
 }
 
-type BareCommand = Omit<SpawnRequest, 'output'>;
+interface BareCommand extends Omit<SpawnRequest, 'output'> {
+  /** The unit's own program, also where another one sets its limits first. */
+  readonly program: Program;
+}
+
+export interface Program {
+  /** Absolute path. */
+  readonly file: string;
+  /** See program-identity.ts. */
+  readonly identity: string;
+}
 
 /** @throws an Error whose `code` is the errno name: of the program, the folder, the account, a file of the environment */
-export function bareCommand(place: CommandPlace, request: UnitCommandRequest): BareCommand {
+function bareCommand(place: CommandPlace, request: UnitCommandRequest): BareCommand {
   const { unit, argv, run, extraEnv = {} } = request;
   const { baseEnv, ownProgram } = place;
   const account = resolveAccount(unit);
   const cwd = path.resolve(place.defaultCwd, unit.cwd ?? '.');
   checkFolder(cwd);
   const env = childEnv({ unit, baseEnv, extraEnv, account, cwd, marker: [markerVariable, run] });
-  const isOurs = argv[0] === 'k3s-lite' && ownProgram !== undefined;
-  const [program = '', ...args] = isOurs ? [...ownProgram, ...argv.slice(1)] : argv;
-  return { file: findProgram(program, cwd, env['PATH']), args, env, cwd, account };
+  const ours = argv[0] === 'k3s-lite' ? ownProgram : undefined;
+  const [name = '', ...args] = ours === undefined ? argv : [...ours, ...argv.slice(1)];
+  const file = findProgram(name, cwd, env['PATH']);
+  // Of Node.js and our script the script is what an upgrade changes.
+  const identity = programIdentity([file, ...(ours?.slice(1) ?? [])]);
+  return { program: { file, identity }, file, args, env, cwd, account };
+}
+
+/**
+ * Whether the unit would run the same program now as a run of an earlier k3s-lite does. What is not found now, or
+ * was not written down then, is no reason to end what runs.
+ */
+export function isSameProgram(place: CommandPlace, unit: Unit, { run, programIdentity: earlier }: RunRecord): boolean {
+  if (earlier === undefined) return true;
+  try {
+    return bareCommand(place, { unit, argv: unit.run, run }).program.identity === earlier;
+  } catch {
+    return true;
+  }
 }
 
 export interface LimitedRequest extends UnitCommandRequest {
@@ -60,7 +88,14 @@ export interface UnitCommand extends BareCommand {
 /** With the unit's limits. @throws as `bareCommand` */
 export function unitCommand(place: CommandPlace, request: LimitedRequest): UnitCommand {
   const { cgroup, notice, unit } = request;
-  const { account, env, cwd, ...command } = bareCommand(place, request);
-  const limited = limitedCommand({ command, limits: unit.limits, account, cgroup, searchPath: env['PATH'], notice });
-  return { ...limited, env, cwd, account: limited.isComplete ? undefined : account };
+  const { account, env, cwd, program, file, args } = bareCommand(place, request);
+  const limited = limitedCommand({
+    command: { file, args },
+    limits: unit.limits,
+    account,
+    cgroup,
+    searchPath: env['PATH'],
+    notice,
+  });
+  return { ...limited, program, env, cwd, account: limited.isComplete ? undefined : account };
 }

@@ -3,7 +3,7 @@
  *
  *   prepare (task) ─► db (notify) ─► api (log) ─► worker
  */
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { WireSnapshot } from '../../src/control/protocol.ts';
@@ -115,6 +115,37 @@ test('what changed is ended and started; what is bound to it too; the rest keeps
   expect([isOver(before.db), isOver(before.api)]).toEqual([true, true]);
   await expect.poll(again.out).toMatch(/db: ending 1 process of an earlier run .*: its unit has changed/);
   expect(again.out()).toMatch(/api: ending .*: it lost db/);
+});
+
+test('another PATH restarts nothing, another program of that name does', async () => {
+  await using here = upPlace(program, { worker: 'about: Found on PATH\nrun: [work]\n' });
+  const [first, second] = ['first', 'second'].map((name) => {
+    const folder = path.join(here.folder, name);
+    mkdirSync(folder);
+    writeFileSync(path.join(folder, 'work'), '#!/bin/sh\nexec sleep 300\n', { mode: 0o755 });
+    return folder;
+  }) as [string, string];
+  const upAndKilledWith = async (...folders: string[]) => {
+    const env = { PATH: [...folders, process.env['PATH'] ?? ''].join(':') };
+    const up = here.run(['up'], 'pipe', { env });
+    await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
+    const { worker } = await pidsOf(here);
+    await expect.poll(up.out).toMatch(/ready in/);
+    up.child.kill('SIGKILL');
+    await up.ended;
+    return { worker, out: up.out() };
+  };
+  const before = await upAndKilledWith(first);
+  const link = path.join(here.folder, 'link');
+  symlinkSync(first, link);
+  expect((await upAndKilledWith('/nowhere', link)).worker).toBe(before.worker);
+  const changed = await upAndKilledWith(second, first);
+  expect(changed.worker).not.toBe(before.worker);
+  expect(changed.out).toMatch(/worker: ending .*: its program has changed/);
+  // Replaced where it lies, as a package manager does.
+  rmSync(path.join(second, 'work'));
+  writeFileSync(path.join(second, 'work'), '#!/bin/sh\nexec sleep 300\n', { mode: 0o755 });
+  expect((await upAndKilledWith(second)).worker).not.toBe(changed.worker);
 });
 
 test('what is no longer wanted is ended', async () => {

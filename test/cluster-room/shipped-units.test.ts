@@ -12,11 +12,12 @@ const root = path.resolve(import.meta.dirname, '../..');
 const settings = settingsIn('/data');
 
 async function shipped(
-  options: { disable?: string[]; dirs?: string[]; dropInDirs?: string[] } = {},
+  options: { disable?: string[]; dirs?: string[]; dropInDirs?: string[]; searchPath?: string[] } = {},
 ): Promise<UnitGraph> {
+  const { searchPath = settings.searchPath } = options;
   const loaded = await loadUnits({
     dirs: (options.dirs ?? ['units']).map((dir) => path.join(root, dir)),
-    variables: Object.fromEntries(variablesOf(settings)),
+    variables: Object.fromEntries(variablesOf({ ...settings, searchPath })),
     disable: options.disable ?? [],
     dropInDirs: (options.dropInDirs ?? []).map((dir) => path.join(root, dir)),
   });
@@ -54,6 +55,14 @@ describe('the shipped units', () => {
         'node-ready',
         'first-pod',
       ]),
+    );
+  });
+
+  test('another PATH changes none of them: a k3s-lite that is started with it adopts them all', async () => {
+    const dirs = ['units', 'units/container'];
+    const [one, other] = [await shipped({ dirs }), await shipped({ dirs, searchPath: ['/elsewhere', '/usr/bin'] })];
+    expect(other.order.map((name) => [name, other.unit(name).hash])).toEqual(
+      one.order.map((name) => [name, one.unit(name).hash]),
     );
   });
 

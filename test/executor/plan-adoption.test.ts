@@ -64,3 +64,14 @@ test('a finished task does not stand when nothing of its system runs', () => {
   const done = left('prep', { finished: true }, { pids: [], isMainAlive: false });
   expect(planOf([done])).toEqual({ adopt: [], end: ['prep: nothing of its system runs'] });
 });
+
+test('what would run another program now is ended, a finished task too', () => {
+  const done = left('prep', { finished: true }, { pids: [], isMainAlive: false });
+  const isSameProgram = ({ name }: { readonly name: string }) => name === 'worker';
+  const { adopt, end } = planAdoption(graph, graph.order, [left('db'), left('worker'), done], isSameProgram);
+  expect([...adopt.keys()]).toEqual(['worker']);
+  expect(end.map(({ leftover, reason }) => `${leftover.unit}: ${reason}`)).toEqual([
+    'db: its program has changed',
+    'prep: its program has changed',
+  ]);
+});
