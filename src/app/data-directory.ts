@@ -10,6 +10,7 @@ import { planAdoption, type SameProgram } from '../executor/plan-adoption.ts';
 import { endLeftovers, findLeftovers, type Leftover } from '../process/leftover.ts';
 import { lockDataDirectory } from '../process/lock.ts';
 import type { RunRecord } from '../process/run-record.ts';
+import { type LastUp, removeLastUp, writeLastUp } from './last-up.ts';
 import type { Paths } from './paths.ts';
 
 export interface ClaimOptions {
@@ -28,6 +29,8 @@ export interface Claim extends Disposable {
   readonly adopted: ReadonlyMap<string, RunRecord>;
   /** Ends the adopted runs: nothing is to be started after all. */
   endAdopted(): Promise<void>;
+  /** Writes down what is up, for a `down` after we were killed. */
+  remember(lastUp: Omit<LastUp, 'version'>): void;
 }
 
 /** @throws StartupError ERR_CONFIG that names the folder that cannot be made or written */
@@ -43,17 +46,12 @@ export function makeFolders(...folders: readonly string[]): void {
  */
 export async function claimDataDirectory(options: ClaimOptions): Promise<Claim> {
   const { paths, graph, wanted, clock, events } = options;
-  const { dataDir, controlSocket: contact } = paths;
-  // Before anything in it is believed: its run records say which processes are adopted and which are ended.
-  writing(paths.runDir, () => makePrivateFolder(paths.runDir));
-  const lock = writing(dataDir, () => lockDataDirectory({ dataDir, contact, wallMs: clock.wallMs() }));
+  const entered = enterDataDirectory(paths, clock);
   const notice = (text: string, unit?: string) =>
     events.emit({ type: 'notice', level: 'warning', text, ...(unit === undefined ? {} : { unit }) });
   const place = {
-    recordDir: path.join(paths.runDir, 'runs'),
-    marker: path.basename(paths.runDir),
+    ...runsPlace(paths, notice),
     programOf: (unit: string) => (graph.has(unit) ? graph.unit(unit).run[0] : undefined),
-    notice,
   };
   const found = findLeftovers(place);
   const plan = planAdoption(graph, wanted, found, options.isSameProgram);
@@ -80,12 +78,43 @@ export async function claimDataDirectory(options: ClaimOptions): Promise<Claim> 
         found.filter((leftover) => !reasons.has(leftover)),
         () => 'nothing is to be started',
       ),
+    remember(lastUp) {
+      try {
+        writeLastUp(paths.runDir, lastUp);
+      } catch (error) {
+        notice(`cannot write down what is up: after a kill of k3s-lite, \`down\` would undo nothing: ${String(error)}`);
+      }
+    },
+    [Symbol.dispose]: () => entered[Symbol.dispose](),
+  };
+}
+
+/**
+ * Locks it for us, and makes its run-time folder. Disposing gives it back, after the run-time folders that are
+ * empty by then are removed.
+ *
+ * @throws StartupError as `claimDataDirectory` does
+ */
+export function enterDataDirectory(paths: Paths, clock: Clock): Disposable {
+  const { dataDir, runDir, controlSocket: contact } = paths;
+  // Before anything in it is believed: its run records say which processes are adopted and which are ended.
+  writing(runDir, () => makePrivateFolder(runDir));
+  const lock = writing(dataDir, () => lockDataDirectory({ dataDir, contact, wallMs: clock.wallMs() }));
+  return {
     [Symbol.dispose]() {
       // While we still hold it: nobody else can be using them.
-      for (const name of ['notify', 'runs', '']) removeIfEmpty(path.join(paths.runDir, name));
+      removeIfEmpty(path.join(runDir, 'notify'));
+      // As long as something is recorded, somebody may have to stop it.
+      if (removeIfEmpty(path.join(runDir, 'runs'))) removeLastUp(runDir);
+      removeIfEmpty(runDir);
       lock[Symbol.dispose]();
     },
   };
+}
+
+/** Where runs of a data directory are recorded, and how their processes are known. */
+export function runsPlace({ runDir }: Paths, notice: (text: string, unit?: string) => void) {
+  return { recordDir: path.join(runDir, 'runs'), marker: path.basename(runDir), notice };
 }
 
 /** What the file system refuses is a mistake of the place, not of ours. */
@@ -101,10 +130,12 @@ function writing<T>(folder: string, write: () => T): T {
   }
 }
 
-function removeIfEmpty(folder: string): void {
+/** False when it is not empty: what is in it has a reason to be there. */
+function removeIfEmpty(folder: string): boolean {
   try {
     rmdirSync(folder);
-  } catch {
-    // Not empty: what is in it has a reason to be there. Or already gone.
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
   }
 }

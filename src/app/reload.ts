@@ -23,6 +23,8 @@ export interface ReloaderOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readConfiguration(): Promise<Configuration>;
+  /** Told what the running graph is made from by now. */
+  onReloaded?(current: Prepared): void;
 }
 
 export interface Reloader {
@@ -62,6 +64,7 @@ export function reloader(options: ReloaderOptions): Reloader {
     await builtins.fill(next.graph, next.settings);
     const report = await executor.reload(next.graph, how);
     current = next;
+    options.onReloaded?.(next);
     if (!isEmptyPlan(report.plan))
       for (const text of notes) executor.events.emit({ type: 'notice', level: 'warning', text });
     return { ...report, notes };

@@ -4,6 +4,9 @@ import { deferred } from '../kernel/deferred.ts';
 /** The reason of a stop that came through the control socket. */
 export const askedFor = 'down was asked for';
 
+/** The reason of a stop that `down` makes by itself, because nobody is there to do it. */
+export const killedReason = 'k3s-lite was killed';
+
 /** The reason of a stop because a start that somebody waits for took longer than its budget. */
 export const overBudget = 'over budget';
 

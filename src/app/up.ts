@@ -27,6 +27,7 @@ import { dumpState } from './dump.ts';
 import { prepare, textOf, timeoutOf, type Prepared } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
 import { reloader } from './reload.ts';
+import type { FlagValues } from './flag-values.ts';
 import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -128,6 +129,8 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
     events,
     isSameProgram: (unit, record) => isSameProgram(programs, unit, record),
   });
+  const remember = (values: FlagValues) => claim.remember({ values, units, mainArguments, cwd });
+  remember(values);
   await recordData(data, events);
   // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
   const heedSignal = async () => {
@@ -182,6 +185,7 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
     env,
     cwd,
     readConfiguration,
+    onReloaded: (next) => remember(next.configuration.values),
   });
   const dump = () =>
     dumpState({

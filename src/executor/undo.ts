@@ -11,7 +11,7 @@ const undoWithinMs = 60_000;
 export interface UndoOptions {
   readonly unit: Unit;
   readonly generation: number;
-  readonly ports: ExecutorPorts;
+  readonly ports: Pick<ExecutorPorts, 'clock' | 'process' | 'builtins'>;
   snapshotOf(unit: string): UnitSnapshot;
 }
 

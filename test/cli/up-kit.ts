@@ -8,6 +8,7 @@ import { build } from 'esbuild';
 import { expect } from 'vitest';
 import { pathsOf } from '../../src/app/paths.ts';
 import { controlClient } from '../../src/control/client.ts';
+import { lockHolder } from '../../src/process/lock.ts';
 import { systemProc } from '../../src/process/proc-reader.ts';
 import { markerVariable } from '../../src/process/run-marker.ts';
 
@@ -44,7 +45,11 @@ export function place(program: string, units: Readonly<Record<string, string>>) 
   return {
     folder,
     dataDir,
+    runDir: paths.runDir,
     client,
+    /** Processes of its units that are alive. */
+    left: () => unitsOf(path.basename(paths.runDir)),
+    isLocked: () => lockHolder(dataDir) !== undefined,
     /** `up` with --units; other commands without. Standard output goes to `out`, or is kept. */
     run(words: readonly string[], out: number | 'ignore' | 'pipe' = 'ignore', env: NodeJS.ProcessEnv = {}) {
       const unitWords = words[0] === 'up' ? ['--units', unitDir] : [];
