@@ -22,8 +22,12 @@ export interface Around {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** The command line as one file, within the repository, so that its packages and unit files are found. */
-export async function buildProgram(): Promise<Program> {
+/**
+ * The command line as one file, within the repository, so that its packages and unit files are found.
+ *
+ * @param version - what it says that it is
+ */
+export async function buildProgram(version?: string): Promise<Program> {
   mkdirSync(path.join(repository, '.cache'), { recursive: true });
   const folder = mkdtempSync(path.join(repository, '.cache/up-process-'));
   const file = path.join(folder, 'main.mjs');
@@ -35,6 +39,7 @@ export async function buildProgram(): Promise<Program> {
     platform: 'node',
     format: 'esm',
     target: 'node20',
+    ...(version === undefined ? {} : { define: { K3S_LITE_VERSION: JSON.stringify(version) } }),
     logLevel: 'silent',
   });
   return { file, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };

@@ -1,14 +1,13 @@
 /**
  * kill -9 of k3s-lite itself, in the middle of a real start and when everything runs: the next `up`
- * adopts what matches and starts what is missing. Every recorded event: test/long/adoption.test.ts.
+ * adopts what matches and starts what is missing. A whole node with pods, and an upgrade: full-node.test.ts;
+ * every recorded event: test/long/adoption.test.ts.
  */
-import { readFileSync } from 'node:fs';
-import { get } from 'node:https';
-import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createCluster, type Cluster } from './kit/cluster.ts';
 import type { Told } from './kit/event-log.ts';
 import { install, type Installation } from './kit/installation.ts';
+import { steadyClient } from './kit/steady-client.ts';
 import { programsOf } from './kit/traces.ts';
 
 const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
@@ -73,58 +72,12 @@ test('[C5] killed at each transition of its start, k3s-lite goes on where it was
   expect(await cluster.traces()).toEqual([]);
 });
 
-/** Asks the API server 50 times a second, each time on a connection of its own, until told to stop. */
-function steadyClient(cluster: Cluster) {
-  const tls = path.join(cluster.paths.dataDir, 'server/tls');
-  const options = {
-    port: cluster.port('https-listen-port'),
-    host: '127.0.0.1',
-    path: '/readyz',
-    agent: false,
-    ca: readFileSync(path.join(tls, 'server-ca.crt')),
-    cert: readFileSync(path.join(tls, 'client-admin.crt')),
-    key: readFileSync(path.join(tls, 'client-admin.key')),
-    timeout: 5000,
-  };
-  const failures: string[] = [];
-  let answers = 0;
-  const open = new Set<Promise<void>>();
-  const ask = () =>
-    new Promise<void>((resolve) => {
-      const request = get(options, (response) => {
-        response.resume().on('end', () => {
-          if (response.statusCode === 200) answers += 1;
-          else failures.push(`status ${String(response.statusCode)}`);
-          resolve();
-        });
-      });
-      request.on('timeout', () => request.destroy(new Error('no answer within 5 s')));
-      request.on('error', (error) => {
-        failures.push(error.message);
-        resolve();
-      });
-    });
-  const timer = setInterval(() => {
-    const asked = ask();
-    open.add(asked);
-    void asked.then(() => open.delete(asked));
-  }, 20);
-  return {
-    answers: () => answers,
-    async end() {
-      clearInterval(timer);
-      await Promise.all(open);
-      return failures;
-    },
-  };
-}
-
 test('[C5] when everything is ready, killing k3s-lite restarts no component, and no client of the API server notices', async () => {
   await using cluster = await createCluster({ installation });
   const first = cluster.up();
   await first.events.ready();
   const before = pidsOf(cluster);
-  const client = steadyClient(cluster);
+  using client = steadyClient({ dataDir: cluster.paths.dataDir, port: cluster.port('https-listen-port') });
   await expect.poll(client.answers, { timeout: 20_000 }).toBeGreaterThan(100);
   first.signal('SIGKILL');
   await first.ended;

@@ -1,8 +1,9 @@
 /**
  * The whole node, from nothing to pods and back to nothing, as a person runs it.
  *
- *   up ─► pods: imported image, exec, logs, port-forward, services, DNS ─► Ctrl-C leaves nothing
- *      ─► up again: all objects are still there ─► SIGTERM leaves nothing
+ *   up ─► pods: imported image, exec, logs, port-forward, services, DNS ─► k3s-lite killed, upgraded
+ *      ─► Ctrl-C leaves nothing
+ *      ─► up again: all objects are still there ─► killed, then `down` leaves nothing
  */
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -12,7 +13,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { busyboxRecipe } from '../../src/cluster/first-pod.ts';
 import { directoryOf } from '../../src/cluster/machine.ts';
 import { packOciArchive } from '../../src/cluster/oci-archive.ts';
+import { buildProgram } from '../cli/up-place.ts';
+import { runningContainers } from './kit/running-containers.ts';
+import { steadyClient } from './kit/steady-client.ts';
 import { folder, isRoot, nodeRig, type NodeRig } from './node-rig.ts';
+
+/** How long a client has to be answered without an error. Source: issue 4, "Done when". */
+const askedForMs = 30_000;
 
 const image = 'test.local/web:1';
 const webPod = {
@@ -106,6 +113,44 @@ describe.skipIf(!isRoot)('a whole node', () => {
     expect(inPod('wget', '-q', '-O', '-', 'http://web.default.svc.cluster.local/').output).toBe('hello\n');
   });
 
+  test('[C5] k3s-lite is killed, and then another version goes on: the same processes, containers and answers', async () => {
+    using upgraded = await buildProgram('99.0.0');
+    const processes = async () => {
+      const { units } = await rig.client.status();
+      return new Map(
+        units.flatMap(({ unit, pid, generation }) => (pid === undefined ? [] : [[unit, [pid, generation]]])),
+      );
+    };
+    const containers = () => runningContainers(path.join(rig.runDir, 'containerd/containerd.sock'));
+    const [processesBefore, containersBefore] = [await processes(), await containers()];
+    expect(containersBefore.length).toBeGreaterThan(1);
+    const spawned = () => rig.events.of('process.spawned').map(({ event }) => event['unit']);
+    using client = steadyClient({ dataDir: rig.dataDir, port: 6443, enter: rig.enter });
+    const sinceMs = performance.now();
+    await expect.poll(client.answers, { timeout: 20_000 }).toBeGreaterThan(100);
+
+    await rig.interrupt('SIGKILL');
+    await rig.up();
+    expect(spawned()).toEqual([]);
+    expect(await processes()).toEqual(processesBefore);
+    expect(await containers()).toEqual(containersBefore);
+
+    await rig.interrupt('SIGKILL');
+    await rig.up(upgraded.file);
+    // Its own services are of its own version; no component is started anew.
+    expect(spawned()).toEqual(['manifests']);
+    const processesAfter = await processes();
+    for (const own of [processesBefore, processesAfter]) own.delete('manifests');
+    expect(processesAfter).toEqual(processesBefore);
+    expect(await containers()).toEqual(containersBefore);
+    expect(inPod('cat', '/tmp/index.html').output).toBe('hello\n');
+
+    await expect.poll(() => performance.now() - sinceMs, { timeout: askedForMs }).toBeGreaterThan(askedForMs);
+    // 50 times a second, less on a machine that is busy with other things.
+    expect(client.answers()).toBeGreaterThan((askedForMs / 1000) * 20);
+    expect(await client.end()).toEqual([]);
+  });
+
   test('Ctrl-C stops everything and leaves nothing behind', async () => {
     expect(await rig.interrupt('SIGINT')).toBe(0);
     expectSameAs(before);
@@ -119,8 +164,15 @@ describe.skipIf(!isRoot)('a whole node', () => {
     await expect.poll(() => inPod('cat', '/tmp/index.html').output, { timeout: 30_000 }).toBe('hello\n');
   });
 
-  test('SIGTERM leaves nothing behind, either', async () => {
-    expect(await rig.interrupt('SIGTERM')).toBe(0);
+  test('killed, and then `down`: nothing is left behind, either', async () => {
+    await rig.interrupt('SIGKILL');
+    const { code, output } = rig.down();
+    expect(code, output).toBe(0);
+    expect(output).toContain('k3s-lite itself was killed');
+    const stopped = output.split('\n').filter((line) => line.endsWith(' stopped'));
+    const place = (unit: string) => stopped.indexOf(`${unit} stopped`);
+    const units = ['kubelet', 'containerd', 'kube-scheduler', 'kube-apiserver', 'etcd'];
+    expect([...units].sort((a, b) => place(a) - place(b))).toEqual(units);
     expectSameAs(before);
   });
 

@@ -35,8 +35,12 @@ export interface NodeRig extends AsyncDisposable {
   readonly events: EventLog;
   readonly client: ControlClient;
   readonly nodeIp: string;
-  /** Starts the node and resolves when every unit is ready, with the milliseconds that took. */
-  up(): Promise<number>;
+  /**
+   * Starts the node and resolves when every unit is ready, with the milliseconds that took.
+   *
+   * @param program - of another k3s-lite than that of this clone
+   */
+  up(program?: string): Promise<number>;
   /** Sends a signal to the foreground `up` and resolves with its exit code. */
   interrupt(signal: NodeJS.Signals): Promise<number>;
   /**
@@ -48,8 +52,12 @@ export interface NodeRig extends AsyncDisposable {
   /** Processes in the cgroups of this node's pods, one command line each. */
   podProcesses(): readonly string[];
   kubectl(...args: string[]): Run;
+  /** `k3s-lite down`, to its end. */
+  down(): Run;
   /** kubectl that keeps running (port-forward); it is killed with the rig. */
   kubectlInBackground(...args: string[]): ChildProcess;
+  /** What becomes a program inside the node's network. */
+  readonly enter: readonly string[];
   /** A program inside the node's network. */
   inNetwork(...argv: string[]): Run;
   /** Everything that a node could leave behind on this machine, line by line. */
@@ -107,13 +115,13 @@ export async function nodeRig(): Promise<NodeRig> {
   let exited: Promise<number> = Promise.resolve(0);
   let events = new EventLog();
 
-  const up = async (): Promise<number> => {
+  const up = async (cli = path.join(root, 'bin/k3s-lite.js')): Promise<number> => {
     const ready = deferred<number>();
     const startedMs = performance.now();
     const args = ['up', '--json', '--data-dir', dataDir, '--node-name', nodeName, '--cgroup-root', `/${namespace}`];
     const units = ['--units', path.join(root, 'units'), '--units', path.join(root, 'examples/first-pod')];
     const [program = '', ...before] = enter;
-    const child = spawn(program, [...before, process.execPath, path.join(root, 'bin/k3s-lite.js'), ...args, ...units], {
+    const child = spawn(program, [...before, process.execPath, cli, ...args, ...units], {
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: dataDir,
     });
@@ -182,12 +190,14 @@ export async function nodeRig(): Promise<NodeRig> {
     powerOff,
     podProcesses: () => pidsInCgroups(namespace).flatMap((pid) => commandOf(pid) ?? []),
     kubectl: (...args) => run([...kubectl, ...args]),
+    down: () => run([...enter, process.execPath, path.join(root, 'bin/k3s-lite.js'), 'down', '--data-dir', dataDir]),
     kubectlInBackground(...args) {
       const [program = '', ...rest] = [...kubectl, ...args];
       const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
       children.push(child);
       return child;
     },
+    enter,
     inNetwork: (...argv) => run([...enter, ...argv]),
     traces: () => traces({ enter, words: [namespace, dataDir, path.basename(runDir)] }),
     async [Symbol.asyncDispose]() {
