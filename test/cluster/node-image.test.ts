@@ -12,9 +12,14 @@ import { directoryOf } from '../../src/cluster/machine.ts';
 import { packOciArchive } from '../../src/cluster/oci-archive.ts';
 import { ContainerEngine, type Container } from './kit/container-engine.ts';
 import { makeImage, nodeImage } from './kit/image-archive.ts';
+import { runningContainers } from './kit/running-containers.ts';
 import { folder, isRoot } from './node-rig.ts';
 
 const dataDir = '/var/lib/k3s-lite';
+const components = [
+  ...['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'],
+  ...['containerd', 'kubelet', 'kube-proxy', 'coredns'],
+];
 const podImage = 'test.local/web:1';
 const pod = {
   apiVersion: 'v1',
@@ -98,22 +103,30 @@ describe.skipIf(!isRoot)('[C5] the node image', () => {
       .poll(() => container.pids(/\/kube-scheduler /).filter((pid) => pid !== before), { timeout: 20_000 })
       .toHaveLength(1);
     await expect.poll(isReady, { timeout: 30_000, interval: 200 }).toBe(true);
-    const made = kubectl('run', 'second', `--image=${podImage}`, '--image-pull-policy=Never', '--', 'sleep', '60');
+    const words = [`--image=${podImage}`, '--image-pull-policy=Never', '--command', '--', 'sleep', '3600'];
+    const made = kubectl('run', 'second', ...words);
     expect(made.code, made.output).toBe(0);
     const waited = kubectl('wait', '--for=condition=Ready', 'pod/second', '--timeout=60s');
     expect(waited.code, waited.output).toBe(0);
   });
 
-  test('a killed k3s-lite comes again by the init, and the node is Ready with a fresh lease', async () => {
-    const lease = leaseOf();
+  test('a killed k3s-lite comes again by the init; components and pods live on, the lease is renewed', async () => {
+    const pids = () =>
+      Object.fromEntries(components.map((name) => [name, container.pids(new RegExp(`^\\S*/${name} `))]));
+    const [containerd] = container.pids(/^\S*\/containerd /);
+    const containers = () =>
+      runningContainers(`/proc/${String(containerd)}/root/run/k3s-lite/default/containerd/containerd.sock`);
+    const [pidsBefore, containersBefore, lease] = [pids(), await containers(), leaseOf()];
+    for (const name of components) expect(pidsBefore[name], name).toHaveLength(1);
+    expect(containersBefore.length).toBeGreaterThan(1);
     const before = killHard(supervisor);
     await expect
       .poll(() => container.pids(supervisor).filter((pid) => pid !== before), { timeout: 20_000 })
       .toHaveLength(1);
     await expect.poll(isReady, { timeout: 60_000, interval: 300 }).toBe(true);
+    expect(pids()).toEqual(pidsBefore);
+    expect(await containers()).toEqual(containersBefore);
     await expect.poll(leaseOf, { timeout: 30_000, interval: 500 }).not.toBe(lease);
-    for (const program of [/\/etcd /, /\/kube-apiserver /, /\/kubelet /])
-      expect(container.pids(program)).toHaveLength(1);
     expect(kubectl('get', 'pod', 'web', '-o', 'jsonpath={.status.phase}').output).toBe('Running');
   });
 
