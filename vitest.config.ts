@@ -22,6 +22,8 @@ export default defineConfig({
           include: ['test/long/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 3_600_000,
+          // As of the real components: an installation is copied and, if need be, built.
+          hookTimeout: 180_000,
         },
       },
       {
