@@ -114,6 +114,11 @@ export const errorCodes = {
     remedy: 'Check that `k3s-lite up` runs and that --data-dir names the same directory.',
     exitCode: exitCode.notReady,
   },
+  ERR_TOKEN: {
+    meaning: 'A token to join a cluster cannot be read, or does not belong to the cluster that answered.',
+    remedy: 'Print it on a server with `k3s-lite token show` and give the whole line.',
+    exitCode: exitCode.configuration,
+  },
   ERR_CERTIFICATE: {
     meaning: 'A certificate or key cannot be read, does not match, or has expired.',
     remedy:
