@@ -83,15 +83,27 @@ export async function loadSigner(certificatePem: string, keyPem: string): Promis
   return { certificate: new x509.X509Certificate(certificatePem), key: (await importPair(keyPem)).privateKey };
 }
 
-export async function makeLeaf(plan: LeafPlan, keyPem: string, signer: Signer, nowMs: number): Promise<string> {
-  const { publicKey } = await importPair(keyPem);
+/** What a certificate says, apart from where it lies. */
+export type LeafContent = Omit<LeafPlan, 'certFile' | 'keyFile' | 'authority'>;
+
+export async function makeLeaf(plan: LeafContent, keyPem: string, signer: Signer, nowMs: number): Promise<string> {
+  return makeLeafFor(plan, (await importPair(keyPem)).publicKey, signer, nowMs);
+}
+
+/** For a key of somebody else's, who asked for it by {@link readRequest}. */
+export async function makeLeafFor(
+  plan: LeafContent,
+  publicKey: CryptoKey,
+  signer: Signer,
+  nowMs: number,
+): Promise<string> {
   const names: x509.JsonGeneralName[] = [
     ...plan.dnsNames.map((value) => ({ type: 'dns' as const, value })),
     ...plan.ips.map((value) => ({ type: 'ip' as const, value })),
   ];
   const usage = { server: x509.ExtendedKeyUsage.serverAuth, client: x509.ExtendedKeyUsage.clientAuth };
   const certificate = await x509.X509CertificateGenerator.create({
-    subject: [...(plan.organization === undefined ? [] : [{ O: [plan.organization] }]), { CN: [plan.commonName] }],
+    subject: subjectOf(plan),
     issuer: signer.certificate.subject,
     notBefore: new Date(nowMs - clockSkewMs),
     // An authority of somebody else's may end earlier, and with it what it has signed.
@@ -108,4 +120,45 @@ export async function makeLeaf(plan: LeafPlan, keyPem: string, signer: Signer, n
     ],
   });
   return certificate.toString('pem') + '\n';
+}
+
+function subjectOf({ commonName, organization }: Pick<LeafPlan, 'commonName' | 'organization'>): x509.JsonName {
+  return [...(organization === undefined ? [] : [{ O: [organization] }]), { CN: [commonName] }];
+}
+
+/** A request to sign (PKCS #10), PEM. */
+export async function makeRequest(
+  { commonName, organization }: Pick<LeafPlan, 'commonName' | 'organization'>,
+  keyPem: string,
+): Promise<string> {
+  const { privateKey, publicKey } = await importPair(keyPem);
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: subjectOf({ commonName, ...(organization === undefined ? {} : { organization }) }),
+    keys: { privateKey, publicKey },
+    signingAlgorithm: ecdsa,
+  });
+  return request.toString('pem') + '\n';
+}
+
+export interface ReadRequest {
+  readonly publicKey: CryptoKey;
+  readonly commonNames: readonly string[];
+  readonly organizations: readonly string[];
+  /** Kinds of names in its subject besides those two, as OIDs or short names. */
+  readonly otherNames: readonly string[];
+}
+
+/** @throws an error of the library when it is no request, undefined when its signature is not by its own key or the key is no P-256 */
+export async function readRequest(pem: string): Promise<ReadRequest | undefined> {
+  const request = new x509.Pkcs10CertificateRequest(pem);
+  const publicKey = await request.publicKey.export(ecdsa, ['verify']).catch(() => undefined);
+  if (publicKey === undefined || !(await request.verify())) return undefined;
+  const names = request.subjectName.toJSON().flatMap((part) => Object.entries(part));
+  const all = (kind: string) => names.flatMap(([name, values]) => (name === kind ? values : []));
+  return {
+    publicKey,
+    commonNames: all('CN'),
+    organizations: all('O'),
+    otherNames: names.map(([name]) => name).filter((name) => name !== 'CN' && name !== 'O'),
+  };
 }

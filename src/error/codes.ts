@@ -119,6 +119,18 @@ export const errorCodes = {
     remedy: 'Print it on a server with `k3s-lite token show` and give the whole line.',
     exitCode: exitCode.configuration,
   },
+  ERR_JOIN_REFUSED: {
+    meaning: 'A server of the cluster refused what a joining machine asked for.',
+    remedy:
+      'The message says what was wrong. A node name that is taken is free again when the Node object is deleted, or choose another with --node-name.',
+    exitCode: exitCode.configuration,
+  },
+  ERR_JOIN: {
+    meaning: 'No server of the cluster could be asked, or none gave a usable answer.',
+    remedy:
+      'The message has one reason for each server. Nothing has to be done once one of them answers: it is tried for ever.',
+    exitCode: exitCode.notReady,
+  },
   ERR_CERTIFICATE: {
     meaning: 'A certificate or key cannot be read, does not match, or has expired.',
     remedy:

@@ -45,7 +45,9 @@ export function parseToken(text: string, shortFormUser: TokenUser): Token {
   }
   const [hash = '', ...rest] = given.slice(mark.length).split('::');
   if (!hashPattern.test(hash)) {
-    throw tokenError(`the part between ${mark} and "::" must be 64 lower-case hexadecimal digits, and has ${hash.length === 64 ? 'others' : `${String(hash.length)} characters`}`);
+    throw tokenError(
+      `the part between ${mark} and "::" must be 64 lower-case hexadecimal digits, and has ${hash.length === 64 ? 'others' : `${String(hash.length)} characters`}`,
+    );
   }
   if (rest.length !== 1) throw tokenError('it has "::" more than once');
   const [secret = ''] = rest;
@@ -59,7 +61,8 @@ function credentials(text: string, shortFormUser: TokenUser): Pick<Token, 'user'
   const password = colon === -1 ? text : text.slice(colon + 1);
   if (user !== 'server' && user !== 'node') throw tokenError('its user must be "server" or "node"');
   if (password === '') throw tokenError('its password is empty');
-  if (password.length > longestPassword) throw tokenError(`its password is longer than ${String(longestPassword)} characters`);
+  if (password.length > longestPassword)
+    throw tokenError(`its password is longer than ${String(longestPassword)} characters`);
   if (!passwordPattern.test(password)) {
     throw tokenError('its password has a colon, a space or a character outside ASCII; take letters, digits and dashes');
   }

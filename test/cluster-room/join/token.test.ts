@@ -53,7 +53,12 @@ describe('[H5] a token', () => {
 
   test('any text is a token or an ERR_TOKEN, never anything else', () => {
     const nearly = fc
-      .tuple(fc.constantFrom('K10', 'K1', ''), fc.constantFrom(hash, 'ab', ''), fc.string(), fc.constantFrom('::', ':', ''))
+      .tuple(
+        fc.constantFrom('K10', 'K1', ''),
+        fc.constantFrom(hash, 'ab', ''),
+        fc.string(),
+        fc.constantFrom('::', ':', ''),
+      )
       .map(([mark, digits, tail, between]) => `${mark}${digits}${between}${tail}`);
     fc.assert(
       fc.property(fc.oneof(fc.string({ unit: 'binary' }), nearly), (text) => {
