@@ -1,0 +1,116 @@
+/**
+ * The port at which machines join: HTTPS with limits on everything that a stranger can make large or
+ * slow. What is answered is join-desk.ts's.
+ */
+import type { IncomingMessage } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { answerJoin, type JoinAnswer, type JoinDeskPorts } from './join-desk.ts';
+import { nodeHeaders } from './wire.ts';
+
+/** The largest honest body is a request to sign, of less than 1 KiB. */
+const longestBody = 64 * 1024;
+/** Who has not said what it wants by then is gone: a slow reader holds no socket for long. */
+const handshakeTimeoutMs = 5_000;
+const headersTimeoutMs = 5_000;
+const requestTimeoutMs = 10_000;
+const mostConnections = 512;
+
+export interface JoinServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly certificate: string;
+  readonly key: string;
+  readonly desk: JoinDeskPorts;
+}
+
+export interface JoinServer extends AsyncDisposable {
+  readonly port: number;
+  /** Answers with another certificate from now on; connections that stand are not touched. */
+  renew(certificate: string, key: string): void;
+}
+
+/** @throws the error of `listen`: the port is taken, the address is none of this machine */
+export async function startJoinServer({ host, port, certificate, key, desk }: JoinServerOptions): Promise<JoinServer> {
+  const server = createServer(
+    {
+      cert: certificate,
+      key,
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: handshakeTimeoutMs,
+      maxHeaderSize: 8 * 1024,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      keepAliveTimeout: headersTimeoutMs,
+      connectionsCheckingInterval: 1_000,
+    },
+    (request, response) => {
+      void serve(request, desk).then((answer) => {
+        response.writeHead(answer.status, {
+          'content-type': answer.type,
+          'cache-control': 'no-store',
+          // What was not read must not be taken for the next request.
+          ...(request.complete ? {} : { connection: 'close' }),
+        });
+        response.end(answer.body);
+      });
+    },
+  );
+  server.maxConnections = mostConnections;
+  server.on('tlsClientError', () => undefined); // A stranger's broken handshake is no news.
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    renew(cert, newKey) {
+      server.setSecureContext({ cert, key: newKey, minVersion: 'TLSv1.2' });
+    },
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<JoinAnswer> {
+  const body = await bodyOf(request).catch(() => undefined);
+  if (body === undefined) {
+    return {
+      status: 413,
+      type: 'application/json',
+      body: JSON.stringify({ code: 'ERR_BODY', message: `a body has at most ${String(longestBody)} bytes` }),
+    };
+  }
+  return answerJoin(
+    {
+      method: request.method ?? '',
+      path: (request.url ?? '').split('?')[0] ?? '',
+      remote: request.socket.remoteAddress ?? 'unknown',
+      authorization: request.headers.authorization,
+      nodeName: single(request.headers[nodeHeaders.name]),
+      nodePassword: single(request.headers[nodeHeaders.password]),
+      body,
+    },
+    desk,
+  );
+}
+
+/** @throws when it is too long or breaks off */
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+    length += (chunk as Buffer).length;
+    if (length > longestBody) throw new Error('too long');
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);
