@@ -112,7 +112,7 @@ function errorOf(act: () => unknown): StartupError {
   try {
     act();
   } catch (error) {
-    if (error instanceof StartupError) return error;
+    if (error instanceof StartupError) return error as StartupError;
     throw error;
   }
   throw new Error('nothing was thrown');

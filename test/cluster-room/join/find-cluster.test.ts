@@ -1,0 +1,143 @@
+import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { findCluster } from '../../../src/cluster/join/find-cluster.ts';
+import { startJoinServer, type JoinServer } from '../../../src/cluster/join/join-server.ts';
+import { parseJoinUrls } from '../../../src/cluster/join/server-url.ts';
+import { caHashOf, type Token } from '../../../src/cluster/join/token.ts';
+import { systemClock } from '../../../src/kernel/clock.ts';
+import { deskKit, newAuthority, servingPair, type Identity } from './desk-kit.ts';
+
+let ours: Identity;
+let strange: Identity;
+beforeAll(async () => {
+  [ours, strange] = [await newAuthority('ours'), await newAuthority('strange')];
+});
+
+const open: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0)) await one[Symbol.asyncDispose]();
+});
+
+/** A join server that says it is of `shown`, with a certificate of `proven`. */
+async function serve(shown: Identity, proven = shown): Promise<JoinServer> {
+  const { ports } = deskKit(shown, shown);
+  const server = await startJoinServer({ host: '127.0.0.1', port: 0, ...(await servingPair(proven)), desk: ports });
+  open.push(server);
+  return server;
+}
+
+/** Accepts and says nothing, or closes at once. */
+async function mute(closes = false): Promise<number> {
+  const sockets: Socket[] = [];
+  const server = createTcpServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+    if (closes) socket.destroy();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  open.push({
+    [Symbol.asyncDispose]: () => {
+      for (const socket of sockets) socket.destroy();
+      return closed(server);
+    },
+  });
+  return (server.address() as AddressInfo).port;
+}
+const closed = (server: Server) =>
+  new Promise<void>(
+    (resolve) =>
+      void server.close(() => {
+        resolve();
+      }),
+  );
+
+const token = (caHash: string | undefined): Token => ({ user: 'node', password: 'node-password', caHash });
+const find = (
+  ports: readonly number[],
+  { pem }: Identity,
+  limits = { connectMs: 2_000, handshakeMs: 2_000, answerMs: 2_000 },
+) =>
+  findCluster({
+    urls: parseJoinUrls(ports.map((port) => `https://127.0.0.1:${String(port)}`)),
+    token: token(caHashOf(pem)),
+    clock: systemClock,
+    signal: new AbortController().signal,
+    limits,
+  });
+
+describe('[H5] the authority', () => {
+  test('comes from whichever server can be reached, and the others’ failures are told', async () => {
+    const gone = await serve(ours);
+    await gone[Symbol.asyncDispose]();
+    const there = await serve(ours);
+    const found = await find([gone.port, await mute(true), there.port], ours);
+    expect(found).toMatchObject({
+      origin: `https://127.0.0.1:${String(there.port)}`,
+      authority: ours.pem,
+      isVerified: true,
+    });
+    expect(found.failures).toEqual([
+      `https://127.0.0.1:${String(gone.port)}: ECONNREFUSED`,
+      expect.stringMatching(/: (?:ECONNRESET|EPIPE)$/),
+    ]);
+  });
+
+  test('of another cluster is refused before anything else is said', async () => {
+    const server = await serve(strange);
+    await expect(find([server.port], ours)).rejects.toMatchObject({
+      code: 'ERR_TOKEN',
+      message: expect.stringContaining('not the one of the token') as string,
+    });
+  });
+
+  test('that is only repeated by a server which has no certificate of it is refused', async () => {
+    const server = await serve(ours, strange);
+    await expect(find([server.port], ours)).rejects.toMatchObject({
+      code: 'ERR_TOKEN',
+      message: expect.stringContaining('its own certificate is not of') as string,
+    });
+  });
+
+  test('without a hash is believed, and the result says so', async () => {
+    const server = await serve(ours);
+    const urls = parseJoinUrls([`https://127.0.0.1:${String(server.port)}`]);
+    const signal = new AbortController().signal;
+    expect(await findCluster({ urls, token: token(undefined), clock: systemClock, signal })).toMatchObject({
+      isVerified: false,
+    });
+  });
+});
+
+describe('[H6] a server that accepts and is silent', () => {
+  test('is overtaken in a fraction of a second', async () => {
+    const silent = await mute();
+    const there = await serve(ours);
+    const beganMs = systemClock.monotonicMs();
+    const found = await find([silent, silent + 0, there.port], ours, {
+      connectMs: 60_000,
+      handshakeMs: 60_000,
+      answerMs: 60_000,
+    });
+    expect(found.origin).toContain(String(there.port));
+    expect(systemClock.monotonicMs() - beganMs).toBeLessThan(5_000);
+  });
+
+  test('is given up by the limit of the handshake alone', async () => {
+    const silent = await mute();
+    await expect(find([silent], ours, { connectMs: 60_000, handshakeMs: 100, answerMs: 60_000 })).rejects.toMatchObject(
+      {
+        code: 'ERR_JOIN',
+        message: expect.stringContaining(`127.0.0.1:${String(silent)}: no TLS handshake within 0.10 s`) as string,
+      },
+    );
+  });
+});
+
+test('[H4] every server’s reason is in the error, and no attempt is left', async () => {
+  const gone = await serve(ours);
+  await gone[Symbol.asyncDispose]();
+  await expect(find([gone.port], ours)).rejects.toMatchObject({
+    code: 'ERR_JOIN',
+    detail: { failures: [`https://127.0.0.1:${String(gone.port)}: ECONNREFUSED`] },
+  });
+});
