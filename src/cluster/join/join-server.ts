@@ -11,10 +11,15 @@ import { nodeHeaders } from './wire.ts';
 /** The largest honest body is a request to sign, of less than 1 KiB. */
 const longestBody = 64 * 1024;
 /** Who has not said what it wants by then is gone: a slow reader holds no socket for long. */
-const handshakeTimeoutMs = 5_000;
-const headersTimeoutMs = 5_000;
-const requestTimeoutMs = 10_000;
+const defaultPatience: Patience = { handshakeMs: 5_000, headersMs: 5_000, requestMs: 10_000 };
 const mostConnections = 512;
+
+/** How long a client may take for each of them. */
+export interface Patience {
+  readonly handshakeMs: number;
+  readonly headersMs: number;
+  readonly requestMs: number;
+}
 
 export interface JoinServerOptions {
   readonly host: string;
@@ -22,6 +27,7 @@ export interface JoinServerOptions {
   readonly certificate: string;
   readonly key: string;
   readonly desk: JoinDeskPorts;
+  readonly patience?: Patience;
 }
 
 export interface JoinServer extends AsyncDisposable {
@@ -31,18 +37,19 @@ export interface JoinServer extends AsyncDisposable {
 }
 
 /** @throws the error of `listen`: the port is taken, the address is none of this machine */
-export async function startJoinServer({ host, port, certificate, key, desk }: JoinServerOptions): Promise<JoinServer> {
+export async function startJoinServer(options: JoinServerOptions): Promise<JoinServer> {
+  const { host, port, certificate, key, desk, patience = defaultPatience } = options;
   const server = createServer(
     {
       cert: certificate,
       key,
       minVersion: 'TLSv1.2',
-      handshakeTimeout: handshakeTimeoutMs,
+      handshakeTimeout: patience.handshakeMs,
       maxHeaderSize: 8 * 1024,
-      headersTimeout: headersTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      keepAliveTimeout: headersTimeoutMs,
-      connectionsCheckingInterval: 1_000,
+      headersTimeout: patience.headersMs,
+      requestTimeout: patience.requestMs,
+      keepAliveTimeout: patience.headersMs,
+      connectionsCheckingInterval: Math.min(1_000, patience.headersMs / 2),
     },
     (request, response) => {
       void serve(request, desk).then((answer) => {

@@ -85,4 +85,3 @@ export type AuthorityFiles = z.infer<typeof authorityFiles>;
 
 /** Of every refusal. */
 export const refusal = z.object({ code: z.string(), message: z.string() });
-export type Refusal = z.infer<typeof refusal>;

@@ -1,0 +1,115 @@
+/**
+ * What a joining machine asks of a server that find-cluster.ts has found and proven: certificates for
+ * a node, the authorities for a server, who else is there, whether the settings agree.
+ */
+import * as z from 'zod';
+import { StartupError } from '../../error/startup-error.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { FoundCluster } from './find-cluster.ts';
+import { joinRequest } from './join-request.ts';
+import { unsealWithToken } from './seal.ts';
+import type { Token } from './token.ts';
+import {
+  authorityFiles,
+  issuedCertificate,
+  knownServers,
+  nodeHeaders,
+  paths,
+  refusal,
+  sealedBootstrap,
+  type AuthorityFiles,
+  type CertificateRequest,
+  type CriticalSettings,
+  type IssuedCertificate,
+  type KnownServers,
+} from './wire.ts';
+
+export interface JoinClientOptions {
+  readonly cluster: Pick<FoundCluster, 'origin' | 'authority'>;
+  readonly token: Token;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Every call throws StartupError: ERR_TOKEN when the token is not (any more) of this cluster,
+ * ERR_JOIN_REFUSED when asking again is of no use, ERR_JOIN when it may be; or the signal's reason.
+ */
+export interface JoinClient {
+  certificate(request: CertificateRequest, node: NodeIdentity): Promise<IssuedCertificate>;
+  /** Names relative to the folder of the control plane's certificates, with their contents. */
+  authorities(): Promise<AuthorityFiles>;
+  servers(): Promise<KnownServers>;
+  /** Resolves when they agree with the cluster's. */
+  compareSettings(settings: CriticalSettings): Promise<void>;
+}
+
+export interface NodeIdentity {
+  readonly name: string;
+  readonly password: string;
+}
+
+export function joinClient({ cluster, token, clock, signal }: JoinClientOptions): JoinClient {
+  const { origin, authority } = cluster;
+  const authorization = `Basic ${Buffer.from(`${token.user}:${token.password}`).toString('base64')}`;
+
+  const call = async <T>(
+    path: string,
+    schema: z.ZodType<T>,
+    content?: { readonly body: object; readonly headers?: Readonly<Record<string, string>> },
+  ): Promise<T> => {
+    const reply = await joinRequest({
+      origin,
+      authority,
+      path,
+      clock,
+      signal,
+      headers: { authorization, ...content?.headers },
+      ...(content === undefined ? {} : { method: 'POST', body: JSON.stringify(content.body) }),
+    }).catch((error: unknown) => {
+      if (signal.aborted) throw error;
+      throw new StartupError('ERR_JOIN', `${origin}${path} gave no answer`, { origin, path }, { cause: error });
+    });
+    if (reply.status !== 200) throw refusalOf(origin, path, reply.status, reply.body);
+    const parsed = schema.safeParse(jsonOr(reply.body));
+    if (parsed.success) return parsed.data;
+    throw new StartupError('ERR_JOIN', `${origin}${path} answered with something else than was asked for`, {
+      origin,
+      path,
+    });
+  };
+
+  return {
+    certificate: (request, { name, password }) =>
+      call(paths.certificates, issuedCertificate, {
+        body: request,
+        headers: { [nodeHeaders.name]: name, [nodeHeaders.password]: password },
+      }),
+    async authorities() {
+      const { sealed } = await call(paths.bootstrap, sealedBootstrap, { body: {} });
+      return authorityFiles.parse(JSON.parse(await unsealWithToken(sealed, token.password)));
+    },
+    servers: () => call(paths.servers, knownServers),
+    async compareSettings(settings) {
+      await call(paths.settings, z.object({}), { body: settings });
+    },
+  };
+}
+
+function refusalOf(origin: string, path: string, status: number, body: string): StartupError {
+  const parsed = refusal.safeParse(jsonOr(body));
+  const why = parsed.success ? parsed.data.message : `status ${String(status)}`;
+  const detail = { origin, path, status };
+  if (status === 401) return new StartupError('ERR_TOKEN', `${origin} does not take the token: ${why}`, detail);
+  // Too many requests and not-yet: the same question may be answered later.
+  const isFinal = status >= 400 && status < 500 && status !== 429;
+  return new StartupError(isFinal ? 'ERR_JOIN_REFUSED' : 'ERR_JOIN', `${origin}: ${why}`, detail);
+}
+
+function jsonOr(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

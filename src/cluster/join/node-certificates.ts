@@ -1,0 +1,102 @@
+/**
+ * A node's keys and certificates, signed by a server of the cluster. Keys are made here and never
+ * leave; what is good on disk stays as it is, so that a restart asks nobody.
+ */
+import { X509Certificate } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { StartupError } from '../../error/startup-error.ts';
+import { readPair, renewalReason } from '../certificate-check.ts';
+import type { LeafPlan } from '../certificate-plan.ts';
+import { readIfThere, writeAtomically, writeIfChanged } from '../stored-file.ts';
+import { subjectFor } from './issue.ts';
+import type { JoinClient, NodeIdentity } from './join-client.ts';
+import type { CertificatePurpose, IssuedCertificate } from './wire.ts';
+
+export interface NodeCertificatesOptions {
+  /** Folder of the node's keys and certificates. */
+  readonly folder: string;
+  readonly node: NodeIdentity;
+  /** Addresses of the node, besides loopback. */
+  readonly ips: readonly string[];
+  readonly nowMs: number;
+  /** Called when something has to be asked for, once at most. */
+  readonly connect: () => Promise<JoinClient>;
+}
+
+/** The same names as on a server's own node. */
+const files: Readonly<Record<CertificatePurpose, string>> = {
+  'kubelet-client': 'client-kubelet',
+  'kubelet-serving': 'serving-kubelet',
+  'kube-proxy': 'client-kube-proxy',
+  coredns: 'client-coredns',
+};
+
+/**
+ * @returns one line for each certificate that was fetched, with the reason
+ * @throws StartupError ERR_CERTIFICATE for a broken file; what {@link JoinClient} throws
+ */
+export async function ensureNodeCertificates(options: NodeCertificatesOptions): Promise<readonly string[]> {
+  const { folder, node, ips, nowMs } = options;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const authorities = {
+    client: await readIfThere(path.join(folder, 'client-ca.crt')),
+    server: await readIfThere(path.join(folder, 'server-ca.crt')),
+  };
+  const missing: { plan: LeafPlan; purpose: CertificatePurpose; keyPem: string | undefined; reason: string }[] = [];
+  for (const purpose of Object.keys(files) as CertificatePurpose[]) {
+    const plan = planOf(purpose, options);
+    const { certificate, keyPem } = readPair(plan.name, plan);
+    const authority = authorities[plan.authority === 'server' ? 'server' : 'client'];
+    const reason =
+      certificate === undefined || keyPem === undefined || authority === undefined
+        ? 'it was missing'
+        : renewalReason(plan, certificate, new X509Certificate(authority), nowMs);
+    if (reason !== undefined) missing.push({ plan, purpose, keyPem, reason });
+  }
+  if (missing.length === 0) return [];
+
+  const [client, make] = await Promise.all([options.connect(), import('../certificate-maker.ts')]);
+  const fetched: string[] = [];
+  // One after the other: the first proves who the node is, and the rest is a matter of milliseconds.
+  for (const { plan, purpose, keyPem: stored, reason } of missing) {
+    const keyPem = stored ?? (await make.makeEcdsaKey());
+    if (stored === undefined) await writeAtomically(plan.keyFile, keyPem, 0o600);
+    const csr = await make.makeRequest(subjectFor(purpose, node.name), keyPem);
+    const issued = await client.certificate({ purpose, csr, ips: [...ips] }, node);
+    checkIssued(plan, issued, nowMs);
+    await writeIfChanged(path.join(folder, 'client-ca.crt'), issued.clientAuthority);
+    await writeIfChanged(path.join(folder, 'server-ca.crt'), issued.serverAuthority);
+    await writeAtomically(plan.certFile, issued.certificate, 0o644);
+    fetched.push(`${plan.name}: ${reason}`);
+  }
+  return fetched;
+}
+
+function planOf(purpose: CertificatePurpose, { folder, node, ips }: NodeCertificatesOptions): LeafPlan {
+  const isServing = purpose === 'kubelet-serving';
+  return {
+    ...subjectFor(purpose, node.name),
+    name: `${purpose} certificate`,
+    authority: isServing ? 'server' : 'client',
+    certFile: path.join(folder, `${files[purpose]}.crt`),
+    keyFile: path.join(folder, `${files[purpose]}.key`),
+    usages: [isServing ? 'server' : 'client'],
+    dnsNames: isServing ? [...new Set(['localhost', node.name])] : [],
+    ips: isServing ? [...new Set(['127.0.0.1', ...ips])] : [],
+  };
+}
+
+/** A server that signs something else than what was asked for is broken or worse: nothing of it is kept. */
+function checkIssued(plan: LeafPlan, issued: IssuedCertificate, nowMs: number): void {
+  let wrong: string | undefined;
+  try {
+    const authority = plan.authority === 'server' ? issued.serverAuthority : issued.clientAuthority;
+    wrong = renewalReason(plan, new X509Certificate(issued.certificate), new X509Certificate(authority), nowMs);
+  } catch (error) {
+    wrong = `it cannot be read: ${String(error)}`;
+  }
+  if (wrong !== undefined) {
+    throw new StartupError('ERR_JOIN', `the server signed another ${plan.name} than was asked for: ${wrong}`, {});
+  }
+}

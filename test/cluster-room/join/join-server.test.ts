@@ -1,0 +1,87 @@
+import { connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { joinRequest } from '../../../src/cluster/join/join-request.ts';
+import { startJoinServer, type JoinServer } from '../../../src/cluster/join/join-server.ts';
+import { paths, refusal } from '../../../src/cluster/join/wire.ts';
+import { systemClock } from '../../../src/kernel/clock.ts';
+import { basic, deskKit, newAuthority, passwords, servingPair, type Identity } from './desk-kit.ts';
+
+let authority: Identity;
+let server: JoinServer;
+beforeAll(async () => {
+  authority = await newAuthority('ours');
+});
+beforeEach(async () => {
+  const patience = { handshakeMs: 200, headersMs: 200, requestMs: 400 };
+  const { ports } = deskKit(authority, authority);
+  server = await startJoinServer({
+    host: '127.0.0.1',
+    port: 0,
+    ...(await servingPair(authority)),
+    desk: ports,
+    patience,
+  });
+});
+afterEach(() => server[Symbol.asyncDispose]());
+
+const post = (body: string) =>
+  joinRequest({
+    origin: `https://127.0.0.1:${String(server.port)}`,
+    path: paths.certificates,
+    method: 'POST',
+    body,
+    headers: { authorization: basic('node', passwords.node) },
+    authority: authority.pem,
+    clock: systemClock,
+    signal: new AbortController().signal,
+  });
+
+/** Resolves with what a connection has received when the server has closed it. */
+const untilClosed = (begin: () => ReturnType<typeof connectTcp>) =>
+  new Promise<string>((resolve) => {
+    let received = '';
+    const socket = begin();
+    socket.on('data', (chunk) => (received += String(chunk)));
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      resolve(received);
+    });
+  });
+
+describe('the join port', () => {
+  test('takes no body of more than 64 KiB', async () => {
+    const reply = await post('x'.repeat(64 * 1024 + 1)).catch((error: unknown) => error);
+    // Either the answer comes before the client has sent everything, or the connection has gone.
+    if (reply instanceof Error) expect(reply.message).toMatch(/EPIPE|ECONNRESET|hang up/);
+    else expect(reply).toMatchObject({ status: 413 });
+    expect(await post('{}')).toMatchObject({ status: 400 });
+  });
+
+  test('answers a body that is malformed with what is wrong', async () => {
+    const reply = await post('{"purpose"');
+    expect(reply.status).toBe(400);
+    expect(refusal.parse(JSON.parse(reply.body)).message).toContain('node');
+  });
+
+  test('lets go of whoever says nothing before the handshake', async () => {
+    await untilClosed(() => connectTcp(server.port, '127.0.0.1'));
+  });
+
+  test('lets go of whoever sends its headers byte by byte', async () => {
+    const received = await untilClosed(() => {
+      const socket = connectTls({ host: '127.0.0.1', port: server.port, ca: authority.pem });
+      socket.write('GET /ping HTTP/1.1\r\nhost: a\r\nx-slow: ');
+      return socket;
+    });
+    expect(received).toMatch(/^(?:HTTP\/1\.1 408 .*)?/);
+    expect(await post('{}')).toMatchObject({ status: 400 });
+  });
+
+  test('proves itself by another certificate after it was renewed', async () => {
+    const other = await newAuthority('other');
+    const { certificate, key } = await servingPair(other);
+    server.renew(certificate, key);
+    await expect(post('{}')).rejects.toThrow();
+  });
+});
