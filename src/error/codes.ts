@@ -116,7 +116,7 @@ export const errorCodes = {
   },
   ERR_TOKEN: {
     meaning: 'A token to join a cluster cannot be read, or does not belong to the cluster that answered.',
-    remedy: 'Print it on a server with `k3s-lite token show` and give the whole line.',
+    remedy: 'Copy the whole token, from its first to its last character, from a server of the cluster that you mean.',
     exitCode: exitCode.configuration,
   },
   ERR_JOIN_REFUSED: {
