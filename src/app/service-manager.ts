@@ -40,7 +40,9 @@ export function connectServiceManager({ env, events, clock, executor, pid }: Ser
       warn(`the service manager cannot be told anything on ${path}: ${error.message}`);
     });
   };
-  const upward = notifyUpward({ clock, send, pid });
+  // Of the system and not since our start, as the clock's are. Source: process.hrtime of Node.js is CLOCK_MONOTONIC.
+  const monotonicUsec = () => process.hrtime.bigint() / 1000n;
+  const upward = notifyUpward({ clock, send, pid, monotonicUsec });
   const subscription = events.subscribe(upward);
   const watchdog = answerWatchdog({ env, clock, executor, pid, ping: () => send(['WATCHDOG=1']) });
   return {

@@ -59,6 +59,35 @@ test('tells its state from the first word to the last, answers the watchdog, and
   expect((await ended).code).toBe(0);
 });
 
+test('each SIGHUP is a reload from RELOADING=1 to READY=1, as Type=notify-reload waits for, whatever its result', async () => {
+  await using here = place(command.program, { base: units.base });
+  const socket = path.join(here.folder, 'notify');
+  using manager = receiver(socket);
+  const { child } = here.run(['up'], 'ignore', { NOTIFY_SOCKET: socket });
+  const of = (pattern: RegExp) => manager.lines().filter((line) => pattern.test(line));
+  await expect.poll(() => of(/^READY=1$/), { timeout: 10_000 }).toHaveLength(1);
+
+  /** What systemd does: it takes the time, sends the signal, and waits for a RELOADING=1 of a later time and its READY=1. */
+  const reload = async (count: number) => {
+    const beginUsec = process.hrtime.bigint() / 1000n;
+    child.kill('SIGHUP');
+    await expect.poll(() => of(/^READY=1$/), { timeout: 10_000 }).toHaveLength(count + 1);
+    const times = of(/^MONOTONIC_USEC=/).map((line) => BigInt(line.slice('MONOTONIC_USEC='.length)));
+    expect(of(/^RELOADING=1$/)).toHaveLength(count);
+    expect(times).toHaveLength(count);
+    expect(times.at(-1)).toBeGreaterThanOrEqual(beginUsec);
+    expect(times.at(-1)).toBeLessThanOrEqual(process.hrtime.bigint() / 1000n);
+  };
+  await reload(1);
+  writeFileSync(path.join(here.folder, 'units/base.yaml'), 'run: [sleep, "300"]\nabuot: a mistake\n');
+  await reload(2);
+  expect(of(/^STATUS=/).at(-1)).toMatch(/^STATUS=reload refused: .*; 1 of 1 ready$/);
+  writeFileSync(path.join(here.folder, 'units/base.yaml'), 'run: [sleep, "301"]\n');
+  await reload(3);
+  expect(of(/^STATUS=/).at(-1)).toBe('STATUS=1 of 1 ready');
+  child.kill('SIGTERM');
+});
+
 test('a watchdog that is meant for another process is not answered', async () => {
   await using here = place(command.program, { base: units.base });
   const socket = path.join(here.folder, 'notify');
@@ -84,5 +113,5 @@ test.skipIf(!hasAnalyze)('the shipped unit of systemd is valid', () => {
   const file = path.resolve(import.meta.dirname, '../../packaging/k3s-lite.service');
   execFileSync('systemd-analyze', ['verify', file], { stdio: 'pipe' });
   const text = readFileSync(file, 'utf8');
-  for (const line of ['Type=notify', 'KillMode=process', 'Delegate=yes']) expect(text).toContain(`\n${line}\n`);
+  for (const line of ['Type=notify', 'ExecReload=/usr/bin/env k3s-lite reload', 'KillMode=process', 'Delegate=yes']) expect(text).toContain(`\n${line}\n`);
 });
