@@ -1,12 +1,13 @@
 /** `up --budget` as a process of its own. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundledCommand, place } from './up-kit.ts';
+import type { Program } from '../process/bundle.ts';
+import { buildProgram, upPlace } from './up-place.ts';
 
-let command: Awaited<ReturnType<typeof bundledCommand>>;
+let program: Program;
 beforeAll(async () => {
-  command = await bundledCommand();
+  program = await buildProgram();
 });
-afterAll(() => command[Symbol.dispose]());
+afterAll(() => program[Symbol.dispose]());
 
 // base ← slow
 const units = {
@@ -16,7 +17,7 @@ const units = {
 const line = /over budget: slow took 0\.\d+ s of 0\.30 s: base \S+ m?s → slow 0\.\d+ s\n/;
 
 test('[S8] `up --wait` over budget stops everything, shows the critical chain and exits with 4', async () => {
-  await using here = place(command.program, units);
+  await using here = upPlace(program, units);
   const { ended, out } = here.run(['up', '--wait', '--budget', 'slow=300ms,total=60s'], 'pipe');
   expect((await ended).code).toBe(4);
   expect(out()).toMatch(line);
@@ -26,7 +27,7 @@ test('[S8] `up --wait` over budget stops everything, shows the critical chain an
 });
 
 test('`up` over budget is a line and an event, and goes on', async () => {
-  await using here = place(command.program, units);
+  await using here = upPlace(program, units);
   const { out } = here.run(['up', '--budget', 'slow=300ms'], 'pipe');
   await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
   expect(out()).toMatch(line);
@@ -40,7 +41,7 @@ test('`up` over budget is a line and an event, and goes on', async () => {
 });
 
 test('a unit that this start does not have is told before anything starts', async () => {
-  await using here = place(command.program, units);
+  await using here = upPlace(program, units);
   const { code, err } = await here.run(['up', '--budget', 'slwo=1s']).ended;
   expect(code).toBe(3);
   expect(err).toContain('did you mean "slow"?');

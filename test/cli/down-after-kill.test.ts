@@ -6,15 +6,14 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundledCommand, place } from './up-kit.ts';
+import type { Program } from '../process/bundle.ts';
+import { buildProgram, upPlace, type UpPlace } from './up-place.ts';
 
-let command: Awaited<ReturnType<typeof bundledCommand>>;
+let program: Program;
 beforeAll(async () => {
-  command = await bundledCommand();
+  program = await buildProgram();
 });
-afterAll(() => command[Symbol.dispose]());
-
-type Place = ReturnType<typeof place>;
+afterAll(() => program[Symbol.dispose]());
 
 /** Writes its name when it is told to end, and ends. */
 const told = (name: string) =>
@@ -26,9 +25,9 @@ const units = {
   api: `about: Serves\nrun: ${told('api')}\nneeds: [{hard: db}]\n`,
   worker: `about: Works\nrun: ${told('worker')}\nneeds: [{hard: api}]\n`,
 };
-const order = ({ dataDir }: Place) => readFileSync(path.join(dataDir, 'order'), 'utf8').trim().split('\n');
+const order = ({ dataDir }: UpPlace) => readFileSync(path.join(dataDir, 'order'), 'utf8').trim().split('\n');
 
-async function upAndKilled(here: Place, ...args: readonly string[]) {
+async function upAndKilled(here: UpPlace, ...args: readonly string[]) {
   const up = here.run(['up', ...args]);
   await expect.poll(here.isReady, { timeout: 20_000 }).toBe(true);
   up.child.kill('SIGKILL');
@@ -36,14 +35,14 @@ async function upAndKilled(here: Place, ...args: readonly string[]) {
   expect(here.left()).not.toEqual([]);
 }
 
-async function down(here: Place, ...args: readonly string[]) {
+async function down(here: UpPlace, ...args: readonly string[]) {
   const { ended, out } = here.run(['down', ...args], 'pipe');
   const { code, err } = await ended;
   return { code, err, out: out() };
 }
 
 test('[C6] what a killed `up` left is stopped in stop order, each with its undo, and nothing is left', async () => {
-  await using here = place(command.program, units);
+  await using here = upPlace(program, units);
   await upAndKilled(here);
   const { code, err, out } = await down(here);
   expect([code, err]).toEqual([0, '']);
@@ -52,13 +51,13 @@ test('[C6] what a killed `up` left is stopped in stop order, each with its undo,
   expect(out.split('\n').slice(0, -2)).toEqual(['k3s-lite itself was killed; stopping what it left running', ...lines]);
   expect(out).toMatch(/\neverything is stopped \(.*\)\n$/);
   expect(here.left()).toEqual([]);
-  expect(existsSync(here.runDir) ? readdirSync(here.runDir) : []).toEqual([]);
-  expect(existsSync(here.runDir)).toBe(false);
+  expect(existsSync(here.paths.runDir) ? readdirSync(here.paths.runDir) : []).toEqual([]);
+  expect(existsSync(here.paths.runDir)).toBe(false);
   expect((await down(here)).out).toBe(`nothing runs for ${here.dataDir}\n`);
 });
 
 test('only what was to be up is undone', async () => {
-  await using here = place(command.program, {
+  await using here = upPlace(program, {
     ...units,
     other: `about: Not asked for\nrun: ${told('other')}\n${undone('other')}\n`,
   });
@@ -68,7 +67,7 @@ test('only what was to be up is undone', async () => {
 });
 
 test('when the unit files are broken by now, the youngest stops first, and it is said that nothing was undone', async () => {
-  await using here = place(command.program, units);
+  await using here = upPlace(program, units);
   await upAndKilled(here);
   writeFileSync(path.join(here.folder, 'units/db.yaml'), 'about: Broken\nrum: [db]\n');
   const { code, out } = await down(here);
@@ -80,7 +79,7 @@ test('when the unit files are broken by now, the youngest stops first, and it is
 
 test('--hurry kills at once; --json tells each event', async () => {
   const deaf = "trap '' TERM; echo up; exec sleep 300";
-  await using here = place(command.program, {
+  await using here = upPlace(program, {
     deaf: `about: Heeds no signal\nrun: [sh, -c, "${deaf}"]\nready: {log: up}\nstop: {within: 60s}\n`,
   });
   await upAndKilled(here);
@@ -98,7 +97,7 @@ test('--hurry kills at once; --json tells each event', async () => {
 });
 
 test('while another `up` begins, `down` waits until it answers', async () => {
-  await using here = place(command.program, units);
+  await using here = upPlace(program, units);
   await upAndKilled(here);
   const up = here.run(['up'], 'pipe');
   await expect.poll(() => here.isLocked(), { timeout: 10_000, interval: 1 }).toBe(true);

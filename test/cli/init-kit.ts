@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { pathsOf } from '../../src/app/paths.ts';
-import { bundledProgram, childrenOf, initProgram, run, runAsPidOne } from '../process/pid-namespace.ts';
+import { bundledProgram } from '../process/bundle.ts';
+import { childrenOf, initProgram, run, runAsPidOne } from '../process/pid-namespace.ts';
 
 export type Mode = 'alone' | 'below-init' | 'plain';
 
@@ -15,7 +16,7 @@ export interface Programs extends Disposable {
 
 export async function programs(): Promise<Programs> {
   const [cli, init] = await Promise.all([bundledProgram('src/cli/main.ts'), initProgram()]);
-  return { cli, init, [Symbol.dispose]: () => rmSync(cli, { force: true }) };
+  return { cli: cli.file, init, [Symbol.dispose]: () => cli[Symbol.dispose]() };
 }
 
 export interface UpOptions {

@@ -4,13 +4,14 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ownCgroup } from '../../src/process/cgroup.ts';
 import { readExposition } from '../report/exposition-grammar.ts';
-import { bundledCommand, place } from './up-kit.ts';
+import type { Program } from '../process/bundle.ts';
+import { buildProgram, upPlace } from './up-place.ts';
 
-let command: Awaited<ReturnType<typeof bundledCommand>>;
+let program: Program;
 beforeAll(async () => {
-  command = await bundledCommand();
+  program = await buildProgram();
 });
-afterAll(() => command[Symbol.dispose]());
+afterAll(() => program[Symbol.dispose]());
 
 const eater = `about: Takes memory until it is killed
 run:
@@ -25,7 +26,7 @@ const isLimitable = process.getuid?.() === 0 && existsSync(ownCgroup('/proc/self
 test.skipIf(!isLimitable)(
   '[S8] events, why, status and metrics say that it ran out of memory, and what to do',
   async () => {
-    await using here = place(command.program, { eater, calm: 'about: Sleeps\nrun: [sleep, "300"]\n' });
+    await using here = upPlace(program, { eater, calm: 'about: Sleeps\nrun: [sleep, "300"]\n' });
     const { out } = here.run(['up'], 'pipe');
     const reason = 'was killed by the kernel: out of memory, limit 96 MiB';
     await expect.poll(out, { timeout: 15_000 }).toContain(`eater ${reason}`);
@@ -58,7 +59,7 @@ test.skipIf(!isLimitable)(
   '[S8] of a unit that was adopted it is told, too',
   async () => {
     const script = `setInterval(() => { if (require('node:fs').existsSync('go')) { const all = []; for (;;) all.push(Buffer.alloc(1048576, 1)); } }, 5)`;
-    await using here = place(command.program, {
+    await using here = upPlace(program, {
       eater: `about: Takes memory when it is told to\nrun: [${process.execPath}, -e, ${JSON.stringify(script)}]\nlimits: {memory: 96MiB}\n`,
     });
     const first = here.run(['up']);
@@ -80,7 +81,7 @@ test.skipIf(!isLimitable)(
 );
 
 test.skipIf(!isLimitable)('[S8] limits that a reload gives to the first unit that has any are set', async () => {
-  await using here = place(command.program, { calm: 'about: Sleeps\nrun: [sleep, "300"]\n' });
+  await using here = upPlace(program, { calm: 'about: Sleeps\nrun: [sleep, "300"]\n' });
   here.run(['up']);
   await expect.poll(here.isReady, { timeout: 20_000 }).toBe(true);
   const peak = 'k3s_lite_unit_memory_peak_bytes{unit="calm"}';

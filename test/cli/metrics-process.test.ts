@@ -3,13 +3,14 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readExposition } from '../report/exposition-grammar.ts';
-import { bundledCommand, place } from './up-kit.ts';
+import type { Program } from '../process/bundle.ts';
+import { buildProgram, upPlace } from './up-place.ts';
 
-let command: Awaited<ReturnType<typeof bundledCommand>>;
+let program: Program;
 beforeAll(async () => {
-  command = await bundledCommand();
+  program = await buildProgram();
 });
-afterAll(() => command[Symbol.dispose]());
+afterAll(() => program[Symbol.dispose]());
 
 // base ← top; crash restarts once
 const units = {
@@ -30,7 +31,7 @@ async function freePort(): Promise<number> {
 }
 
 test('[S8] a running k3s-lite tells Prometheus where the time of its start went', async () => {
-  await using here = place(command.program, units);
+  await using here = upPlace(program, units);
   const port = await freePort();
   here.run(['up', '--metrics-bind-address', `127.0.0.1:${String(port)}`]);
   const restarts = async () => {
@@ -64,7 +65,7 @@ test('[S8] a running k3s-lite tells Prometheus where the time of its start went'
   expect((await fetch(`http://127.0.0.1:${String(port)}/metrics`, { method: 'POST' })).status).toBe(405);
 
   // The port is held now: a second one says so before it starts anything.
-  await using other = place(command.program, units);
+  await using other = upPlace(program, units);
   const second = await other.run(['up', '--metrics-bind-address', `127.0.0.1:${String(port)}`]).ended;
   expect(second.code).toBe(3);
   expect(second.err).toContain(`cannot serve metrics on 127.0.0.1:${String(port)}: the port is taken`);

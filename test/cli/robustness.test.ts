@@ -8,7 +8,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { EventLine, WireSnapshot } from '../../src/control/protocol.ts';
 import { smallDisk } from '../kit/small-disk.ts';
-import { buildProgram, unitsOf, upPlace, type Program, type UpPlace } from './up-place.ts';
+import type { Program } from '../process/bundle.ts';
+import { buildProgram, unitsOf, upPlace, type UpPlace } from './up-place.ts';
 
 let program: Program;
 beforeAll(async () => {

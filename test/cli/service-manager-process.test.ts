@@ -4,13 +4,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { DgramSocket } from 'node-unix-socket';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundledCommand, place } from './up-kit.ts';
+import type { Program } from '../process/bundle.ts';
+import { buildProgram, upPlace } from './up-place.ts';
 
-let command: Awaited<ReturnType<typeof bundledCommand>>;
+let program: Program;
 beforeAll(async () => {
-  command = await bundledCommand();
+  program = await buildProgram();
 });
-afterAll(() => command[Symbol.dispose]());
+afterAll(() => program[Symbol.dispose]());
 
 /** Receives what is sent to `file`; one line each. */
 function receiver(file: string) {
@@ -33,11 +34,11 @@ const units = {
 };
 
 test('tells its state from the first word to the last, answers the watchdog, and units see none of it', async () => {
-  await using here = place(command.program, units);
+  await using here = upPlace(program, units);
   const socket = path.join(here.folder, 'notify');
   using manager = receiver(socket);
   const env = { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '200000' };
-  const { child, ended } = here.run(['up'], 'ignore', env);
+  const { child, ended } = here.run(['up'], 'ignore', { env });
   const said = (line: string) => expect.poll(() => manager.lines(), { timeout: 10_000 }).toContain(line);
 
   await said(`MAINPID=${String(child.pid)}`);
@@ -60,10 +61,10 @@ test('tells its state from the first word to the last, answers the watchdog, and
 });
 
 test('each SIGHUP is a reload from RELOADING=1 to READY=1, as Type=notify-reload waits for, whatever its result', async () => {
-  await using here = place(command.program, { base: units.base });
+  await using here = upPlace(program, { base: units.base });
   const socket = path.join(here.folder, 'notify');
   using manager = receiver(socket);
-  const { child } = here.run(['up'], 'ignore', { NOTIFY_SOCKET: socket });
+  const { child } = here.run(['up'], 'ignore', { env: { NOTIFY_SOCKET: socket } });
   const of = (pattern: RegExp) => manager.lines().filter((line) => pattern.test(line));
   await expect.poll(() => of(/^READY=1$/), { timeout: 10_000 }).toHaveLength(1);
 
@@ -79,20 +80,21 @@ test('each SIGHUP is a reload from RELOADING=1 to READY=1, as Type=notify-reload
     expect(times.at(-1)).toBeLessThanOrEqual(process.hrtime.bigint() / 1000n);
   };
   await reload(1);
-  writeFileSync(path.join(here.folder, 'units/base.yaml'), 'run: [sleep, "300"]\nabuot: a mistake\n');
+  writeFileSync(path.join(here.folder, 'units/base.yaml'), 'about: Sleeps\nrunn: [sleep, "300"]\n');
   await reload(2);
   expect(of(/^STATUS=/).at(-1)).toMatch(/^STATUS=reload refused: .*; 1 of 1 ready$/);
-  writeFileSync(path.join(here.folder, 'units/base.yaml'), 'run: [sleep, "301"]\n');
+  writeFileSync(path.join(here.folder, 'units/base.yaml'), 'about: Sleeps\nrun: [sleep, "301"]\n');
   await reload(3);
   expect(of(/^STATUS=/).at(-1)).toBe('STATUS=1 of 1 ready');
   child.kill('SIGTERM');
 });
 
 test('a watchdog that is meant for another process is not answered', async () => {
-  await using here = place(command.program, { base: units.base });
+  await using here = upPlace(program, { base: units.base });
   const socket = path.join(here.folder, 'notify');
   using manager = receiver(socket);
-  const { child } = here.run(['up'], 'ignore', { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '100000', WATCHDOG_PID: '1' });
+  const env = { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '100000', WATCHDOG_PID: '1' };
+  const { child } = here.run(['up'], 'ignore', { env });
   await expect.poll(() => manager.lines(), { timeout: 10_000 }).toContain('READY=1');
   expect(manager.lines()).not.toContain('WATCHDOG=1');
   child.kill('SIGTERM');
@@ -100,8 +102,8 @@ test('a watchdog that is meant for another process is not answered', async () =>
 
 test('a socket that cannot be reached is one warning, and everything starts', async () => {
   for (const socket of ['/nowhere/notify', '@abstract']) {
-    await using here = place(command.program, { base: units.base });
-    const { out } = here.run(['up'], 'pipe', { NOTIFY_SOCKET: socket });
+    await using here = upPlace(program, { base: units.base });
+    const { out } = here.run(['up'], 'pipe', { env: { NOTIFY_SOCKET: socket } });
     await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
     await expect.poll(out).toMatch(/service manager (?:cannot be told anything on \/nowhere|will hear nothing)/);
   }
@@ -113,5 +115,6 @@ test.skipIf(!hasAnalyze)('the shipped unit of systemd is valid', () => {
   const file = path.resolve(import.meta.dirname, '../../packaging/k3s-lite.service');
   execFileSync('systemd-analyze', ['verify', file], { stdio: 'pipe' });
   const text = readFileSync(file, 'utf8');
-  for (const line of ['Type=notify', 'ExecReload=/usr/bin/env k3s-lite reload', 'KillMode=process', 'Delegate=yes']) expect(text).toContain(`\n${line}\n`);
+  for (const line of ['Type=notify', 'ExecReload=/usr/bin/env k3s-lite reload', 'KillMode=process', 'Delegate=yes'])
+    expect(text).toContain(`\n${line}\n`);
 });

@@ -8,7 +8,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { WireSnapshot } from '../../src/control/protocol.ts';
 import { systemProc } from '../../src/process/proc-reader.ts';
-import { buildProgram, repository, unitsOf, upPlace, type Program, type UpPlace } from './up-place.ts';
+import type { Program } from '../process/bundle.ts';
+import { buildProgram, repository, unitsOf, upPlace, type UpPlace } from './up-place.ts';
 
 let program: Program;
 beforeAll(async () => {

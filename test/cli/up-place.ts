@@ -4,46 +4,24 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { build } from 'esbuild';
 import { expect } from 'vitest';
 import { pathsOf } from '../../src/app/paths.ts';
 import { controlClient } from '../../src/control/client.ts';
+import { lockHolder } from '../../src/process/lock.ts';
 import { systemProc } from '../../src/process/proc-reader.ts';
 import { markerVariable } from '../../src/process/run-marker.ts';
+import { bundledProgram, type Program } from '../process/bundle.ts';
 
 export const repository = path.resolve(import.meta.dirname, '../..');
-
-export interface Program extends Disposable {
-  readonly file: string;
-}
 
 export interface Around {
   readonly before?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/**
- * The command line as one file, within the repository, so that its packages and unit files are found.
- *
- * @param version - what it says that it is
- */
-export async function buildProgram(version?: string): Promise<Program> {
-  mkdirSync(path.join(repository, '.cache'), { recursive: true });
-  const folder = mkdtempSync(path.join(repository, '.cache/up-process-'));
-  const file = path.join(folder, 'main.mjs');
-  await build({
-    entryPoints: [path.join(repository, 'src/cli/main.ts')],
-    outfile: file,
-    bundle: true,
-    packages: 'external',
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    ...(version === undefined ? {} : { define: { K3S_LITE_VERSION: JSON.stringify(version) } }),
-    logLevel: 'silent',
-  });
-  return { file, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
-}
+/** @param version - what it says that it is */
+export const buildProgram = (version?: string): Promise<Program> =>
+  bundledProgram('src/cli/main.ts', version === undefined ? {} : { K3S_LITE_VERSION: JSON.stringify(version) });
 
 /** A data directory with unit files; whatever runs for it is ended with the test. */
 export function upPlace({ file: program }: Program, units: Readonly<Record<string, string>>) {
@@ -64,11 +42,19 @@ export function upPlace({ file: program }: Program, units: Readonly<Record<strin
     unitDir,
     paths,
     client,
+    /** Processes of its units that are alive. */
+    left: () => unitsOf(path.basename(paths.runDir)),
+    isLocked: () => lockHolder(dataDir) !== undefined,
     writeUnits,
-    /** @param around - `before`: a command that becomes this one, as `nice` does */
+    /**
+     * `up` with --units; other commands without. Standard output goes to `out`, or is kept.
+     *
+     * @param around - `before`: a command that becomes this one, as `nice` does
+     */
     run(words: readonly string[], out: number | 'ignore' | 'pipe' = 'ignore', around?: Around) {
-      const argv = [...(around?.before ?? []), process.execPath, program, ...words];
-      const [file, ...args] = [...argv, '--data-dir', dataDir, '--units', unitDir];
+      const unitWords = words[0] === 'up' ? ['--units', unitDir] : [];
+      const own = [process.execPath, program, ...words, '--data-dir', dataDir, ...unitWords];
+      const [file = '', ...args] = [...(around?.before ?? []), ...own];
       const child = spawn(file, args, {
         stdio: ['ignore', out, 'pipe'],
         // Where continuous integration runs, colours are on by themselves.

@@ -5,7 +5,8 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, symlink
 import { constants } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { buildProgram, upPlace, type Program } from './up-place.ts';
+import type { Program } from '../process/bundle.ts';
+import { buildProgram, upPlace } from './up-place.ts';
 
 let program: Program;
 beforeAll(async () => {

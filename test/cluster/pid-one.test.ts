@@ -7,16 +7,17 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { programs, startUp, type Mode, type Programs } from '../cli/init-kit.ts';
-import { bundledProgram, canUnshare, childrenOf, runAsPidOne } from '../process/pid-namespace.ts';
+import { bundledProgram, type Program } from '../process/bundle.ts';
+import { canUnshare, childrenOf, runAsPidOne } from '../process/pid-namespace.ts';
 
 let ours: Programs;
-let orphans: string;
+let orphans: Program;
 beforeAll(async () => {
   [ours, orphans] = await Promise.all([programs(), bundledProgram('test/process/fixtures/many-orphans.ts')]);
 });
 afterAll(() => {
   ours[Symbol.dispose]();
-  rmSync(orphans, { force: true });
+  orphans[Symbol.dispose]();
 });
 
 const up = (mode: Mode, units: Readonly<Record<string, string>>, words: readonly string[] = [], env = {}) =>
@@ -120,8 +121,8 @@ describe.skipIf(!canUnshare)('[C5] k3s-lite-init', () => {
 
 describe.skipIf(!canUnshare)('[C5] 10,000 orphans and 200 children of our own', () => {
   test.each([
-    ['Node alone as PID 1', () => [process.execPath, orphans], 'pid-1'],
-    ['k3s-lite-init as PID 1', () => [ours.init, '--', process.execPath, orphans], 'below-init'],
+    ['Node alone as PID 1', () => [process.execPath, orphans.file], 'pid-1'],
+    ['k3s-lite-init as PID 1', () => [ours.init, '--', process.execPath, orphans.file], 'below-init'],
   ] as const)('%s: no zombie is left, and each of ours reports its own end', async (_what, argv, role) => {
     await using running = runAsPidOne([...argv(), '20', '500', '200']);
     expect(await running.ended, running.err()).toEqual({ code: 37, signal: null });

@@ -2,12 +2,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { build } from 'esbuild';
 import { expect } from 'vitest';
 import { buildComponents } from '../../src/component/build.ts';
 import { manifest } from '../../src/component/manifest.ts';
-
-const repository = path.resolve(import.meta.dirname, '../..');
 
 /** Of another user only where the system lets users make namespaces. */
 const unshareWords = [
@@ -26,23 +23,6 @@ export async function initProgram(): Promise<string> {
   const artefacts = manifest.artefacts.filter(({ name }) => name === 'init');
   const [built] = await buildComponents({ env: process.env, artefacts });
   return path.join(built?.folder ?? '', 'k3s-lite-init');
-}
-
-/** A TypeScript file as a program, inside the repository, so that its packages and unit files are found. */
-export async function bundledProgram(entry: string): Promise<string> {
-  const name = path.basename(entry, '.ts');
-  const outfile = path.join(repository, '.cache', `${name}-${String(process.pid)}.mjs`);
-  await build({
-    entryPoints: [path.join(repository, entry)],
-    outfile,
-    bundle: true,
-    packages: 'external',
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    logLevel: 'silent',
-  });
-  return outfile;
 }
 
 export interface Ended {
