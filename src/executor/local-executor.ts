@@ -78,7 +78,12 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       clock,
       random: Math.random,
       process: layer,
-      notify: createNotifyPort({ dir: path.join(runDir, 'notify'), clock }),
+      notify: createNotifyPort({
+        dir: path.join(runDir, 'notify'),
+        // Needed by root alone, who alone may run units as others.
+        openDir: path.join('/run', `k3s-lite-notify-${instance}`),
+        clock,
+      }),
       createProbe: (spec, context) => createProbe(spec, { ...context, listening }),
       builtins: options.builtins ?? new Map(),
     },

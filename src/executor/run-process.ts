@@ -5,6 +5,7 @@
 import type { Exit, ReadinessError } from '../error/readiness-error.ts';
 import type { NotifySocket } from '../probe/notify-port.ts';
 import { hasKind } from '../probe/probe-spec.ts';
+import { resolveAccount } from '../process/account.ts';
 import type { RunningProcess } from '../process/process-port.ts';
 import type { RunRecord } from '../process/run-record.ts';
 import type { Unit } from '../unit/schema.ts';
@@ -20,7 +21,7 @@ export function startProcess(context: RunContext): RunPart {
   try {
     // Without `ready` there is nothing to wait for, and the socket would be for nothing.
     const isAsked = unit.ready !== undefined || unit.watchdog !== undefined;
-    notify = isAsked ? ports.notify.open(unit.name, generation) : undefined;
+    notify = isAsked ? ports.notify.open(unit.name, generation, otherUser(unit)) : undefined;
     process = ports.process.launch({ unit, generation, extraEnv: notifyEnv(unit, notify) });
   } catch (error) {
     notify?.[Symbol.dispose]();
@@ -46,11 +47,17 @@ function reopenNotify({ unit, ports }: RunContext, record: RunRecord): NotifySoc
   const { notifySocket, ready = false, mainPid } = record;
   if (notifySocket === undefined) return undefined;
   try {
-    return ports.notify.reopen(notifySocket, { ready, mainPid });
+    return ports.notify.reopen(notifySocket, { ready, mainPid }, otherUser(unit));
   } catch (error) {
     ports.process.append(unit.name, `cannot open ${notifySocket} again: ${String(error)}`);
     return undefined;
   }
+}
+
+/** The user of a unit that does not run as we do. @throws as a spawn does when there is no such user */
+function otherUser({ user }: Unit): number | undefined {
+  const uid = user === undefined ? undefined : resolveAccount({ user })?.uid;
+  return uid === process.getuid?.() ? undefined : uid;
 }
 
 /** Reports what becomes of a process, until its end. */

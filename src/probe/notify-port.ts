@@ -24,8 +24,12 @@ export interface NotifySocket extends Disposable {
 }
 
 export interface NotifyPort {
-  /** Opens the socket of one generation in a 0700 folder; disposing closes and unlinks it. */
-  open(unit: string, generation: number): NotifySocket;
+  /**
+   * Opens the socket of one generation in a 0700 folder; disposing closes and unlinks it.
+   *
+   * @param ownerUid - another user that the process runs as, who must be able to send to it
+   */
+  open(unit: string, generation: number, ownerUid?: number): NotifySocket;
   /** Opens the socket of an adopted generation again, at the path that its process knows. */
-  reopen(path: string, heard: Pick<NotifyState, 'ready' | 'mainPid'>): NotifySocket;
+  reopen(path: string, heard: Pick<NotifyState, 'ready' | 'mainPid'>, ownerUid?: number): NotifySocket;
 }

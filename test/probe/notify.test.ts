@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -17,6 +17,8 @@ import { contextOf, failureOf, passes, patience, temporaryFolder } from './probe
 const { DgramSocket: Socket } = createRequire(import.meta.url)('node-unix-socket') as {
   DgramSocket: new () => DgramSocket;
 };
+
+const portIn = (dir: string) => createNotifyPort({ dir, openDir: `${dir}-open`, clock: systemClock });
 
 /** What a started process does: sends datagrams to $NOTIFY_SOCKET. */
 function sender(path: string) {
@@ -48,7 +50,7 @@ const openFds = () => readdirSync('/proc/self/fd').length;
 
 test('[S5] READY=1 makes a notify check pass within milliseconds of being sent', async () => {
   using folder = temporaryFolder();
-  using socket = createNotifyPort({ dir: join(folder.path, 'notify'), clock: systemClock }).open('etcd', 1);
+  using socket = portIn(join(folder.path, 'notify')).open('etcd', 1);
   using process = sender(socket.path);
   const probe = createProbe({ notify: true }, contextOf({ notify: socket }));
   const hints: string[] = [];
@@ -68,7 +70,7 @@ test('[S5] READY=1 makes a notify check pass within milliseconds of being sent',
 test('each generation has its own socket in a folder that only we may enter, and nothing of it stays', () => {
   using folder = temporaryFolder();
   const dir = join(folder.path, 'notify');
-  const port = createNotifyPort({ dir, clock: systemClock });
+  const port = portIn(dir);
   const first = port.open('etcd', 1);
   const second = port.open('etcd', 2);
   expect(first.path).not.toBe(second.path);
@@ -82,7 +84,7 @@ test('each generation has its own socket in a folder that only we may enter, and
 
 test('a generation does not hear what is sent to another one', async () => {
   using folder = temporaryFolder();
-  const port = createNotifyPort({ dir: folder.path, clock: systemClock });
+  const port = portIn(folder.path);
   using old = port.open('etcd', 1);
   using present = port.open('etcd', 2);
   using late = sender(old.path);
@@ -94,13 +96,13 @@ test('a generation does not hear what is sent to another one', async () => {
 
 test('a socket that a killed supervisor left behind is replaced, and long paths are shortened to what a socket may have', () => {
   using folder = temporaryFolder();
-  const port = createNotifyPort({ dir: folder.path, clock: systemClock });
+  const port = portIn(folder.path);
   writeFileSync(join(folder.path, 'etcd.1'), '');
   using again = port.open('etcd', 1);
   expect(statSync(again.path).isSocket()).toBe(true);
   using long = port.open(`worker@${'x'.repeat(120)}`, 1);
   expect(Buffer.byteLength(long.path)).toBeLessThanOrEqual(107);
-  using deep = createNotifyPort({ dir: join(folder.path, 'd'.repeat(110)), clock: systemClock }).open('etcd', 1);
+  using deep = portIn(join(folder.path, 'd'.repeat(110))).open('etcd', 1);
   expect(Buffer.byteLength(deep.path)).toBeLessThanOrEqual(107);
   expect(statSync(dirname(deep.path)).mode & 0o777).toBe(0o700);
   deep[Symbol.dispose]();
@@ -109,9 +111,9 @@ test('a socket that a killed supervisor left behind is replaced, and long paths 
 
 test('the socket of an adopted generation is heard again at its path, and knows what was said before', async () => {
   using folder = temporaryFolder();
-  const port = createNotifyPort({ dir: folder.path, clock: systemClock });
+  const port = portIn(folder.path);
   const deepDir = join(folder.path, 'd'.repeat(110));
-  for (const opened of [port.open('etcd', 3), createNotifyPort({ dir: deepDir, clock: systemClock }).open('etcd', 3)]) {
+  for (const opened of [port.open('etcd', 3), portIn(deepDir).open('etcd', 3)]) {
     using process = sender(opened.path);
     // A killed supervisor leaves the file; nobody is behind it.
     using again = port.reopen(opened.path, { ready: true, mainPid: 42 });
@@ -125,9 +127,66 @@ test('the socket of an adopted generation is heard again at its path, and knows 
   }
 });
 
+/** A process of another user sends a message; what it says when it cannot. */
+async function sendAs(uid: number, path: string, message: string): Promise<string> {
+  const program =
+    'socket(my $s, AF_UNIX, SOCK_DGRAM, 0); send($s, $ARGV[1], 0, pack_sockaddr_un($ARGV[0])) or print $!';
+  const { stdout } = await promisify(execFile)('perl', ['-MSocket', '-e', program, path, message], {
+    uid,
+    gid: uid,
+    cwd: '/',
+  });
+  return stdout;
+}
+const [daemon, nobody] = [1, 65_534];
+
+test.runIf(process.getuid?.() === 0)(
+  'a unit of another user reaches its own socket; no third user does, and nobody can replace it',
+  async () => {
+    using folder = temporaryFolder();
+    chmodSync(folder.path, 0o755);
+    const dir = join(folder.path, 'notify');
+    const port = portIn(dir);
+    using ours = port.open('etcd', 1);
+    const poor = port.open('poor', 1, nobody);
+    using other = port.open('other', 1, daemon);
+    expect(statSync(poor.path)).toMatchObject({ uid: nobody, mode: expect.toSatisfy(isMode(0o600)) as number });
+    expect(statSync(dirname(poor.path))).toMatchObject({ uid: 0, mode: expect.toSatisfy(isMode(0o711)) as number });
+
+    const heard = told(poor);
+    expect(await sendAs(nobody, poor.path, 'READY=1')).toBe('');
+    expect(await heard).toMatchObject({ ready: true });
+    for (const [uid, { path }] of [
+      [daemon, poor],
+      [nobody, other],
+      [nobody, ours],
+    ] as const) {
+      expect(await sendAs(uid, path, 'READY=1')).toBe('Permission denied');
+    }
+    expect([other.current.ready, ours.current.ready]).toEqual([false, false]);
+    const replaced = promisify(execFile)('mv', [poor.path, `${poor.path}.old`], { uid: nobody, cwd: '/' });
+    await expect(replaced).rejects.toThrow('Permission denied');
+
+    // A killed supervisor leaves it; the next one opens it again for the same user.
+    using again = port.reopen(poor.path, { ready: true, mainPid: undefined }, nobody);
+    const heardAgain = told(again);
+    expect(await sendAs(nobody, again.path, 'STATUS=later')).toBe('');
+    expect(await heardAgain).toMatchObject({ ready: true, status: 'later' });
+    expect(await sendAs(daemon, again.path, 'STATUS=never')).toBe('Permission denied');
+
+    again[Symbol.dispose]();
+    expect(existsSync(dirname(again.path))).toBe(true);
+    other[Symbol.dispose]();
+    expect(existsSync(dirname(again.path))).toBe(false);
+    poor[Symbol.dispose]();
+  },
+);
+
+const isMode = (mode: number) => (found: number) => (found & 0o777) === mode;
+
 test('garbage of any size, sent for real, is ignored and what follows is still heard', async () => {
   using folder = temporaryFolder();
-  using socket = createNotifyPort({ dir: folder.path, clock: systemClock }).open('etcd', 1);
+  using socket = portIn(folder.path).open('etcd', 1);
   using process = sender(socket.path);
   await process.send(Uint8Array.of(0xff, 0xfe, 0x00));
   await process.send(`STATUS=${'x'.repeat(20_000)}`);
@@ -140,7 +199,7 @@ test('garbage of any size, sent for real, is ignored and what follows is still h
 
 test('opening and closing a thousand sockets, some while they receive, leaks no descriptor', async () => {
   using folder = temporaryFolder();
-  const port = createNotifyPort({ dir: folder.path, clock: systemClock });
+  const port = portIn(folder.path);
   port.open('warm-up', 1)[Symbol.dispose]();
   await new Promise<void>((done) => void setImmediate(done));
   const before = openFds();
@@ -162,7 +221,7 @@ test('a disposed socket lets the process end by itself', async () => {
   const source = `
     import { createNotifyPort } from ${JSON.stringify(module)};
     import { systemClock } from ${JSON.stringify(clock)};
-    const socket = createNotifyPort({ dir: ${JSON.stringify(folder.path)}, clock: systemClock }).open('etcd', 1);
+    const socket = createNotifyPort({ dir: ${JSON.stringify(folder.path)}, openDir: '', clock: systemClock }).open('etcd', 1);
     setTimeout(() => socket[Symbol.dispose](), 20);`;
   const { build } = await import('esbuild');
   const outfile = join(folder.path, 'child.mjs');
