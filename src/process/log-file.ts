@@ -5,7 +5,9 @@
  * present generation stays valid when the file is truncated under its writer.
  *
  * Rotation copies and truncates, because the writer holds the file open. What it writes between the
- * end of the copy and the truncation, some microseconds, is lost; nothing else is.
+ * end of the copy and the truncation, some microseconds, is lost; nothing else is, unless the disk has
+ * no room for the copy: then the newest lines are kept and the others dropped (keep-newest.ts), which
+ * is said, in the file too.
  */
 import {
   closeSync,
@@ -23,6 +25,8 @@ import {
 } from 'node:fs';
 import { promisify } from 'node:util';
 import { dirname } from 'node:path';
+import { formatBytes } from '../kernel/bytes.ts';
+import { keepNewest } from './keep-newest.ts';
 import { decodeLine, maxLineBytes } from './line-splitter.ts';
 import { errnoOf } from './spawn-error.ts';
 
@@ -44,8 +48,12 @@ export interface LogFile {
   last(count: number, from: number, withUnterminated: boolean): readonly string[];
   /** Position after the last newline, or `from`. */
   endOfLines(from: number): number;
-  /** Copies and truncates when it is larger than the limit. Rejects when that fails; nothing is lost then. */
-  rotateIfLarge(): Promise<void>;
+  /**
+   * Copies and truncates when it is larger than the limit. Rejects when that fails; nothing is lost then.
+   *
+   * @returns bytes that were dropped, because there was no room for a copy
+   */
+  rotateIfLarge(): Promise<number>;
 }
 
 export interface LogLimits {
@@ -58,13 +66,19 @@ export interface LogLimits {
 export const defaultLogLimits: LogLimits = { maxBytes: 10 << 20, maxFiles: 3 };
 
 const chunkBytes = 64 * 1024;
+/** A full disk, or a full share of it. */
+const noRoom: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
+/** Kept of a file that there is no room to copy; of a smaller limit, a quarter. */
+const maxKeptBytes = 1 << 20;
 /** The most that is read to find the last lines. */
 const maxReadBack = 4 << 20;
 
 export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): LogFile {
   /** Position of the first byte of the file itself: what has been rotated away since we know it. */
   let base = 0;
-  let rotating: Promise<void> | undefined;
+  /** Position after the last byte of the newest older copy; before `base` when something between was dropped. */
+  let olderEnd = 0;
+  let rotating: Promise<number> | undefined;
 
   const size = () => {
     try {
@@ -89,10 +103,11 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
   /** Reads at a position, from the newest older copy too when it lies there. */
   const readAt = (position: number, buffer: Buffer): number => {
     const inFile = position >= base;
+    if (!inFile && position >= olderEnd) return 0;
     try {
       const fd = openSync(inFile ? path : older(1), 'r');
       try {
-        const offset = inFile ? position - base : fstatSync(fd).size - (base - position);
+        const offset = inFile ? position - base : fstatSync(fd).size - (olderEnd - position);
         return offset < 0 ? 0 : readSync(fd, buffer, 0, buffer.length, offset);
       } finally {
         closeSync(fd);
@@ -107,7 +122,7 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
     let length = 0;
     while (length < bytes.length) {
       const position = from + length;
-      const limit = position < base ? Math.min(to, base) : to;
+      const limit = position < olderEnd ? Math.min(to, olderEnd) : to;
       const read = readAt(position, bytes.subarray(length, limit - from));
       if (read === 0) break;
       length += read;
@@ -117,6 +132,8 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
 
   const rotate = async () => {
     rmSync(unfinished, { force: true });
+    // It is to go anyway, and the copy may need its room.
+    rmSync(older(maxFiles - 1), { force: true });
     await copyFile(path, unfinished, constants.COPYFILE_FICLONE);
     const from = openSync(path, 'r+');
     const to = openSync(unfinished, 'a', 0o600);
@@ -132,12 +149,25 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
       }
       ftruncateSync(from, 0);
       base += copied;
+      olderEnd = base;
     } finally {
       closeSync(from);
       closeSync(to);
     }
     for (let number = maxFiles - 2; number >= 1; number -= 1) renameIfThere(older(number), older(number + 1));
     renameSync(unfinished, older(1));
+  };
+
+  /** @returns bytes dropped */
+  const dropOldest = (): number => {
+    const shrunk = keepNewest({
+      path,
+      keptBytes: Math.min(maxKeptBytes, Math.floor(maxBytes / 4)),
+      noteOf: (bytes) =>
+        `k3s-lite: ${formatBytes(bytes)} before this line were dropped: the disk had no room to keep them`,
+    });
+    base += shrunk?.movedBytes ?? 0;
+    return shrunk?.droppedBytes ?? 0;
   };
 
   return {
@@ -154,8 +184,10 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
     end: () => base + size(),
     start: () => base,
     read: readAt,
-    last(count, from, withUnterminated) {
+    last(count, wantedFrom, withUnterminated) {
       const end = base + size();
+      // What was dropped has lines of nobody before it.
+      const from = olderEnd < base ? Math.max(wantedFrom, base) : wantedFrom;
       const blocks: Buffer[] = [];
       let start = end;
       let newlines = 0;
@@ -187,16 +219,18 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
     rotateIfLarge() {
       if (rotating === undefined && size() > maxBytes) {
         rotating = rotate()
+          .then(() => 0)
           .catch((error: unknown) => {
             // Half a copy would take the very room that is missing.
             rmSync(unfinished, { force: true });
-            throw error;
+            if (!noRoom.has(errnoOf(error) ?? '')) throw error;
+            return dropOldest();
           })
           .finally(() => {
             rotating = undefined;
           });
       }
-      return rotating ?? Promise.resolve();
+      return rotating ?? Promise.resolve(0);
     },
   };
 }

@@ -4,6 +4,7 @@
  */
 import { type FSWatcher, statfsSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
+import { formatBytes } from '../kernel/bytes.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { lineSplitter } from './line-splitter.ts';
 import { type LogFile, type LogLimits, openLogFile } from './log-file.ts';
@@ -69,8 +70,9 @@ export function openUnitLog({ path, limits, clock, notice }: UnitLogOptions): Un
   let isRotationBroken = false;
   const rotateIfLarge = async () => {
     try {
-      await file.rotateIfLarge();
+      const dropped = await file.rotateIfLarge();
       isRotationBroken = false;
+      if (dropped > 0) notice(`no room to rotate ${path}: its oldest ${formatBytes(dropped)} were dropped`);
     } catch (error) {
       if (!isRotationBroken) notice(`cannot rotate ${path}: ${String(error)}`);
       isRotationBroken = true;
@@ -169,9 +171,11 @@ function startTail({ file, from, clock, deliver, onDrained }: TailOptions): Tail
     const read = file.read(position, buffer);
     position += read;
     if (read > 0) splitter.push(buffer.subarray(0, read));
-    // Rotated away more than once since the last look.
-    else if (position < file.start()) position = file.start();
-    else return false;
+    // Rotated away more than once since the last look, or dropped: what is unterminated has no end.
+    else if (position < file.start()) {
+      splitter.flush();
+      position = file.start();
+    } else return false;
     return true;
   };
   const drain = () => {

@@ -1,15 +1,25 @@
-import { appendFileSync, existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { decodeLine, lineSplitter, maxLineBytes } from '../../src/process/line-splitter.ts';
 import { createLogWatch } from '../../src/process/log-watch.ts';
 import { openUnitLog, type UnitLog } from '../../src/process/unit-log.ts';
 import { fakeClock } from '../kit/fake-clock.ts';
+import { smallDisk } from '../kit/small-disk.ts';
 import { scratch, type Scratch, unitOf } from './scratch.ts';
 
-function logIn(place: Scratch, limits = { maxBytes: 10 << 20, maxFiles: 3 }) {
-  const file = path.join(place.folder, 'unit.log');
+function logIn(place: Scratch, limits = { maxBytes: 10 << 20, maxFiles: 3 }, folder = place.folder) {
+  const file = path.join(folder, 'unit.log');
   const log = openUnitLog({ path: file, limits, clock: systemClock, notice: (text) => void place.notices.push(text) });
   return { file, log };
 }
@@ -193,6 +203,64 @@ test('a follower that has not read yet finds its lines in the rotated file', asy
   await log.rotateIfLarge();
   appendFileSync(file, 'four\n');
   await expect.poll(() => lines).toEqual(['one', 'two', 'three', 'four']);
+});
+
+describe.runIf(process.getuid?.() === 0)('a log of a full disk that has grown too large', () => {
+  const maxBytes = 1 << 20;
+  const linesOf = (from: number, count: number) =>
+    Array.from({ length: count }, (_, at) => `line ${String(from + at)} of a process that writes a lot`);
+  const textOf = (lines: readonly string[]) => `${lines.join('\n')}\n`;
+  const many = linesOf(0, 40_000);
+
+  test('keeps its newest lines and says what it dropped; its writer goes on, and its follower misses nothing', async () => {
+    await using place = scratch();
+    using disk = smallDisk(path.join(place.folder, 'disk'), 4);
+    const { file, log } = logIn(place, { maxBytes, maxFiles: 3 }, path.join(place.folder, 'disk'));
+    using _log = log;
+    const fd = log.begin();
+    const followed = collect(log);
+    appendFileSync(fd, textOf(many));
+    await expect.poll(() => followed.length).toBe(many.length);
+    await expect.poll(() => statSync(file).size, { message: 'with room it is rotated' }).toBe(0);
+    rmSync(`${file}.1`);
+    appendFileSync(fd, textOf(many));
+    disk.fill();
+    await log.rotateIfLarge();
+
+    expect(readdirSync(path.dirname(file))).toEqual(['ballast', 'unit.log']);
+    expect(statSync(file).size).toBeLessThanOrEqual(maxBytes / 4 + 200);
+    const [note, ...kept] = readFileSync(file, 'utf8').trimEnd().split('\n');
+    expect(note).toMatch(/^k3s-lite: .* KiB|MiB before this line were dropped: the disk had no room to keep them$/);
+    expect(kept.length).toBeGreaterThan(5000);
+    expect(kept).toEqual(many.slice(-kept.length));
+    expect(place.notices).toEqual([expect.stringMatching(/^no room to rotate .*: its oldest 1\.\d MiB were dropped$/)]);
+
+    appendFileSync(fd, textOf(linesOf(40_000, 2)));
+    expect(log.last(3)).toEqual([...many.slice(-1), ...linesOf(40_000, 2)]);
+    expect(log.last(100_000)).toEqual([note, ...kept, ...linesOf(40_000, 2)]);
+    await expect.poll(() => followed.at(-1)).toBe(linesOf(40_001, 1)[0]);
+    // However much of the rest it had read before that was dropped.
+    const since = new Set(followed.slice(many.length));
+    expect(kept.filter((line) => !since.has(line))).toEqual([]);
+  });
+
+  test('takes the room of the copy that is to go anyway, and drops nothing else', async () => {
+    await using place = scratch();
+    const folder = path.join(place.folder, 'disk');
+    using disk = smallDisk(folder, 8);
+    const { file, log } = logIn(place, { maxBytes, maxFiles: 3 }, folder);
+    using _log = log;
+    const fd = log.begin();
+    appendFileSync(fd, textOf(many));
+    writeFileSync(`${file}.1`, textOf(['newer', ...many]));
+    writeFileSync(`${file}.2`, textOf(['oldest', ...many]));
+    disk.fill();
+    await log.rotateIfLarge();
+    expect(readFileSync(`${file}.2`, 'utf8').startsWith('newer\n')).toBe(true);
+    expect(readFileSync(`${file}.1`, 'utf8')).toBe(textOf(many));
+    expect(statSync(file).size).toBe(0);
+    expect(place.notices).toEqual([]);
+  });
 });
 
 test('a reader that throws is detached and named; the others go on', async () => {
