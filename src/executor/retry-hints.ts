@@ -1,12 +1,15 @@
 /**
  * Cheap reasons to try a failed unit again before its slow retry: a port that it claims has become
  * free, a file that it runs or claims has changed. Looked at only while a unit is in backoff or failed.
+ *
+ * A port is looked for in the kernel's table of listeners: at any address, and without a connection
+ * that its holder would see.
  */
 import { watch, type FSWatcher } from 'node:fs';
-import { connect } from 'node:net';
 import path from 'node:path';
 import type { ReadinessError } from '../error/readiness-error.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { tcpListeners } from '../probe/proc-sockets.ts';
 import type { UnitSnapshot } from '../unit/state.ts';
 import type { UnitRunner } from './unit-runner.ts';
 
@@ -54,32 +57,22 @@ function watchUnit(clock: Clock, runner: UnitRunner): Disposable {
 function watchPort(clock: Clock, port: number, failedOnIt: boolean, freed: () => void): Disposable {
   let wasBusy = failedOnIt;
   let timer: Disposable | undefined;
-  let isOver = false;
   const lookLater = () => {
     timer = clock.timer(portEveryMs, look);
   };
   const look = () => {
-    const socket = connect({ host: '127.0.0.1', port });
-    const tell = (isBusy: boolean) => {
-      socket.destroy();
-      if (isOver) return;
-      if (wasBusy && !isBusy) freed();
-      // Free from the start: a retry would have been of no help a moment ago and is none now.
-      if (!isBusy) return;
-      wasBusy = true;
-      lookLater();
-    };
-    socket.once('connect', () => tell(true));
-    socket.once('error', () => tell(false));
+    const isBusy = tcpListeners(port).next().done !== true;
+    // Free from the start: a retry would have been of no help a moment ago and is none now.
+    if (!isBusy && wasBusy) freed();
+    if (!isBusy) return;
+    wasBusy = true;
+    lookLater();
   };
   // Not at once after such a failure: a unit that always fails so must not be retried in a circle.
   if (failedOnIt) lookLater();
   else look();
   return {
-    [Symbol.dispose]: () => {
-      isOver = true;
-      timer?.[Symbol.dispose]();
-    },
+    [Symbol.dispose]: () => timer?.[Symbol.dispose](),
   };
 }
 

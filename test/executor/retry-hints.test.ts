@@ -1,20 +1,20 @@
 /** Cheap hints on a real port and a real file, with the real clock: the runner only counts its retries. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { readinessChannel } from '../../src/executor/channel.ts';
 import { watchForHints } from '../../src/executor/retry-hints.ts';
 import type { UnitRunner } from '../../src/executor/unit-runner.ts';
-import { systemClock } from '../../src/kernel/clock.ts';
+import { systemClock, type Clock } from '../../src/kernel/clock.ts';
 import { latch } from '../../src/kernel/latch.ts';
 import type { UnitStateName } from '../../src/unit/state.ts';
 import { fakeUnit, type UnitChange } from '../kit/fake-graph.ts';
 import { snapshotOf } from './snapshots.ts';
 
 /** What the hints see of a runner, its state in the test's hands. */
-function watchedUnit(change: UnitChange, first: UnitStateName = 'failed') {
+function watchedUnit(change: UnitChange, first: UnitStateName = 'failed', clock: Clock = systemClock) {
   const snapshots = latch(snapshotOf('unit', first));
   let retries = 0;
   const runner = {
@@ -22,7 +22,7 @@ function watchedUnit(change: UnitChange, first: UnitStateName = 'failed') {
     channel: readinessChannel(snapshots),
     retry: () => void (retries += 1),
   } as unknown as UnitRunner;
-  const watch = watchForHints(systemClock, runner);
+  const watch = watchForHints(clock, runner);
   return {
     retries: () => retries,
     enter: (state: UnitStateName) => snapshots.set(snapshotOf('unit', state)),
@@ -38,19 +38,21 @@ function temporaryFolder() {
   };
 }
 
-async function busyPort() {
-  let looks = 0;
+const hasIpv6 = () => Object.values(networkInterfaces()).some((all) => all?.some(({ family }) => family === 'IPv6'));
+
+async function busyPort(host: string) {
+  let connections = 0;
   const server: Server = createServer((socket) => {
-    looks += 1;
+    connections += 1;
     socket.destroy();
   });
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => void server.listen(0, host, resolve));
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   const free = () => new Promise<void>((resolve) => void server.close(() => resolve()));
   return {
     port,
-    looks: () => looks,
+    connections: () => connections,
     free,
     async [Symbol.asyncDispose]() {
       if (server.listening) await free();
@@ -58,14 +60,35 @@ async function busyPort() {
   };
 }
 
-test('a failed unit is retried once when the port that it claims becomes free', async () => {
-  await using busy = await busyPort();
-  using unit = watchedUnit({ claims: { ports: [busy.port], paths: [] } });
-  await expect.poll(busy.looks).toBeGreaterThan(0);
-  expect(unit.retries()).toBe(0);
-  await busy.free();
-  await expect.poll(unit.retries, { timeout: 5000 }).toBe(1);
-});
+/** The clock of a watched unit, and how often it was asked for a later look. */
+function countedClock() {
+  let timers = 0;
+  const timer: Clock['timer'] = (delayMs, fire) => {
+    timers += 1;
+    return systemClock.timer(delayMs, fire);
+  };
+  return { clock: { ...systemClock, timer }, timers: () => timers };
+}
+
+const hosts = ['127.0.0.1', '127.0.0.2', '0.0.0.0', ...(hasIpv6() ? ['::1', '::'] : [])];
+
+test.each(hosts)(
+  'a failed unit is retried once when the port that it claims becomes free at %s, without a connection to its holder',
+  async (host) => {
+    await using busy = await busyPort(host);
+    const { clock, timers } = countedClock();
+    using unit = watchedUnit({ claims: { ports: [busy.port], paths: [] } }, 'failed', clock);
+    await expect.poll(timers, { timeout: 5000 }).toBeGreaterThan(2);
+    expect(unit.retries()).toBe(0);
+    await busy.free();
+    await expect.poll(unit.retries, { timeout: 5000 }).toBe(1);
+    const looks = timers();
+    expect(busy.connections()).toBe(0);
+    unit.enter('waiting');
+    unit.enter('failed');
+    expect([unit.retries(), timers()], 'a port that is free is not watched').toEqual([1, looks]);
+  },
+);
 
 test.each(['failed', 'backoff'] as const)(
   'a unit in %s is retried when a file that it claims appears',
