@@ -121,6 +121,8 @@ export const whySchema = z.object({
   gates: z.array(whyGate),
   /** Units that cannot start because of this one, the unit asked about only. */
   holdsUp: z.array(dependent),
+  /** Units that must stop before it, where it was asked to stop; the unit asked about only. */
+  stopsAfter: z.array(z.object({ unit: z.string(), state, forMs: z.number() })).default([]),
 });
 /** Why a unit is in its state, with the same for each dependency that is not up. */
 export type WhyTree = z.infer<typeof whySchema>;

@@ -93,7 +93,8 @@ export const routes: readonly Route[] = [
       const snapshots = executor.snapshots();
       const lastCheckOf = lastChecks(source, snapshots);
       const nowMs = clock.monotonicMs();
-      return { kind: 'json', value: explain({ unit, snapshots, graph: executor.graph, nowMs, lastCheckOf }) };
+      const { graph, stopWaitsFor } = executor;
+      return { kind: 'json', value: explain({ unit, snapshots, graph, nowMs, lastCheckOf, stopWaitsFor }) };
     },
   },
   {

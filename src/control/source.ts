@@ -13,7 +13,7 @@ export interface ReloadOutcome extends ReloadReport {
 export interface ControlSource {
   readonly executor: Pick<
     Executor,
-    'graph' | 'events' | 'snapshots' | 'isReady' | 'unit' | 'startUnits' | 'stopUnits' | 'restartUnits'
+    'graph' | 'events' | 'snapshots' | 'isReady' | 'unit' | 'stopWaitsFor' | 'startUnits' | 'stopUnits' | 'restartUnits'
   >;
   facts(): InstanceFacts;
   /** Output of a unit that is in the graph; `last` over all its generations, or the crash before a restart would be hidden. */

@@ -14,9 +14,11 @@ export interface WhyInput {
   readonly nowMs: number;
   /** The last outcome of a starting unit's readiness check, if there was one. */
   lastCheckOf?(unit: string): string | undefined;
+  /** Units that must have stopped before a stop of `unit` begins that was asked for. */
+  stopWaitsFor?(unit: string): readonly string[];
 }
 
-export function explain({ unit, snapshots, graph, nowMs, lastCheckOf }: WhyInput): WhyReply {
+export function explain({ unit, snapshots, graph, nowMs, lastCheckOf, stopWaitsFor }: WhyInput): WhyReply {
   const byName = new Map(snapshots.map((snapshot) => [snapshot.unit, snapshot]));
   const told = new Set<string>();
   const roots: WhyReply['roots'] = [];
@@ -28,6 +30,26 @@ export function explain({ unit, snapshots, graph, nowMs, lastCheckOf }: WhyInput
       const isHeld = waiting?.waitingFor.some((gate) => gate.unit === name) === true;
       return isHeld ? [{ unit: dependent, kind: need.kind, state: waiting.state }] : [];
     });
+
+  /** Those of them that have not stopped yet. */
+  const stopsAfter = (name: string) =>
+    (stopWaitsFor?.(name) ?? []).flatMap((other) => {
+      const found = byName.get(other);
+      return found === undefined || isDown(found) ? [] : [found];
+    });
+
+  /** The end of each chain of them: it waits for nothing but itself. */
+  const lastToWaitFor = (names: readonly string[]): readonly UnitSnapshot[] => {
+    const seen = new Set(names);
+    const ends: UnitSnapshot[] = [];
+    for (const name of seen) {
+      const before = stopsAfter(name);
+      for (const { unit: other } of before) seen.add(other);
+      const found = byName.get(name);
+      if (before.length === 0 && found !== undefined) ends.push(found);
+    }
+    return ends;
+  };
 
   const treeOf = (snapshot: UnitSnapshot): WhyTree => {
     told.add(snapshot.unit);
@@ -69,12 +91,19 @@ export function explain({ unit, snapshots, graph, nowMs, lastCheckOf }: WhyInput
       })),
       gates,
       holdsUp: snapshot.unit === unit ? heldBy(unit) : [],
+      stopsAfter:
+        snapshot.unit === unit
+          ? stopsAfter(unit).map((found) => ({ unit: found.unit, state: found.state, forMs: sinceMs(found, nowMs) }))
+          : [],
     };
   };
 
   const snapshot = byName.get(unit);
   if (snapshot === undefined) throw new Error(`internal error: no snapshot of ${unit}`);
   const tree = treeOf(snapshot);
+  for (const { unit: name, state, ...last } of tree.stopsAfter.length === 0 ? [] : lastToWaitFor([unit])) {
+    roots.push({ unit: name, line: `${name} is ${state}, for ${formatDurationMs(sinceMs(last, nowMs))}` });
+  }
   return { tree, roots: roots.filter((root) => root.unit !== unit || !isUp(snapshot.state)) };
 }
 
@@ -83,7 +112,11 @@ function isWorthTelling(target: UnitSnapshot, isOpen: boolean): boolean {
   return !isOpen || target.stoppedByUser === true || (!isUp(target.state) && target.desired === 'up');
 }
 
-function sinceMs({ since }: UnitSnapshot, nowMs: number): number {
+function isDown({ state }: UnitSnapshot): boolean {
+  return state === 'stopped' || state === 'inactive';
+}
+
+function sinceMs({ since }: Pick<UnitSnapshot, 'since'>, nowMs: number): number {
   return Math.max(0, nowMs - since.monotonicMs);
 }
 

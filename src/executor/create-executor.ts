@@ -17,11 +17,11 @@ import type { RunRecord } from '../process/run-record.ts';
 import { isUp, type UnitSnapshot } from '../unit/state.ts';
 import { getterUnits, type Executor, type StopReport } from './executor-api.ts';
 import { graphFacts } from './graph-facts.ts';
+import { createPendingStops } from './pending-stops.ts';
 import type { ExecutorPorts } from './ports.ts';
 import { createReload } from './reload.ts';
 import { watchForHints } from './retry-hints.ts';
 import { createStartQueue } from './start-queue.ts';
-import { inStopOrder } from './stop-plan.ts';
 import { Claims, unitControl } from './unit-control.ts';
 import { UnitRunner } from './unit-runner.ts';
 import { Wanted } from './wanted.ts';
@@ -60,6 +60,7 @@ export function createExecutor({ graph: firstGraph, ports, events: given, adopte
   const snapshotOf = (name: string) => runnerOf(name).channel.current;
   const wanted = new Wanted({ clock, events, snapshotOf });
   const claims = new Claims();
+  const pendingStops = createPendingStops();
   /** What was asked for by name; everything, if everything was. */
   const asked = { everything: false, units: new Set<string>() };
 
@@ -118,12 +119,21 @@ export function createExecutor({ graph: firstGraph, ports, events: given, adopte
   };
   for (const name of graph.order) addRunner(name);
 
-  const control = unitControl({ graph: () => graph, events, wanted, claims, runnerOf, isClosing: () => isClosing });
+  const control = unitControl({
+    graph: () => graph,
+    events,
+    wanted,
+    claims,
+    pendingStops,
+    runnerOf,
+    isClosing: () => isClosing,
+  });
   const reload = createReload({
     clock,
     events,
     wanted,
     claims,
+    pendingStops,
     graph: () => graph,
     setGraph(next) {
       lastGraph = graph;
@@ -153,12 +163,13 @@ export function createExecutor({ graph: firstGraph, ports, events: given, adopte
     const names = allUnits();
     // Whatever else moves units has been overtaken.
     claims.take(names);
-    await inStopOrder(names, stopsAfter, async (name) => {
+    const stop = async (name: string) => {
       const runner = runnerOf(name);
       if (runner.channel.current.state === 'inactive') return;
       runner.want('down');
       await runner.channel.when((snapshot) => snapshot.state === 'stopped');
-    });
+    };
+    await pendingStops.inOrder(names, stopsAfter, stop, () => true);
     const leftovers = [...retired.values(), ...runners.values()].flatMap((runner) => runner.leftovers);
     const elapsedMs = clock.monotonicMs() - sinceMs;
     events.emit({ type: 'down.finished', elapsedMs, leftovers });
@@ -207,6 +218,7 @@ export function createExecutor({ graph: firstGraph, ports, events: given, adopte
     },
     unit: (name) => runnerOf(name).channel,
     snapshots: () => allUnits().map(snapshotOf),
+    stopWaitsFor: pendingStops.waitsFor,
     async ready({ units, signal } = {}) {
       const options = signal === undefined ? {} : { signal };
       if (units === undefined) {

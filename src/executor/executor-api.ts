@@ -30,6 +30,8 @@ export interface Executor extends UnitControl, Reload {
   unit(name: string): ReadinessChannel;
   /** Present snapshots of all units, in start order; then those that a reload is removing. */
   snapshots(): readonly UnitSnapshot[];
+  /** Units that must have stopped before a stop of `unit` begins that was asked for; some may have. Empty when none is waited for. */
+  stopWaitsFor(unit: string): readonly string[];
   /**
    * Resolves when every unit in `units` (default: all that are wanted) is ready or done at the same time.
    *

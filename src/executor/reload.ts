@@ -15,8 +15,8 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Unit } from '../unit/schema.ts';
 import { isUp, type UnitSnapshot, type UnitStateName } from '../unit/state.ts';
 import { graphFacts } from './graph-facts.ts';
+import type { PendingStops } from './pending-stops.ts';
 import { planReload } from './reload-plan.ts';
-import { inStopOrder } from './stop-plan.ts';
 import type { Claim, Claims } from './unit-control.ts';
 import type { UnitRunner } from './unit-runner.ts';
 import type { Wanted } from './wanted.ts';
@@ -55,6 +55,7 @@ export interface ReloadWorld {
   readonly events: EventStream;
   readonly wanted: Wanted;
   readonly claims: Claims;
+  readonly pendingStops: PendingStops;
   graph(): UnitGraph;
   setGraph(graph: UnitGraph): void;
   runnerOf(unit: string): UnitRunner;
@@ -99,10 +100,12 @@ export function createReload(world: ReloadWorld): Reload {
     for (const name of after.order) if (!world.hasRunner(name)) world.addRunner(name);
     for (const name of after.order) if (!isRestarted.has(name)) redefine(name, after);
     // With its old definition: by that it is stopped and undone. Started again when all of them are down.
-    await inStopOrder(
+    const claimOf = (name: string) => (isRestarted.has(name) ? changed : leaving);
+    await world.pendingStops.inOrder(
       [...plan.stop, ...plan.restart],
       (name) => before.stopsAfter(name),
-      (name) => (isRestarted.has(name) ? changed : leaving).stop(runnerOf(name)),
+      (name) => claimOf(name).stop(runnerOf(name)),
+      (name) => claimOf(name).holds(name),
     );
     giveUpWhenClosing();
     for (const name of plan.stop) world.removeRunner(name);
@@ -149,10 +152,11 @@ export function createReload(world: ReloadWorld): Reload {
     const graph = world.graph();
     const old = names.map((name): Unit => ({ ...before.unit(name), needs: graph.unit(name).needs }));
     const restored = replaceUnits(graph, new Map(old.map((unit) => [unit.name, unit])));
-    await inStopOrder(
+    await world.pendingStops.inOrder(
       names,
       (name) => graph.stopsAfter(name),
       (name) => claim.stop(world.runnerOf(name)),
+      claim.holds,
     );
     giveUpWhenClosing();
     world.setGraph(restored);

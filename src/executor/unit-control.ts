@@ -7,7 +7,8 @@
 import { StartupError } from '../error/startup-error.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
-import { hardDependents, inStopOrder, planStop } from './stop-plan.ts';
+import type { PendingStops } from './pending-stops.ts';
+import { hardDependents, planStop } from './stop-plan.ts';
 import type { UnitRunner } from './unit-runner.ts';
 import type { Wanted } from './wanted.ts';
 
@@ -39,12 +40,14 @@ export interface UnitControlOptions {
   readonly events: EventStream;
   readonly wanted: Wanted;
   readonly claims: Claims;
+  readonly pendingStops: PendingStops;
   /** @throws ERR_UNKNOWN_UNIT */
   runnerOf(unit: string): UnitRunner;
   isClosing(): boolean;
 }
 
-export function unitControl({ graph, events, wanted, claims, runnerOf, isClosing }: UnitControlOptions): UnitControl {
+export function unitControl(options: UnitControlOptions): UnitControl {
+  const { graph, events, wanted, claims, pendingStops, runnerOf, isClosing } = options;
   // One that the user stops is on its way down, also while its dependents are stopped first.
   const isWantedUp = (unit: string) => runnerOf(unit).channel.current.desired === 'up' && !claims.isHeld(unit);
   const stopsAfter = (unit: string) => graph().stopsAfter(unit);
@@ -79,7 +82,8 @@ export function unitControl({ graph, events, wanted, claims, runnerOf, isClosing
       tell('stop', plan);
       const claim = claims.take(plan, { isHeld: true });
       wanted.remove(plan);
-      void inStopOrder(plan, stopsAfter, (unit) => claim.stop(runnerOf(unit), { byUser: true }));
+      const stop = (unit: string) => claim.stop(runnerOf(unit), { byUser: true });
+      void pendingStops.inOrder(plan, stopsAfter, stop, claims.isHeld);
       return moved;
     },
     restartUnits(units, { cascade = false } = {}) {
@@ -99,10 +103,11 @@ export function unitControl({ graph, events, wanted, claims, runnerOf, isClosing
       const claim = claims.take([...resting, ...below, ...above]);
       wanted.add(resting);
       for (const unit of resting) runnerOf(unit).want('up');
-      void inStopOrder([...below, ...above], stopsAfter, async (unit) => {
+      const stop = async (unit: string) => {
         if (above.has(unit)) await claim.stop(runnerOf(unit));
         else if (claim.holds(unit)) runnerOf(unit).restart();
-      }).then(() => {
+      };
+      void pendingStops.inOrder([...below, ...above], stopsAfter, stop, claim.holds).then(() => {
         for (const unit of above) if (claim.holds(unit)) runnerOf(unit).want('up');
       });
       return moved;
@@ -122,9 +127,7 @@ export class Claims {
   readonly #held = new Set<string>();
 
   /** The user's last word on the unit was to stop it. */
-  isHeld(unit: string): boolean {
-    return this.#held.has(unit);
-  }
+  readonly isHeld = (unit: string): boolean => this.#held.has(unit);
 
   take(units: Iterable<string>, { isHeld = false } = {}): Claim {
     const own = Symbol('claim');

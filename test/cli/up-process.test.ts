@@ -198,3 +198,25 @@ test('[S8] start, stop, restart, reload, events and dump on a running k3s-lite',
     units: [{ unit: 'db', machine: { state: { id: 'ready' } }, gates: { kind: 'open' } }, { unit: 'api' }],
   });
 });
+
+test('[S8] `why` tells which dependents a stop waits for, until the unit is started again', async () => {
+  const deaf = `[sh, -c, "trap '' TERM; echo up; while :; do sleep 0.05; done"]\nready: {log: up}\nstop: {within: 1h}`;
+  await using here = place({
+    db: 'about: Database\nrun: [sleep, "300"]\n',
+    api: `about: Does not stop\nrun: ${deaf}\nneeds: [{hard: db}]\n`,
+    ui: 'about: UI\nrun: [sleep, "302"]\nneeds: [{hard: api}]\n',
+  });
+  const cli = async (...words: readonly string[]) => {
+    const { ended, out } = here.run(words, 'pipe');
+    expect((await ended).code).toBe(0);
+    return out();
+  };
+  here.run(['up']);
+  await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
+  await cli('stop', '--cascade', '--no-wait', 'db');
+  const why = () => cli('why', 'db');
+  await expect.poll(why, { timeout: 10_000 }).toMatch(/is to stop, and waits until these have: api \(stopping, for /);
+  expect(await why()).toMatch(/^root cause: api is stopping, for [^,]*$/m);
+  await cli('start', '--no-wait', 'db');
+  expect(await why()).not.toContain('is to stop');
+});

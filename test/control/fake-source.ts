@@ -72,6 +72,7 @@ export function fakeSource(notation: string, dataDir = '/data') {
       snapshots: () => graph.order.map((name) => latchOf(name).current),
       isReady: () => graph.order.every((name) => isUp(latchOf(name).current.state)),
       unit: (name) => readinessChannel(latchOf(name)),
+      stopWaitsFor: () => [],
       startUnits: (units) => ask('start', units, false),
       stopUnits: (units, { cascade = false } = {}) => ask('stop', units, cascade),
       restartUnits: (units, { cascade = false } = {}) => ask('restart', units, cascade),

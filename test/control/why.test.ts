@@ -128,6 +128,26 @@ describe('why', () => {
     expect(reply.roots.map(({ unit }) => unit)).toEqual(['a0', 'b0']);
   });
 
+  test('a unit that is to stop: which dependents it waits for, and the one that keeps all of them', () => {
+    const snapshots = [
+      snapshot('etcd', 'ready', { since: moment(0) }),
+      snapshot('kube-apiserver', 'ready', { since: moment(1000) }),
+      snapshot('backup', 'stopped', { since: moment(7000), desired: 'down' }),
+      snapshot('kubelet', 'stopping', { since: moment(6000), desired: 'down', stoppedByUser: true }),
+    ];
+    const graph = fakeGraph('kubelet -> hard kube-apiserver; kube-apiserver -> hard etcd; backup -> soft etcd');
+    const stopWaitsFor = (unit: string) => (unit === 'kubelet' ? [] : graph.stopsAfter(unit));
+    const reply = explain({ unit: 'etcd', snapshots, graph, nowMs: 9000, stopWaitsFor });
+    expect(renderWhy(reply, plain).split('\n')).toEqual([
+      'etcd is ready, for 9.0 s',
+      'is to stop, and waits until these have: kube-apiserver (ready, for 8.0 s)',
+      'root cause: kubelet is stopping, for 3.0 s',
+    ]);
+    // One whose turn has come waits for itself.
+    const last = explain({ unit: 'kubelet', snapshots, graph, nowMs: 9000, stopWaitsFor });
+    expect(renderWhy(last, plain)).not.toContain('is to stop');
+  });
+
   test('a unit that was stopped by hand is itself the root', () => {
     const reply = why('db', 'db', [snapshot('db', 'stopped', { desired: 'down' })], 1000);
     expect(reply.roots).toEqual([{ unit: 'db', line: 'db is stopped, for 1.0 s, because it is not wanted up' }]);

@@ -51,6 +51,10 @@ export function renderWhy({ tree, roots }: WhyReply, { colour, width }: WhyStyle
     const held = tree.holdsUp.map(({ unit, kind, state }) => `${unit} (${kind}, ${state})`).join(', ');
     text(style.yellow(`holds up: ${held}`), '');
   }
+  if (tree.stopsAfter.length > 0) {
+    const first = tree.stopsAfter.map(({ unit, state, forMs }) => `${unit} (${state}, for ${formatDurationMs(forMs)})`);
+    text(style.yellow(`is to stop, and waits until these have: ${first.join(', ')}`), '');
+  }
   for (const { unit, line, hint } of roots) {
     text(style.red(`root cause: ${line.includes(unit) ? line : `${unit}: ${line}`}`), '');
     if (hint !== undefined) text(style.cyan(`hint: ${hint}`), '  ');
