@@ -2,7 +2,7 @@
  * An init in a pid namespace of its own, as in a container: `up` as PID 1, alone and below k3s-lite-init
  * (signals, exit codes, crashes), and ten thousand orphans beside 200 children of our own.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -32,6 +32,21 @@ const sleeper = 'run: [sleep, "300"]';
 /** Never ready by itself. */
 const slow = `${sleeper}\nready: {file: FOLDER/go}`;
 const deaf = `run: [sh, -c, "trap '' TERM; echo up; while :; do sleep 0.02; done"]\nready: {log: up}\nstop: {within: 1h}`;
+
+/** Stopped at once, but undone for ever. */
+const stuck = `${sleeper}\nundo: [sleep, "301"]`;
+
+const commandOf = (pid: number) => {
+  try {
+    return readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8')
+      .replaceAll('\0', ' ')
+      .trim();
+  } catch {
+    return ''; // It has ended meanwhile.
+  }
+};
+const descendantsOf = (pid: number): readonly number[] =>
+  childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
 
 describe.skipIf(!canUnshare).each(['alone', 'below-init'] as const)('[C5] as an init, %s', (mode) => {
   const signals = ['SIGTERM', 'SIGINT', 'SIGQUIT', ...(mode === 'below-init' ? [34 + 3] : [])] as const;
@@ -74,6 +89,27 @@ describe.skipIf(!canUnshare).each(['alone', 'below-init'] as const)('[C5] as an 
     await place.said('stopping: SIGTERM');
     await place.signal('SIGTERM');
     expect(await place.ended).toMatchObject({ code: 0 });
+  });
+
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const)('a third %s leaves at once, exit code %i, and nothing of the container is left', async (name, code) => {
+    await using place = up(mode, { deaf: `${deaf}\nneeds: [{hard: stuck}]`, stuck });
+    await place.isReady();
+    const one = await place.pid();
+    const undoing = () => descendantsOf(one).some((pid) => commandOf(pid).endsWith('sleep 301'));
+    await place.signal(name);
+    await place.said(`stopping: ${name}`);
+    expect(undoing()).toBe(false);
+    // The second kills what does not stop; then comes an undo, which nothing hurries.
+    await place.signal(name);
+    await expect.poll(undoing, { timeout: 10_000 }).toBe(true);
+    const before = descendantsOf(one);
+    await place.signal(name);
+    expect(await place.ended).toMatchObject({ code });
+    expect(place.out()).not.toContain('everything is stopped');
+    expect(before.filter((pid) => existsSync(`/proc/${String(pid)}`))).toEqual([]);
   });
 });
 
