@@ -19,6 +19,8 @@ export interface SuperviseOptions {
   readonly executor: Executor;
   /** Units asked for; everything when empty. */
   readonly units: readonly string[];
+  /** Of everything: which are not wanted until something needs them. */
+  rests(unit: string): boolean;
   readonly clock: Clock;
   /** Not ready by then: everything is stopped and the exit code is 4. */
   readonly timeoutMs?: number | undefined;
@@ -61,7 +63,8 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
           },
         });
 
-  if (!stopper.isRequested) executor.start(units.length === 0 ? undefined : units);
+  const { rests } = options;
+  if (!stopper.isRequested) executor.start(units.length === 0 ? undefined : units, { rests });
   const reason = await stopper.requested;
   limit[Symbol.dispose]();
   if (reason === notInTime) options.onNotReady(reasonsNotReady(executor.snapshots(), timeoutMs ?? 0));

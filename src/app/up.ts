@@ -3,6 +3,7 @@
  * connects them, and lets `supervise` run.
  */
 import path from 'node:path';
+import { layoutOf } from '../cluster/layout.ts';
 import { exitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
 import { createEventStream, type EventStream } from '../event/stream.ts';
@@ -21,6 +22,7 @@ import { isContainerEntry } from './container-mode.ts';
 import { controlSource } from './control-source.ts';
 import { crashingOnBugs } from './crash.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
+import { manifestsOnDemand, restsWithout } from './manifests-on-demand.ts';
 import { metricsAddressOf, metricsSource, serveMetrics } from './metrics-source.ts';
 import { openData, type OpenedData, type Present } from './data-record.ts';
 import { dumpState } from './dump.ts';
@@ -115,7 +117,9 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
   await builtins.fill(graph, settings);
   makeFolders(paths.dataDir, paths.runDir, paths.logDir);
 
-  const wanted = units.length === 0 ? graph.order : graph.closure(units);
+  const manifestPlace = layoutOf({ dataDir: paths.dataDir, runDir: paths.runDir });
+  const rests = restsWithout(manifestPlace, graph);
+  const wanted = graph.closure(units.length === 0 ? graph.order.filter((name) => !rests(name)) : units);
   const programs: CommandPlace = {
     baseEnv: { ...env, PATH: searchPath.join(':') },
     defaultCwd: paths.dataDir,
@@ -222,9 +226,10 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
   );
   try {
     await heedSignal();
-    return await supervise({
+    const life = supervise({
       executor,
       units,
+      rests,
       clock,
       timeoutMs,
       stopper,
@@ -242,6 +247,9 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
         fail(errors.length === 1 ? errors[0] : new AggregateError(errors, 'not ready in time'));
       },
     });
+    // Of units that were asked for by name none rests.
+    using _manifests = units.length === 0 ? manifestsOnDemand({ place: manifestPlace, executor, notice }) : undefined;
+    return await life;
   } finally {
     await (await control).close();
   }

@@ -62,7 +62,7 @@ export function createExecutor({ graph: firstGraph, ports, events: given, adopte
   const claims = new Claims();
   const pendingStops = createPendingStops();
   /** What was asked for by name; everything, if everything was. */
-  const asked = { everything: false, units: new Set<string>() };
+  const asked = { everything: false, rests: (_unit: string) => false, units: new Set<string>() };
 
   // Dependents are told once per turn, however many of their dependencies changed in it.
   const stale = new Set<UnitRunner>();
@@ -144,7 +144,7 @@ export function createExecutor({ graph: firstGraph, ports, events: given, adopte
     addRunner,
     removeRunner,
     wantedOf: (next) =>
-      asked.everything ? next.order : next.closure([...asked.units].filter((name) => next.has(name))),
+      next.closure(next.order.filter((name) => asked.units.has(name) || (asked.everything && !asked.rests(name)))),
     isClosing: () => isClosing,
   });
 
@@ -188,13 +188,13 @@ export function createExecutor({ graph: firstGraph, ports, events: given, adopte
     events,
     ...getters,
     ...reload,
-    start(units) {
+    start(units, { rests = () => false } = {}) {
       for (const name of units ?? []) runnerOf(name);
       // A unit wanted again while everything stops would never be stopped.
       if (isClosing) return;
-      if (units === undefined) asked.everything = true;
+      if (units === undefined) Object.assign(asked, { everything: true, rests });
       else for (const name of units) asked.units.add(name);
-      const closure = graph.closure(units ?? graph.order);
+      const closure = graph.closure(units ?? graph.order.filter((name) => !rests(name)));
       claims.take(closure);
       wanted.begin();
       wanted.add(closure);

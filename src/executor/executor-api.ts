@@ -24,8 +24,12 @@ export interface Executor extends UnitControl, Reload {
   /** The present graph: another one after a reload. */
   readonly graph: UnitGraph;
   readonly events: EventStream;
-  /** Wants `units` (default: all) and what they need up; returns at once. Readiness comes by channel. Does nothing once `stop` was called. */
-  start(units?: readonly string[]): void;
+  /**
+   * Wants `units` (default: all) and what they need up; returns at once. Readiness comes by channel. Does nothing once `stop` was called.
+   *
+   * @param options - `rests`: of all, which are not wanted until something needs them, by an edge or by name; a reload asks again
+   */
+  start(units?: readonly string[], options?: { rests?(unit: string): boolean }): void;
   /** @throws ERR_UNKNOWN_UNIT, with the nearest known name */
   unit(name: string): ReadinessChannel;
   /** Present snapshots of all units, in start order; then those that a reload is removing. */

@@ -3,7 +3,7 @@
  *
  *   certificates ─► etcd ─► kube-apiserver ─┬─► kube-controller-manager
  *        └────► kubeconfigs ────────────────┼─► kube-scheduler
- *                                           └─► manifests (needs no kubeconfigs)
+ *                                           └─► manifests (needs no kubeconfigs; rests, as there is no file)
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -13,7 +13,7 @@ import type { Told } from './kit/event-log.ts';
 import { processesOf } from './kit/traces.ts';
 import { users } from './kit/user.ts';
 
-const processes = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'manifests'];
+const processes = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
 
 const analyzeSchema = z.object({ ready: z.boolean(), 'critical-chain': z.unknown() });
 const graphSchema = z.object({ units: z.array(z.object({ name: z.string(), state: z.string() })) });
@@ -80,7 +80,9 @@ describe.each(users.map((user) => [user.name, user] as const))('the control plan
   });
 
   test('[S8] its state, since when and for how long are told at any time, and where the start’s time went', async () => {
-    const { units, now, instance } = await cluster.status();
+    const { units: all, now, instance } = await cluster.status();
+    const units = all.filter(({ unit }) => unit !== 'manifests');
+    expect(all.find(({ unit }) => unit === 'manifests')).toMatchObject({ state: 'inactive', desired: 'down' });
     expect(instance).toMatchObject({ pid: up.pid, dataDir: cluster.paths.dataDir });
     expect(units.map(({ unit }) => unit).sort()).toEqual([...processes, 'certificates', 'kubeconfigs'].sort());
     for (const { unit, state, since, readyAt, pid } of units) {

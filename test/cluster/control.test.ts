@@ -71,7 +71,7 @@ test('[S8] etcd is not stopped under kube-apiserver; with --cascade all that nee
   expect(await cluster.run('stop', '--cascade', 'etcd')).toMatchObject({ code: 0 });
   expect(await pids()).toEqual({});
   expect((await cluster.run('why', 'kube-apiserver')).out).toContain('stopped by the user');
-  const all = ['kube-controller-manager', scheduler, 'manifests'];
+  const all = ['kube-controller-manager', scheduler];
   expect(await cluster.run('start', ...all)).toMatchObject({ code: 0 });
   expect(Object.keys(await pids()).sort()).toEqual(Object.keys(before).sort());
   expect(await cluster.kubectl('get', '--raw', '/readyz')).toMatchObject({ code: 0, out: 'ok' });

@@ -176,3 +176,31 @@ test('a name that is neither a unit nor a file is still a mistake of --disable',
   expect(code).toBe(3);
   expect(err).toContain('cannot disable "coredsn": no unit or group');
 });
+
+test('without a file it does not run; the first one starts it; `up` starts it as long as a file has made something', async () => {
+  await using empty = await createCluster({ installation });
+  const first = empty.up();
+  await first.events.ready();
+  const state = async () => (await empty.status()).units.find(({ unit }) => unit === 'manifests')?.state;
+  expect(await state()).toBe('inactive');
+  expect(first.events.of('process.spawned', 'manifests')).toEqual([]);
+
+  const folders = path.join(empty.paths.dataDir, 'server/manifests');
+  writeFileSync(path.join(folders, 'first.yaml'), JSON.stringify(configMap('first', 'yes')));
+  const asked = async () => (await empty.kubectl('get', 'configmap', 'first')).code;
+  await expect.poll(asked, patience).toBe(0);
+  expect(await state()).toBe('ready');
+  expect((await first.interrupt()).code).toBe(0);
+
+  // Its object is still to be deleted.
+  rmSync(path.join(folders, 'first.yaml'));
+  const second = empty.up();
+  await second.events.ready();
+  await expect.poll(asked, patience).toBe(1);
+  expect((await second.interrupt()).code).toBe(0);
+
+  const third = empty.up();
+  await third.events.ready();
+  expect(await state()).toBe('inactive');
+  expect((await third.interrupt()).code).toBe(0);
+});

@@ -53,6 +53,8 @@ export function renderStatus(status: Status, { colour, width = Number.POSITIVE_I
   };
   const since = formatDurationMs(Math.max(0, now.wallMs - instance.startedAtMs));
   const up = units.filter(({ state }) => state === 'ready' || state === 'done').length;
+  // What rests until something needs it is not missing.
+  const meant = units.filter(({ desired, state }) => desired === 'up' || state !== 'inactive').length;
   const about = `k3s-lite ${instance.version}, pid ${String(instance.pid)}, up for ${since}, data in ${instance.dataDir}`;
   const verdict = ready ? style.green('ready') : style.yellow('not ready');
   const place = [
@@ -62,7 +64,7 @@ export function renderStatus(status: Status, { colour, width = Number.POSITIVE_I
   return [
     about,
     ...(place.length === 0 ? [] : [place.join(', ')]),
-    `${verdict}: ${String(up)} of ${String(units.length)} units`,
+    `${verdict}: ${String(up)} of ${String(meant)} units`,
     '',
     style.dim(line(head)),
     ...rows.map(({ unit, cells }) => paint(unit)(line(cells))),
