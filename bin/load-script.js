@@ -13,6 +13,10 @@ const vm = require('node:vm');
 // (from 1 to 16 MB) an `up` holds 10–25 MB less, and every fork has that much less to copy. Set before
 // anything is compiled, because a code cache is only taken with the flags that it was made with.
 setFlagsFromString('--semi-space-growth-factor=1');
+// The old generation is collected when it has grown by this share since the last time, not when it is
+// three or four times as large: after 2000 restarts of a unit, of which 8192 events are kept, an `up`
+// holds 92 MB instead of 88 to 142, and collects some milliseconds once in 150 restarts.
+setFlagsFromString('--heap-growing-percent=30');
 
 /** @returns the vm.Script, after it has run; `cachedDataRejected` when the cache is of another Node.js */
 exports.loadScript = function loadScript(file) {
