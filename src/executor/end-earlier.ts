@@ -11,11 +11,11 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Leftover } from '../process/leftover.ts';
 import type { UnitSnapshot } from '../unit/state.ts';
 import { leftoverError } from './failure.ts';
+import { initialMachine } from './machine.ts';
 import type { ExecutorPorts } from './ports.ts';
 import { buildSnapshot } from './snapshot.ts';
 import { inStopOrder } from './stop-plan.ts';
 import { runUndo } from './undo.ts';
-import { initialMachine } from './unit-machine.ts';
 
 export interface EndEarlierOptions {
   readonly leftovers: readonly Leftover[];
@@ -44,8 +44,8 @@ export async function endEarlier(options: EndEarlierOptions): Promise<readonly s
   const generationOf = (name: string) => Math.max(0, ...ofUnit(name).map(({ generation }) => generation));
   const snapshotOf = (name: string): UnitSnapshot => {
     const machine = { ...initialMachine, state: { id: 'stopped' }, generation: generationOf(name) } as const;
-    const now = { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() };
-    return buildSnapshot(name, machine, now, { waitingFor: [], degraded: [] });
+    const since = { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() };
+    return buildSnapshot({ unit: name, machine, since, details: {}, edges: { waitingFor: [], degraded: [] } });
   };
 
   const stop = async (name: string) => {

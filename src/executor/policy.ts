@@ -1,6 +1,6 @@
 /** What the unit machine has to know of a unit file. */
 import type { Unit } from '../unit/schema.ts';
-import type { Policy } from './unit-machine.ts';
+import type { Policy } from './machine.ts';
 
 export function policyOf({ restart, undo }: Unit): Policy {
   const { when, backoff, limit, resetAfter } = restart;

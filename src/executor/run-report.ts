@@ -3,15 +3,15 @@ import type { EventStream } from '../event/stream.ts';
 import type { Unit } from '../unit/schema.ts';
 import type { Moment } from '../unit/state.ts';
 import type { RunReport } from './run-context.ts';
-import type { SnapshotDetails } from './snapshot.ts';
-import type { Input } from './unit-machine.ts';
+import type { RunDetails } from './snapshot.ts';
+import type { Input } from './machine.ts';
 
 export interface RunReportOptions {
   readonly unit: Unit;
   readonly generation: number;
   readonly events: EventStream;
   send(input: Input): void;
-  note(details: Partial<SnapshotDetails>): void;
+  note(details: Partial<RunDetails>): void;
   now(): Moment;
 }
 

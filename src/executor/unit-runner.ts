@@ -3,25 +3,23 @@
  * The only writer of that unit's state. Runners never call each other: they read the snapshots of
  * their dependencies, so a failure travels along the edges of the graph and nowhere else.
  */
-import { oneLine } from '../error/render.ts';
 import type { EventStream } from '../event/stream.ts';
 import { latch } from '../kernel/latch.ts';
 import { unreachable } from '../kernel/unreachable.ts';
 import type { RunRecord } from '../process/run-record.ts';
 import type { Need, Unit } from '../unit/schema.ts';
-import type { Moment, UnitSnapshot, WaitingFor } from '../unit/state.ts';
+import type { Moment, UnitSnapshot } from '../unit/state.ts';
 import { readinessChannel, type ReadinessChannel } from './channel.ts';
-import { DependencyWatch, isSameWait } from './dependency-watch.ts';
-import { lastOutput, leftoverError } from './failure.ts';
-import { blockedError, type Gates } from './gates.ts';
+import { GateKeeper } from './gate-keeper.ts';
+import type { Gates } from './gates.ts';
+import { hasRun, initialMachine, type Effect, type Input, type Machine } from './machine.ts';
 import { policyOf } from './policy.ts';
 import type { ExecutorPorts } from './ports.ts';
-import { runReport } from './run-report.ts';
-import { startRun, type Run } from './run.ts';
-import { buildSnapshot, type SnapshotDetails } from './snapshot.ts';
+import { buildSnapshot, detailsIn, type RunDetails } from './snapshot.ts';
 import type { StartQueue } from './start-queue.ts';
-import { runUndo } from './undo.ts';
-import { initialMachine, step, type Effect, type Input, type Machine } from './unit-machine.ts';
+import { StateTimers } from './state-timers.ts';
+import { step } from './unit-machine.ts';
+import { UnitRuns } from './unit-runs.ts';
 
 /** When a unit that waits says so. Source: design contract 1. */
 const waitingNoticesMs = [1000, 5000, 30_000] as const;
@@ -58,38 +56,49 @@ export interface UnitInspection {
 
 export class UnitRunner {
   readonly channel: ReadinessChannel;
-  /** What a stop could not clear: one line each. */
-  readonly leftovers: string[] = [];
   readonly #options: RunnerOptions;
   #unit: Unit;
   #tailMs: number;
   #policy;
-  readonly #dependencies: DependencyWatch;
+  readonly #gates: GateKeeper;
   readonly #snapshots;
   readonly #inputs: Input[] = [];
   #isStepping = false;
   #machine: Machine = initialMachine;
-  #details: SnapshotDetails = { waitingFor: [], degraded: [] };
+  #details: RunDetails = {};
   #since: Moment;
-  #run: Run | undefined;
-  /** Timers and queue entries that mean something in the present state only. */
-  #whileInState: Disposable[] = [];
-  /** When the timers of the present state fire, on the monotonic clock. */
-  #timersAtMs: number[] = [];
+  readonly #runs: UnitRuns;
+  readonly #timers: StateTimers;
 
   constructor(options: RunnerOptions) {
+    const { unit, needs, ports, events, hurry, snapshotOf } = options;
     this.#options = options;
-    this.#unit = options.unit;
+    this.#unit = unit;
     this.#tailMs = options.tailMs;
-    this.#policy = policyOf(options.unit);
-    this.#dependencies = new DependencyWatch(options.needs, (unit) => options.snapshotOf(unit));
+    this.#policy = policyOf(unit);
+    this.#gates = new GateKeeper({ unit: unit.name, needs, events, snapshotOf });
+    this.#timers = new StateTimers(ports.clock);
+    this.#runs = new UnitRuns({
+      ports,
+      events,
+      hurry,
+      snapshotOf,
+      send: (input) => this.#send(input),
+      note: (generation, details) => this.#note(generation, details),
+      now: () => this.#now(),
+    });
     this.#since = this.#now();
-    this.#snapshots = latch(buildSnapshot(this.unit.name, this.#machine, this.#since, this.#details));
+    this.#snapshots = latch(this.#snapshot());
     this.channel = readinessChannel(this.#snapshots);
   }
 
   get unit(): Unit {
     return this.#unit;
+  }
+
+  /** What a stop could not clear: one line each. */
+  get leftovers(): readonly string[] {
+    return this.#runs.leftovers;
   }
 
   /** `byUser`: it is told so, until the unit is wanted up again. */
@@ -108,8 +117,7 @@ export class UnitRunner {
     this.#unit = unit;
     this.#policy = policyOf(unit);
     this.#tailMs = tailMs;
-    const { id } = this.#machine.state;
-    this.#dependencies.rewire(needs, id === 'starting' || id === 'ready' || id === 'unhealthy' || id === 'done');
+    this.#gates.rewire(needs, this.#machine);
     this.onDependency();
   }
 
@@ -123,23 +131,24 @@ export class UnitRunner {
   }
 
   inspect(): UnitInspection {
-    const nowMs = this.#now().monotonicMs;
     return {
       unit: this.unit.name,
       machine: this.#machine,
-      gates: this.#dependencies.gates(nowMs - this.#since.monotonicMs),
-      timersMs: this.#timersAtMs.map((atMs) => atMs - nowMs).filter((inMs) => inMs > 0),
-      hasRun: this.#run !== undefined,
+      gates: this.#gates.gates(this.#inStateMs()),
+      timersMs: this.#timers.remainingMs(),
+      hasRun: this.#runs.hasRun,
       leftovers: this.leftovers,
     };
   }
 
   /** To be called when a dependency's snapshot has changed. */
   onDependency(): void {
-    const { id } = this.#machine.state;
-    if (id === 'waiting' || id === 'blocked') this.#lookAtGates();
-    else if (id === 'starting' || id === 'ready' || id === 'unhealthy' || id === 'done') this.#lookForLoss();
-    this.#refreshDegraded();
+    const { state } = this.#machine;
+    if (!this.#options.isClosing()) {
+      if (state.id === 'waiting' || state.id === 'blocked') this.#lookAtGates();
+      else if (hasRun(state)) this.#lookForLoss();
+    }
+    if (this.#gates.refreshDegraded()) this.#publish();
   }
 
   /** Inputs that arrive while one is being applied wait for their turn. */
@@ -167,215 +176,97 @@ export class UnitRunner {
     if (isNewState) this.#enter(machine);
     this.#publish();
     for (const effect of effects) this.#perform(effect);
-    if (isNewState && machine.state.id === 'waiting') this.#lookAtGates();
+    if (isNewState && machine.state.id === 'waiting' && !this.#options.isClosing()) this.#lookAtGates();
   }
 
-  #enter({ state, lastError }: Machine): void {
+  #enter(machine: Machine): void {
+    const { state } = machine;
+    const { events } = this.#options;
+    const unit = this.unit.name;
     this.#since = this.#now();
-    for (const item of this.#whileInState.splice(0)) item[Symbol.dispose]();
-    this.#timersAtMs = [];
-    const { waitingFor: _passed, ...details } = this.#details;
-    switch (state.id) {
-      case 'waiting':
-        for (const waitedMs of waitingNoticesMs) this.#timer(waitedMs, () => this.#sayWaiting(waitedMs));
-        return;
-      case 'blocked':
-        return;
-      case 'starting':
-        this.#details = { waitingFor: [], degraded: details.degraded, lastFailure: details.lastFailure };
-        return;
-      case 'ready':
-      case 'done':
-        this.#details = { ...details, waitingFor: [], readyAt: details.readyAt ?? this.#since };
-        return;
-      case 'backoff':
-      case 'failed':
-        this.#details = { ...details, waitingFor: [] };
-        if (state.retryAtMs !== undefined) this.#timer(state.retryAtMs - this.#since.monotonicMs, () => this.retry());
-        if (state.id === 'failed') {
-          this.#options.events.emit({ type: 'unit.failed', unit: this.unit.name, error: state.error });
-        }
-        return;
-      case 'stopping':
-        this.#details = { ...details, waitingFor: [] };
-        if (state.next === 'retry' && lastError !== undefined) {
-          this.#details = { ...this.#details, lastFailure: { at: this.#since, text: oneLine(lastError) } };
-        }
-        return;
-      default:
-        this.#details = { ...details, waitingFor: [] };
+    this.#timers.clear();
+    this.#details = detailsIn(machine, this.#details, this.#since);
+    if (state.id !== 'waiting' && state.id !== 'blocked') this.#gates.endWait();
+    if (state.id === 'waiting') {
+      for (const waitedMs of waitingNoticesMs) {
+        this.#timers.set(waitedMs, () =>
+          events.emit({ type: 'unit.waiting', unit, waitedMs, snapshot: this.channel.current }),
+        );
+      }
     }
-  }
-
-  #sayWaiting(waitedMs: number): void {
-    const snapshot = this.channel.current;
-    this.#options.events.emit({ type: 'unit.waiting', unit: this.unit.name, waitedMs, snapshot });
+    if ((state.id === 'backoff' || state.id === 'failed') && state.retryAtMs !== undefined) {
+      this.#timers.set(state.retryAtMs - this.#since.monotonicMs, () => this.retry());
+    }
+    if (state.id === 'failed') events.emit({ type: 'unit.failed', unit, error: state.error });
   }
 
   #perform(effect: Effect): void {
-    const { startQueue } = this.#options;
+    const { unit } = this;
+    const runs = this.#runs;
     switch (effect.type) {
-      case 'start':
-        this.#whileInState.push(startQueue.add(this.#tailMs, () => this.#start(effect.generation)));
+      case 'start': {
+        const { startQueue } = this.#options;
+        this.#timers.add(startQueue.add(this.#tailMs, () => runs.start(this.unit, effect.generation)));
         return;
+      }
       case 'adopt':
         // At once: a stop that comes before would find no run, and leave its process alive.
-        this.#dependencies.bindAdopted();
-        this.#start(effect.generation, this.#options.adopted);
+        this.#gates.bindAdopted();
+        runs.start(unit, effect.generation, this.#options.adopted);
         return;
       case 'watch':
-        this.#run?.watch();
+        runs.watch();
         return;
       case 'stop':
-        void this.#stop(effect.generation);
+        void runs.stop(unit, effect.generation);
         return;
       case 'undo':
-        void this.#undo();
+        void runs.undo(unit, this.#machine.generation);
         return;
       default:
         unreachable(effect);
     }
   }
 
-  #start(generation: number, adopted?: RunRecord): void {
-    const { unit } = this;
-    const { ports, events, snapshotOf } = this.#options;
-    this.#run = startRun({
-      unit,
-      generation,
-      ports,
-      snapshotOf,
-      ...(adopted === undefined ? {} : { adopted }),
-      report: runReport({
-        unit,
-        generation,
-        events,
-        send: (input) => this.#send(input),
-        note: (details) => {
-          // The exit of a stopped generation may become known when the next one runs.
-          if (generation !== this.#machine.generation) return;
-          this.#details = { ...this.#details, ...details };
-          this.#publish();
-        },
-        now: () => this.#now(),
-      }),
-    });
-  }
-
-  async #stop(generation: number): Promise<void> {
-    const { events, hurry, ports } = this.#options;
-    const unit = this.unit.name;
-    let pids: readonly number[] = [];
-    let problem: string | undefined;
-    try {
-      const onStep = (signal: string, remaining: readonly number[]) =>
-        events.emit({ type: 'process.stopping', unit, generation, signal, remaining });
-      pids = (await this.#run?.stop({ hurry, onStep })) ?? [];
-    } catch (error) {
-      // It proves nothing: until a stop has looked and found nothing, no next generation may start.
-      problem = String(error);
-    }
-    if (pids.length === 0 && problem === undefined) {
-      this.#run = undefined;
-      this.leftovers.length = 0;
-      this.#send({ type: 'stopped', generation });
-      return;
-    }
-    const elapsedMs = ports.clock.monotonicMs() - this.#since.monotonicMs;
-    const lastLogLines = lastOutput(ports.process.log(unit));
-    const facts = { component: unit, generation, phase: 'stop', elapsedMs, lastLogLines } as const;
-    const leftover = leftoverError(facts, pids, problem);
-    this.leftovers.push(leftover.message);
-    this.#send({ type: 'stopped', generation, leftover });
-  }
-
-  async #undo(): Promise<void> {
-    const { ports, events, snapshotOf } = this.#options;
-    const failure = await runUndo({ unit: this.unit, generation: this.#machine.generation, ports, snapshotOf });
-    if (failure !== undefined) {
-      this.leftovers.push(failure);
-      events.emit({ type: 'notice', level: 'warning', unit: this.unit.name, text: failure });
-    }
-    this.#send({ type: 'undone' });
+  #note(generation: number, details: Partial<RunDetails>): void {
+    // The exit of a stopped generation may become known when the next one runs.
+    if (generation !== this.#machine.generation) return;
+    this.#details = { ...this.#details, ...details };
+    this.#publish();
   }
 
   #lookAtGates(): void {
-    if (this.#options.isClosing()) return;
-    const waitedMs = this.#options.ports.clock.monotonicMs() - this.#since.monotonicMs;
-    const gates = this.#dependencies.gates(waitedMs);
-    const waitingFor = gates.kind === 'open' ? [] : gates.waitingFor;
-    this.#tellOpened(waitingFor);
-    const { state, generation } = this.#machine;
-    const isNews = !isSameWait(waitingFor, this.#details.waitingFor);
-    this.#details = { ...this.#details, waitingFor };
-    switch (gates.kind) {
-      case 'open':
-        this.#dependencies.bind(gates.missing);
-        this.#details = { ...this.#details, degraded: this.#dependencies.degraded() };
-        this.#send({ type: 'gates', gates: 'open' });
-        return;
-      case 'blocked':
-        if (state.id === 'blocked' && state.error.cause === gates.by.lastError) {
-          if (isNews) this.#publish();
-          return;
-        }
-        this.#send({
-          type: 'gates',
-          gates: 'blocked',
-          error: blockedError(this.unit.name, generation, gates.by, waitedMs),
-        });
-        return;
-      case 'closed':
-        if (state.id === 'blocked') this.#send({ type: 'gates', gates: 'closed' });
-        else if (isNews) this.#publish();
-        if (gates.softDeadlineMs !== undefined) this.#timer(gates.softDeadlineMs - waitedMs, () => this.onDependency());
-        return;
-      default:
-        unreachable(gates);
-    }
-  }
-
-  #tellOpened(waitingFor: readonly WaitingFor[]): void {
-    const closed = new Set(waitingFor.map(({ unit }) => unit));
-    for (const { unit: dependency, kind } of this.#details.waitingFor) {
-      if (closed.has(dependency)) continue;
-      this.#options.events.emit({
-        type: 'unit.gate',
-        unit: this.unit.name,
-        dependency,
-        kind,
-        last: closed.size === 0,
-      });
-    }
+    const { input, isNews, lookAgainInMs } = this.#gates.look(this.#machine, this.#inStateMs());
+    // Where that leads to, it looks again.
+    if (input !== undefined) return this.#send(input);
+    if (isNews) this.#publish();
+    if (lookAgainInMs !== undefined) this.#timers.set(lookAgainInMs, () => this.onDependency());
   }
 
   #lookForLoss(): void {
-    if (this.#options.isClosing()) return;
-    const loss = this.#dependencies.takeLoss();
-    if (loss === undefined) return;
-    const unit = this.unit.name;
-    const text = `${unit} ${loss.then === 'stop' ? 'stops' : 'restarts'}: it lost ${loss.unit}`;
-    this.#options.events.emit({ type: 'notice', level: 'info', unit, text });
-    this.#send(loss.then === 'stop' ? { type: 'want', desired: 'down' } : { type: 'restart' });
+    const input = this.#gates.takeLoss();
+    if (input !== undefined) this.#send(input);
   }
 
-  #refreshDegraded(): void {
-    const degraded = this.#dependencies.degraded();
-    const before = this.#details.degraded;
-    if (degraded.length === before.length && degraded.every((item, index) => item.unit === before[index]?.unit)) return;
-    this.#details = { ...this.#details, degraded };
-    this.#publish();
+  #snapshot(): UnitSnapshot {
+    const { waitingFor, degraded } = this.#gates;
+    return buildSnapshot({
+      unit: this.unit.name,
+      machine: this.#machine,
+      since: this.#since,
+      details: this.#details,
+      edges: { waitingFor, degraded },
+    });
   }
 
   #publish(): void {
     const before = this.#snapshots.current;
-    this.#snapshots.set(buildSnapshot(this.unit.name, this.#machine, this.#since, this.#details));
+    this.#snapshots.set(this.#snapshot());
     this.#options.onChange(this, before);
   }
 
-  #timer(delayMs: number, fire: () => void): void {
-    this.#timersAtMs.push(this.#now().monotonicMs + delayMs);
-    this.#whileInState.push(this.#options.ports.clock.timer(delayMs, fire));
+  #inStateMs(): number {
+    return this.#now().monotonicMs - this.#since.monotonicMs;
   }
 
   #now(): Moment {

@@ -2,13 +2,13 @@
 import { ReadinessError } from '../../src/error/readiness-error.ts';
 import {
   initialMachine,
-  step,
   type Input,
   type Machine,
   type MachineState,
   type Policy,
   type Step,
-} from '../../src/executor/unit-machine.ts';
+} from '../../src/executor/machine.ts';
+import { step } from '../../src/executor/unit-machine.ts';
 
 export const errorNamed = (reason: string): ReadinessError =>
   new ReadinessError('ERR_NOT_READY', {

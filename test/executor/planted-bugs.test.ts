@@ -44,8 +44,8 @@ const bugs: readonly Bug[] = [
     edits: [
       {
         file: 'unit-runner.ts',
-        from: "if (id === 'waiting' || id === 'blocked') this.#lookAtGates();",
-        to: "if (id === 'waiting') this.#lookAtGates();",
+        from: "if (state.id === 'waiting' || state.id === 'blocked') this.#lookAtGates();",
+        to: "if (state.id === 'waiting') this.#lookAtGates();",
       },
     ],
     breaks: /is blocked, but its gates are open|is blocked, but a hard dependency can still start/,
@@ -66,8 +66,8 @@ const bugs: readonly Bug[] = [
     edits: [
       {
         file: 'unit-runner.ts',
-        from: 'this.#timer(gates.softDeadlineMs - waitedMs, () => this.onDependency());',
-        to: 'return;',
+        from: 'if (lookAgainInMs !== undefined) this',
+        to: 'if (lookAgainInMs === null) this',
       },
     ],
     breaks: /is waiting, but its gates are open/,
@@ -76,7 +76,7 @@ const bugs: readonly Bug[] = [
     name: 'the next start does not wait until the last generation is gone',
     edits: [
       {
-        file: 'unit-runner.ts',
+        file: 'unit-runs.ts',
         from: 'pids = (await this.#run?.stop({ hurry, onStep })) ?? [];',
         to: 'void this.#run?.stop({ hurry, onStep });',
       },
@@ -98,7 +98,7 @@ const bugs: readonly Bug[] = [
     name: 'the limit of failed starts is off by one',
     edits: [
       {
-        file: 'unit-machine.ts',
+        file: 'machine-failure.ts',
         from: 'failedStarts >= policy.limitStarts',
         to: 'failedStarts > policy.limitStarts',
       },

@@ -1,7 +1,8 @@
 /** The arithmetic of failing: counts, windows, backoff and what resets them; and what no sequence of inputs can break. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { initialMachine, step, type Effect, type Input, type Machine } from '../../src/executor/unit-machine.ts';
+import { initialMachine, type Effect, type Input, type Machine } from '../../src/executor/machine.ts';
+import { step } from '../../src/executor/unit-machine.ts';
 import { errorNamed, inputNames, inputs, policy, type InputName } from './machine-fixture.ts';
 
 /** A machine that is told what happens, at times that the test sets. */

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { step, type Input, type Machine } from '../../src/executor/unit-machine.ts';
+import type { Input, Machine } from '../../src/executor/machine.ts';
+import { step } from '../../src/executor/unit-machine.ts';
 import {
   context,
   earlier,
