@@ -217,8 +217,10 @@ export class FakeRun {
     if (!this.isGone()) {
       this.#signal('SIGKILL', onStep);
       await sleep(clock, killTakesMs);
+      // It dies of that whoever lives.
+      const hasDied = this.#dies();
       if (isDead()) return never;
-      if (!this.#dies()) return [this.pid];
+      if (!hasDied) return [this.pid];
     }
     this.isRecorded = false;
     return [];

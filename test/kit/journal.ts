@@ -22,8 +22,8 @@ export type Fact =
   | { readonly kind: 'killed' }
   | { readonly kind: 'undoing' | 'undone'; readonly unit: string }
   | { readonly kind: 'user'; readonly action: UserDeed; readonly units: readonly string[] }
-  /** The graph that the executor was given. */
-  | { readonly kind: 'graph'; readonly graph: UnitGraph };
+  /** The graph that the executor was given: for a reload, or after a kill. */
+  | { readonly kind: 'graph' | 'revived'; readonly graph: UnitGraph };
 
 /** `down`: everything is stopped; `refused`: a stop that needs --cascade. */
 export type UserDeed = 'start' | 'stop' | 'restart' | 'refused' | 'reload' | 'down' | 'hint';
@@ -59,7 +59,8 @@ export function createJournal(clock: Clock): Journal {
 /** One entry as a line, for the message of a failed test. */
 export function describeEntry(entry: JournalEntry): string {
   const at = `${entry.atMs.toFixed(1).padStart(9)} ms`;
-  if (entry.kind === 'graph') return `${at}  [graph] ${entry.graph.order.join(' ')}`;
+  if (entry.kind === 'graph' || entry.kind === 'revived')
+    return `${at}  [${entry.kind}] ${entry.graph.order.join(' ')}`;
   if (entry.kind !== 'said') {
     const { kind, atMs: _at, ...rest } = entry;
     return `${at}  [${kind}] ${Object.values(rest)

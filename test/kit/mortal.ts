@@ -5,6 +5,7 @@
 import type { Event } from '../../src/event/event.ts';
 import type { EventStream } from '../../src/event/stream.ts';
 import type { Clock } from '../../src/kernel/clock.ts';
+import { deferred } from '../../src/kernel/deferred.ts';
 import type { NotifyPort } from '../../src/probe/notify-port.ts';
 import type { FakeProcesses } from './fake-process.ts';
 import { never } from './fake-run.ts';
@@ -15,12 +16,15 @@ export interface Mortal {
   readonly clock: Clock;
   readonly events: EventStream;
   readonly isDead: boolean;
+  /** Resolves when it is dead. */
+  readonly ended: Promise<undefined>;
   kill(): void;
 }
 
 /** @param onEvent - called before each event is emitted: may kill */
 export function mortal(clock: Clock, events: EventStream, onEvent: (event: Event) => void): Mortal {
   let isDead = false;
+  const ended = deferred<undefined>();
   const pending = new Set<Disposable>();
   const schedule = (set: (fire: () => void) => Disposable, fire: () => void): Disposable => {
     if (isDead) return nothing;
@@ -59,8 +63,10 @@ export function mortal(clock: Clock, events: EventStream, onEvent: (event: Event
     get isDead() {
       return isDead;
     },
+    ended: ended.promise,
     kill() {
       isDead = true;
+      ended.resolve(undefined);
       for (const item of [...pending]) item[Symbol.dispose]();
     },
   };

@@ -14,6 +14,7 @@ import type { UnitSnapshot, UnitStateName } from '../../src/unit/state.ts';
 import type { JournalEntry, UserDeed } from './journal.ts';
 import {
   admitsSurvivors,
+  forgetFailures,
   forgetSupervisor,
   hasRun,
   isAwaited,
@@ -28,6 +29,9 @@ const epsilonMs = 0.02;
 
 export type Reached =
   | 'adopted'
+  | 'killed'
+  | 'killed while reloading'
+  | 'killed while stopping'
   | 'held'
   | 'reloaded'
   | 'rolled back'
@@ -93,7 +97,10 @@ class Observer implements Verdict {
         this.#nextGraph = entry.graph;
         return;
       case 'killed':
-        for (const view of this.#views.values()) forgetSupervisor(view);
+        this.#onKilled();
+        return;
+      case 'revived':
+        this.#onRevived(entry.graph);
         return;
       case 'adopted':
         if (this.#view(entry.unit).launched !== entry.generation) this.#broken(entry.unit, 'was adopted unasked');
@@ -123,7 +130,7 @@ class Observer implements Verdict {
         this.#checkStopOrder(this.#view(entry.unit), 'was undone');
         return;
       case 'undone':
-        this.#view(entry.unit).undoing = false;
+        Object.assign(this.#view(entry.unit), { undoing: false, isUndone: true });
         return;
     }
   }
@@ -148,6 +155,25 @@ class Observer implements Verdict {
         if (event.rolledBack.length > 0) this.reached.add('rolled back');
         return;
       default:
+    }
+  }
+
+  #onKilled(): void {
+    this.reached.add('killed');
+    if (this.#isReloading) this.reached.add('killed while reloading');
+    if (this.#isClosing) this.reached.add('killed while stopping');
+    for (const view of this.#views.values()) forgetSupervisor(view);
+    this.#isReloading = false;
+    this.#isClosing = false;
+    this.#stoppingBefore = new Set();
+  }
+
+  #onRevived(graph: UnitGraph): void {
+    this.#graph = graph;
+    this.#nextGraph = graph;
+    for (const name of graph.order) {
+      if (!this.#views.has(name)) this.#views.set(name, newView(graph.unit(name)));
+      this.#view(name).needs = graph.needs(name);
     }
   }
 
@@ -178,18 +204,16 @@ class Observer implements Verdict {
 
   #certain(view: View): void {
     const { name } = view.unit;
-    if (view.isUncertain && hasRun(view.state)) {
-      // It started unseen: what it started without it must be believed, but for what has come since.
-      const soft = (view.snapshot?.degraded ?? []).filter(
-        ({ kind, unit }) => kind === 'soft' && !isUp(this.#view(unit).state),
-      );
-      view.missing = new Set(soft.map(({ unit }) => unit));
-    }
+    const wasUncertain = view.isUncertain;
     view.isUncertain = false;
-    if (!this.#graph.has(name)) return;
-    view.needs = this.#graph.needs(name);
-    const kept = new Set(view.needs.map(({ unit }) => unit));
-    view.missing = new Set([...view.missing].filter((unit) => kept.has(unit)));
+    if (this.#graph.has(name)) view.needs = this.#graph.needs(name);
+    if (wasUncertain && hasRun(view.state)) {
+      // It started unseen: what it started without it must be believed, but for what has come since.
+      view.missing = new Set((view.snapshot?.degraded ?? []).map(({ unit }) => unit));
+    }
+    // What it does not wait for counts by what that is now.
+    const awaited = new Set(view.needs.filter(isAwaited).map(({ unit }) => unit));
+    view.missing = new Set([...view.missing].filter((unit) => awaited.has(unit) && !isUp(this.#view(unit).state)));
   }
 
   #view(name: string): View {
@@ -261,6 +285,7 @@ class Observer implements Verdict {
         this.reached.add('unhealthy');
         return;
       case 'stopping':
+        view.isUndone = false;
         if (hasRun(from)) this.#countFailure(view, from, before);
         return;
       case 'backoff':
@@ -279,13 +304,15 @@ class Observer implements Verdict {
         view.wasDown = true;
         return;
       case 'waiting':
+        // It was down, if only for no time: the user wanted it again while it was being undone.
+        if (from === 'stopping' && view.isUndone) forgetFailures(view);
         if (from === 'stopped' && view.heldWith !== undefined) this.#broken(name, 'starts, but the user stopped it');
         this.#checkRetryTime(view, from, before);
         if (from === 'stopping' && view.alive.size > 0) this.#broken(name, 'starts again over living processes');
         return;
       case 'stopped':
         if (view.isUncertain && this.#graph.has(name) && !this.#isTaken(view)) this.#certain(view);
-        Object.assign(view, { failedStarts: 0, failuresMs: [], limitReached: false });
+        forgetFailures(view);
         return;
       case 'inactive':
         this.#broken(name, 'became inactive');

@@ -1,10 +1,15 @@
 /** What the user does in a simulation while everything runs, told to the journal before the executor hears of it. */
 import { StartupError } from '../../src/error/startup-error.ts';
+import type { UnitGraph } from '../../src/graph/unit-graph.ts';
 import type { Executor } from '../../src/executor/executor-api.ts';
 import type { Journal, UserDeed } from './journal.ts';
 import { reloadedGraph, unitName, type ReloadCase, type SimulationCase, type UserAction } from './simulation-case.ts';
 
 export interface SimulatedUser {
+  /** The supervisor was killed: the next one knows nothing of what was asked of it. */
+  forget(): void;
+  /** The graph of the files as they are now. */
+  files(): UnitGraph;
   note(action: UserDeed, units: Iterable<string>): void;
   /** Stopped by the user, and not started again by the user. */
   isHeld(unit: string): boolean;
@@ -18,6 +23,8 @@ export interface SimulatedUser {
 
 export interface SimulatedUserOptions {
   readonly simulation: SimulationCase;
+  /** The graph of the files as they were. */
+  readonly first: UnitGraph;
   /** The one that runs now. */
   readonly executor: () => Executor;
   readonly journal: Journal;
@@ -26,6 +33,7 @@ export interface SimulatedUserOptions {
 
 export function simulatedUser({
   simulation,
+  first,
   executor: current,
   journal,
   violations,
@@ -33,6 +41,9 @@ export function simulatedUser({
   const held = new Set<string>();
   let isReloading = false;
   let reloads = 0;
+  let files = first;
+  /** Which supervisor it is: a reload of an earlier one says nothing any more. */
+  let life = 0;
   /** Units whose present definition nobody has seen work: a rollback goes back to it all the same. */
   const unjudged = new Set<string>();
   const isWantedUp = (unit: string) => current().unit(unit).current.desired === 'up' && !held.has(unit);
@@ -59,6 +70,14 @@ export function simulatedUser({
   };
 
   return {
+    forget() {
+      life += 1;
+      isReloading = false;
+      held.clear();
+      // The next one takes the files as they are, and has nothing to go back to.
+      for (const name of files.order) unjudged.add(name);
+    },
+    files: () => files,
     note,
     isHeld: (unit) => held.has(unit),
     wasRemoved: (unit) => removed.has(unit),
@@ -96,6 +115,8 @@ export function simulatedUser({
       reloads += 1;
       const executor = current();
       const graph = reloadedGraph(simulation, reload, reloads);
+      const own = life;
+      files = graph;
       note('reload', []);
       for (const name of executor.graph.order) {
         if (graph.has(name)) continue;
@@ -106,6 +127,7 @@ export function simulatedUser({
       executor
         .reload(graph)
         .then(({ waiting, plan, rolledBack }) => {
+          if (life !== own) return;
           const isBack = new Set(rolledBack.map(({ unit }) => unit));
           for (const unit of plan.restart) if (!isBack.has(unit)) unjudged.delete(unit);
           // What changed while it was down, or is new, has nothing to go back to.
@@ -114,10 +136,11 @@ export function simulatedUser({
         })
         .catch((error: unknown) => {
           // Everything is being stopped: nothing is left to be reloaded.
+          if (life !== own) return;
           if (!(error instanceof StartupError) || error.code !== 'ERR_CONTROL') violations.push(String(error));
         })
         .finally(() => {
-          isReloading = false;
+          if (life === own) isReloading = false;
         });
     },
     isReloading: () => isReloading,

@@ -150,13 +150,6 @@ const kill: fc.Arbitrary<KillCase> = fc.record({
 
 /** Cases of so many units. */
 export function simulationCases(size: { readonly min: number; readonly max: number }): fc.Arbitrary<SimulationCase> {
-  return allCases(size).map((one) =>
-    // The next `up` knows nothing of what the user stopped or reloaded before the kill: one or the other.
-    one.kills.length === 0 ? one : { ...one, actions: noActions, reloads: noReloads },
-  );
-}
-
-function allCases(size: { readonly min: number; readonly max: number }): fc.Arbitrary<SimulationCase> {
   return fc.record({
     units: fc.array(unit, { minLength: size.min, maxLength: size.max, size: 'max' }),
     repairAtMs: ms(12_000),
@@ -193,9 +186,14 @@ function allCases(size: { readonly min: number; readonly max: number }): fc.Arbi
 export const unitName = (index: number): string => `u${String(index)}`;
 
 /** The graph of a case: hard and soft edges lead to earlier units, parallel ones anywhere. */
-export function graphOfCase(simulation: SimulationCase, changed: ReadonlySet<number> = new Set()): UnitGraph {
-  const units = unitsOfCase(simulation);
-  return graphOfUnits(units.map((unit, index) => (changed.has(index) ? { ...unit, hash: 'f'.repeat(16) } : unit)));
+export function graphOfCase(simulation: SimulationCase): UnitGraph {
+  return graphOfUnits(unitsOfCase(simulation));
+}
+
+/** The graph after the files of `changed` units were edited. */
+export function withChanges(graph: UnitGraph, changed: ReadonlySet<string>): UnitGraph {
+  const units = graph.order.map((name) => graph.unit(name));
+  return graphOfUnits(units.map((unit) => (changed.has(unit.name) ? { ...unit, hash: `${unit.hash}-edited` } : unit)));
 }
 
 /** The graph after a reload: each definition that changes says so in its program's arguments. */

@@ -27,6 +27,8 @@ export interface View {
   finished: number;
   decidedMs: number;
   undoing: boolean;
+  /** In the present stop what it did has been taken back. */
+  isUndone: boolean;
   failedStarts: number;
   failuresMs: readonly number[];
   /** It has reached its limit and has not been ready since. */
@@ -61,6 +63,7 @@ export function newView(unit: Unit): View {
     finished: 0,
     decidedMs: -1,
     undoing: false,
+    isUndone: false,
     failedStarts: 0,
     failuresMs: [],
     limitReached: false,
@@ -73,6 +76,11 @@ export function newView(unit: Unit): View {
 export function forgetSupervisor(view: View): void {
   const { unit, alive, answered, finished } = view;
   Object.assign(view, newView(unit), { alive, outlived: new Set(alive), answered, finished });
+}
+
+/** It has been down: a later start begins with a clean slate. */
+export function forgetFailures(view: View): void {
+  Object.assign(view, { failedStarts: 0, failuresMs: [], limitReached: false });
 }
 
 /** It says that not even SIGKILL ended its processes: nothing can be done but go on. */

@@ -1,0 +1,84 @@
+/**
+ * Cases that the simulation has found with seeds of its own, shrunk to what they are about. Each
+ * broke a rule once: by a bug of the executor, or by a rule that was wrong.
+ */
+import { expect, test } from 'vitest';
+import type { EdgeCase, SimulationCase, UnitCase } from '../kit/simulation-case.ts';
+import { simulate } from '../kit/simulator.ts';
+
+const service = (change: Partial<UnitCase> = {}): UnitCase => ({
+  kind: 'service',
+  check: 'hint',
+  health: 'none',
+  edges: [],
+  readyAfterMs: 100,
+  startWithinMs: 2000,
+  stopTakesMs: 0,
+  stopWithinMs: 500,
+  ignoresStop: false,
+  undoMs: null,
+  exitToldLateMs: null,
+  when: 'always',
+  backoff: { firstMs: 100, maxMs: 500, jitter: 0 },
+  limit: { starts: 2, withinMs: 5000, resetAfterMs: 5000 },
+  faults: [],
+  persists: false,
+  ...change,
+});
+
+const edge = (kind: EdgeCase['kind'], change: Partial<EdgeCase> = {}): EdgeCase => ({
+  kind,
+  target: 0,
+  until: 'ready',
+  onLoss: 'keep',
+  maxWaitMs: 10_000,
+  ...change,
+});
+
+/** It cannot be spawned until `repairAtMs`. */
+const failing = {
+  faults: [{ kind: 'spawn' }],
+  persists: true,
+  limit: { starts: 1, withinMs: 5000, resetAfterMs: 5000 },
+} as const;
+
+const quiet: Omit<SimulationCase, 'units'> = {
+  kills: [],
+  repairAtMs: 3000,
+  stopAtMs: null,
+  hurryAfterMs: null,
+  restAtMs: null,
+  actions: [],
+  reloads: [],
+  hints: [],
+  seed: 1,
+};
+
+const cases: readonly (readonly [string, SimulationCase])[] = [
+  [
+    // The rule was wrong: it took a unit for down only when it rested there.
+    'a unit that is started again while it is being undone has a clean slate',
+    {
+      ...quiet,
+      units: [service({ ...failing, undoMs: 200 })],
+      actions: [
+        { atMs: 1000, action: 'stop', unit: 0, cascade: false },
+        { atMs: 1100, action: 'start', unit: 0, cascade: false },
+      ],
+    },
+  ],
+  [
+    // The rule was wrong: it counted the edge twice.
+    'a changed unit that needs an absent one without waiting for it says so once',
+    {
+      ...quiet,
+      units: [service(failing), service({ edges: [edge('soft', { maxWaitMs: 0 })] })],
+      reloads: [{ atMs: 1000, changed: 0b10, cut: 0, removed: 0, broken: 0 }],
+    },
+  ],
+];
+
+test.each(cases)('%s', async (_name, simulation) => {
+  const { violations, story } = await simulate(simulation);
+  expect(violations, story()).toEqual([]);
+});
