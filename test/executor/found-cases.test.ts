@@ -69,11 +69,12 @@ const cases: readonly (readonly [string, SimulationCase])[] = [
   ],
   [
     // The rule was wrong: it counted the edge twice.
-    'a changed unit that needs an absent one without waiting for it says so once',
+    'a changed unit that the user restarts says once that it needs an absent one without waiting for it',
     {
       ...quiet,
-      units: [service(failing), service({ edges: [edge('soft', { maxWaitMs: 0 })] })],
-      reloads: [{ atMs: 1000, changed: 0b10, cut: 0, removed: 0, broken: 0 }],
+      units: [service(failing), service({ edges: [edge('soft', { maxWaitMs: 0 })] }), service({ readyAfterMs: 500 })],
+      actions: [{ atMs: 1050, action: 'restart', unit: 1, cascade: false }],
+      reloads: [{ atMs: 1000, changed: 0b110, cut: 0, removed: 0, broken: 0 }],
     },
   ],
 ];
