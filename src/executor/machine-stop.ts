@@ -56,8 +56,9 @@ export function onUndone(machine: Machine): Step {
   return machine.state.id === 'stopping' && machine.state.undoing ? onDown(machine) : stay(machine);
 }
 
-/** Everything is gone: a later start begins with a clean slate. */
+/** Everything is gone: a later start begins with a clean slate. With survivors it is not down, if it is wanted again. */
 function onDown(machine: Machine): Step {
+  if (machine.hasSurvivors && machine.desired === 'up') return toWaiting(machine);
   const clean = { ...machine, failedStarts: 0, failuresMs: [], retries: 0, exhausted: false, dirty: false };
   return machine.desired === 'up' ? toWaiting(clean) : to(clean, { id: 'stopped' });
 }

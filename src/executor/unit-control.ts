@@ -7,6 +7,7 @@
 import { StartupError } from '../error/startup-error.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
+import { unknownUnitError } from '../graph/unknown-unit.ts';
 import type { PendingStops } from './pending-stops.ts';
 import { hardDependents, planStop } from './stop-plan.ts';
 import type { UnitRunner } from './unit-runner.ts';
@@ -41,7 +42,6 @@ export interface UnitControlOptions {
   readonly wanted: Wanted;
   readonly claims: Claims;
   readonly pendingStops: PendingStops;
-  /** @throws ERR_UNKNOWN_UNIT */
   runnerOf(unit: string): UnitRunner;
   isClosing(): boolean;
 }
@@ -52,8 +52,14 @@ export function unitControl(options: UnitControlOptions): UnitControl {
   const isWantedUp = (unit: string) => runnerOf(unit).channel.current.desired === 'up' && !claims.isHeld(unit);
   const stopsAfter = (unit: string) => graph().stopsAfter(unit);
   const check = (units: readonly string[]) => {
-    for (const unit of units) runnerOf(unit);
+    // One that a reload is removing is unknown already: moved once more, it would outlive its removal.
+    for (const unit of units) if (!graph().has(unit)) throw unknownUnitError(unit, graph().order);
     if (isClosing()) throw new StartupError('ERR_CONTROL', 'everything is being stopped', { reason: 'stopping' });
+  };
+  /** As they are now: a reload may remove units while others of the request are being stopped. */
+  const runnersOf = (units: readonly string[]) => {
+    const runners = new Map(units.map((unit) => [unit, runnerOf(unit)]));
+    return (unit: string) => runners.get(unit) ?? runnerOf(unit);
   };
   const movedOf = (units: readonly string[]): Moved => ({
     units: units.map((unit) => ({ unit, generation: runnerOf(unit).channel.current.generation })),
@@ -81,8 +87,9 @@ export function unitControl(options: UnitControlOptions): UnitControl {
       const moved = movedOf(plan);
       tell('stop', plan);
       const claim = claims.take(plan, { isHeld: true });
+      const runner = runnersOf(plan);
       wanted.remove(plan);
-      const stop = (unit: string) => claim.stop(runnerOf(unit), { byUser: true });
+      const stop = (unit: string) => claim.stop(runner(unit), { byUser: true });
       void pendingStops.inOrder(plan, stopsAfter, stop, claims.isHeld);
       return moved;
     },
@@ -103,12 +110,14 @@ export function unitControl(options: UnitControlOptions): UnitControl {
       const claim = claims.take([...resting, ...below, ...above]);
       wanted.add(resting);
       for (const unit of resting) runnerOf(unit).want('up');
+      const restarted = [...below, ...above];
+      const runner = runnersOf(restarted);
       const stop = async (unit: string) => {
-        if (above.has(unit)) await claim.stop(runnerOf(unit));
-        else if (claim.holds(unit)) runnerOf(unit).restart();
+        if (above.has(unit)) await claim.stop(runner(unit));
+        else if (claim.holds(unit)) runner(unit).restart();
       };
-      void pendingStops.inOrder([...below, ...above], stopsAfter, stop, claim.holds).then(() => {
-        for (const unit of above) if (claim.holds(unit)) runnerOf(unit).want('up');
+      void pendingStops.inOrder(restarted, stopsAfter, stop, claim.holds).then(() => {
+        for (const unit of above) if (claim.holds(unit)) runner(unit).want('up');
       });
       return moved;
     },

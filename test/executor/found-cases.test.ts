@@ -77,6 +77,58 @@ const cases: readonly (readonly [string, SimulationCase])[] = [
       reloads: [{ atMs: 1000, changed: 0b110, cut: 0, removed: 0, broken: 0 }],
     },
   ],
+  [
+    // A bug: the restart took it from the reload, which removed it while it ran. Nobody stopped it any more.
+    'a unit that a reload is removing cannot be restarted',
+    {
+      ...quiet,
+      units: [service(), service(), service({ edges: [edge('hard')], stopTakesMs: 300 })],
+      actions: [{ atMs: 1100, action: 'restart', unit: 1, cascade: false }],
+      reloads: [{ atMs: 1000, changed: 0, cut: 0, removed: 0b110, broken: 0 }],
+    },
+  ],
+  [
+    // A bug: the stop went on to a unit that was no longer there, and nobody caught that.
+    'a reload may remove a unit whose stop waits for its dependents',
+    {
+      ...quiet,
+      units: [service(), service(), service({ edges: [edge('hard')], stopTakesMs: 300 })],
+      actions: [{ atMs: 1000, action: 'stop', unit: 1, cascade: true }],
+      reloads: [{ atMs: 1100, changed: 0, cut: 0b100, removed: 0b10, broken: 0 }],
+    },
+  ],
+  [
+    // A bug: it was taken for down, so that what it blocks waited again, for a moment.
+    'a unit with a process that survives SIGKILL has no clean slate when it is started again while it is undone',
+    {
+      ...quiet,
+      units: [
+        service({ faults: [{ kind: 'survives SIGKILL', afterMs: 900 }], undoMs: 200, limit: failing.limit }),
+        service({ edges: [edge('hard')] }),
+      ],
+      actions: [
+        { atMs: 500, action: 'stop', unit: 1, cascade: false },
+        { atMs: 1001, action: 'stop', unit: 0, cascade: false },
+        { atMs: 1050, action: 'start', unit: 1, cascade: false },
+      ],
+    },
+  ],
+  [
+    // The rule was wrong: it expected a rollback, and what is new has nothing to go back to.
+    'a unit that a reload brings back, broken and not wanted, is not mended by a start',
+    {
+      ...quiet,
+      units: [service(), service()],
+      actions: [
+        { atMs: 500, action: 'stop', unit: 1, cascade: false },
+        { atMs: 2500, action: 'start', unit: 1, cascade: false },
+      ],
+      reloads: [
+        { atMs: 1000, changed: 0, cut: 0, removed: 0b10, broken: 0 },
+        { atMs: 2000, changed: 0b10, cut: 0, removed: 0, broken: 0b10 },
+      ],
+    },
+  ],
 ];
 
 test.each(cases)('%s', async (_name, simulation) => {

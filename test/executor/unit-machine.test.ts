@@ -179,6 +179,15 @@ test('a unit wanted up again while `undo` runs starts when that is over', () => 
   expect(situationOf(step(wanted.machine, inputs.undone, context).machine)).toBe('waiting');
 });
 
+test('with survivors a unit that is wanted up again while `undo` runs was never down: it is stopped again', () => {
+  const tired = machineIn('undoing', { hasSurvivors: true, exhausted: true, failedStarts: 3 });
+  const wanted = step(tired, inputs['want up'], context).machine;
+  const { machine, effects } = step(wanted, inputs.undone, context);
+  expect(situationOf(machine)).toBe('stopping, then restart');
+  expect(effects).toEqual([{ type: 'stop', generation }]);
+  expect(machine).toMatchObject({ exhausted: true, failedStarts: 3, hasSurvivors: true });
+});
+
 test('a clean exit ends a service of `restart: on-failure`, and is a failure under `always`', () => {
   for (const when of ['on-failure', 'never'] as const) {
     const options = { ...context, policy: { ...policy, when } };

@@ -130,7 +130,7 @@ class Observer implements Verdict {
         this.#checkStopOrder(this.#view(entry.unit), 'was undone');
         return;
       case 'undone':
-        Object.assign(this.#view(entry.unit), { undoing: false, isUndone: true });
+        this.#onUndone(this.#view(entry.unit));
         return;
     }
   }
@@ -156,6 +156,12 @@ class Observer implements Verdict {
         return;
       default:
     }
+  }
+
+  /** Then it is down, unless something has survived. */
+  #onUndone(view: View): void {
+    view.undoing = false;
+    view.isUndone = !view.hasSurvived;
   }
 
   #onKilled(): void {
@@ -255,6 +261,7 @@ class Observer implements Verdict {
     view.snapshot = snapshot;
     view.state = state;
     if (state !== from) this.#onNewState(view, from, before);
+    else if (state === 'stopping' && snapshot.lastError !== before?.lastError) view.hasSurvived = admitsSurvivors(view);
     if (snapshot.exhausted !== view.limitReached) {
       this.#broken(
         name,
@@ -286,6 +293,7 @@ class Observer implements Verdict {
         return;
       case 'stopping':
         view.isUndone = false;
+        view.hasSurvived = false;
         if (hasRun(from)) this.#countFailure(view, from, before);
         return;
       case 'backoff':

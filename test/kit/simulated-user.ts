@@ -60,6 +60,18 @@ export function simulatedUser({
     return found;
   };
   const removed = new Set<string>();
+  /** A reload has removed it, or is about to. */
+  const mustBeUnknown = (name: string, action: UserAction['action']) => {
+    const executor = current();
+    try {
+      if (action === 'start') executor.startUnits([name]);
+      else if (action === 'stop') executor.stopUnits([name]);
+      else executor.restartUnits([name]);
+      violations.push(`${name} is not in the graph, and is moved (${action})`);
+    } catch (error) {
+      if ((error as StartupError).code !== 'ERR_UNKNOWN_UNIT') violations.push(String(error));
+    }
+  };
   const note = (action: UserDeed, units: Iterable<string>) => {
     const all = [...units];
     journal.note({ kind: 'user', action, units: all });
@@ -85,7 +97,10 @@ export function simulatedUser({
       const name = unitName(unit % simulation.units.length);
       const executor = current();
       const { graph } = executor;
-      if (!graph.has(name)) return;
+      if (!graph.has(name)) {
+        mustBeUnknown(name, action);
+        return;
+      }
       const own = new Set([name]);
       const all = dependentsOf(own);
       switch (action) {
@@ -116,6 +131,7 @@ export function simulatedUser({
       const executor = current();
       const graph = reloadedGraph(simulation, reload, reloads);
       const own = life;
+      const added = graph.order.filter((name) => !executor.graph.has(name));
       files = graph;
       note('reload', []);
       for (const name of executor.graph.order) {
@@ -131,7 +147,13 @@ export function simulatedUser({
           const isBack = new Set(rolledBack.map(({ unit }) => unit));
           for (const unit of plan.restart) if (!isBack.has(unit)) unjudged.delete(unit);
           // What changed while it was down, or is new, has nothing to go back to.
-          const unseen = [...waiting, ...plan.update, ...plan.start, ...plan.restart.filter((name) => held.has(name))];
+          const unseen = [
+            ...waiting,
+            ...plan.update,
+            ...added,
+            ...plan.start,
+            ...plan.restart.filter((name) => held.has(name)),
+          ];
           for (const unit of unseen) unjudged.add(unit);
         })
         .catch((error: unknown) => {

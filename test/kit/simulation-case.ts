@@ -205,8 +205,14 @@ export function reloadedGraph(simulation: SimulationCase, reload: ReloadCase, nu
     const hash = `${String(number)}${has(reload.broken, index) ? brokenHash : '-changed'}`;
     return { ...unit, needs, hash };
   });
-  const isNeeded = (name: string) => units.some(({ needs }) => needs.some((need) => need.unit === name));
-  return graphOfUnits(units.filter(({ name }, index) => index === 0 || !has(reload.removed, index) || isNeeded(name)));
+  const isNamed = (index: number) => index !== 0 && has(reload.removed, index);
+  const kept = new Map(units.map((unit) => [unit.name, unit]));
+  const isNeeded = (name: string) => [...kept.values()].some(({ needs }) => needs.some((need) => need.unit === name));
+  // From the last one: what only removed units need can be removed with them.
+  for (const [index, { name }] of [...units.entries()].reverse()) {
+    if (isNamed(index) && !isNeeded(name)) kept.delete(name);
+  }
+  return graphOfUnits([...kept.values()]);
 }
 
 /** In the hash of a definition that cannot be spawned. */

@@ -29,6 +29,8 @@ export interface View {
   undoing: boolean;
   /** In the present stop what it did has been taken back. */
   isUndone: boolean;
+  /** In the present stop something has survived SIGKILL. */
+  hasSurvived: boolean;
   failedStarts: number;
   failuresMs: readonly number[];
   /** It has reached its limit and has not been ready since. */
@@ -64,6 +66,7 @@ export function newView(unit: Unit): View {
     decidedMs: -1,
     undoing: false,
     isUndone: false,
+    hasSurvived: false,
     failedStarts: 0,
     failuresMs: [],
     limitReached: false,
