@@ -58,6 +58,8 @@ export class UnitRunner {
   readonly channel: ReadinessChannel;
   readonly #options: RunnerOptions;
   #unit: Unit;
+  /** From the end of the present run on. */
+  #nextUnit: Unit;
   #tailMs: number;
   #policy;
   readonly #gates: GateKeeper;
@@ -74,6 +76,7 @@ export class UnitRunner {
     const { unit, needs, ports, events, hurry, snapshotOf } = options;
     this.#options = options;
     this.#unit = unit;
+    this.#nextUnit = unit;
     this.#tailMs = options.tailMs;
     this.#policy = policyOf(unit);
     this.#gates = new GateKeeper({ unit: unit.name, needs, events, snapshotOf });
@@ -112,13 +115,21 @@ export class UnitRunner {
     } else this.#send({ type: 'want', desired });
   }
 
-  /** Takes over another definition of the unit: for its edges at once, for the rest at its next start. */
+  /** Takes over another definition of the unit: its edges at once, the rest when the present run is over. */
   redefine({ unit, needs, tailMs }: Pick<RunnerOptions, 'unit' | 'needs' | 'tailMs'>): void {
-    this.#unit = unit;
-    this.#policy = policyOf(unit);
+    this.#nextUnit = unit;
     this.#tailMs = tailMs;
+    this.#takeDefinition();
     this.#gates.rewire(needs, this.#machine);
     this.onDependency();
+  }
+
+  /** What runs is stopped and undone as it was started. */
+  #takeDefinition(): void {
+    const { state } = this.#machine;
+    if (hasRun(state) || state.id === 'stopping') return;
+    this.#unit = this.#nextUnit;
+    this.#policy = policyOf(this.#unit);
   }
 
   /** Something hints that trying again is worth while. */
@@ -183,6 +194,7 @@ export class UnitRunner {
     const { state } = machine;
     const { events } = this.#options;
     const unit = this.unit.name;
+    this.#takeDefinition();
     this.#since = this.#now();
     this.#timers.clear();
     this.#details = detailsIn(machine, this.#details, this.#since);

@@ -16,6 +16,8 @@ const mustReach: readonly (readonly [Reached, number])[] = [
   ['user stop', 0.1],
   ['held', 0.1],
   ['reloaded', 0.1],
+  ['rolled back', 0.02],
+  ['killed', 0.08],
   // A kill may come when nothing runs yet, or what runs may match no more.
   ['adopted', 0.05],
 ];
@@ -27,7 +29,8 @@ export interface ManyOptions {
   readonly units: { readonly min: number; readonly max: number };
 }
 
-export async function simulateMany(options: ManyOptions): Promise<void> {
+/** @returns the share of cases that reached each of what can be reached */
+export async function simulateMany(options: ManyOptions): Promise<ReadonlyMap<Reached, number>> {
   const { runs, ...parameters } = parametersOf(options);
   const reached = new Map<Reached, number>();
   const property = fc.asyncProperty(simulationCases(options.units), async (simulation) => {
@@ -41,6 +44,7 @@ export async function simulateMany(options: ManyOptions): Promise<void> {
       runs * share,
     );
   }
+  return new Map([...reached].map(([state, count]) => [state, count / runs]));
 }
 
 /** Each random case as often as it has events, with the supervisor killed at each of them in turn. */
