@@ -151,7 +151,9 @@ export interface ReadRequest {
 /** @throws an error of the library when it is no request, undefined when its signature is not by its own key or the key is no P-256 */
 export async function readRequest(pem: string): Promise<ReadRequest | undefined> {
   const request = new x509.Pkcs10CertificateRequest(pem);
-  const publicKey = await request.publicKey.export(ecdsa, ['verify']).catch(() => undefined);
+  // The library means the CryptoKey of browsers, whose types are not loaded.
+  const exported: unknown = await request.publicKey.export(ecdsa, ['verify']).catch(() => undefined);
+  const publicKey = exported as CryptoKey | undefined;
   if (publicKey === undefined || !(await request.verify())) return undefined;
   const names = request.subjectName.toJSON().flatMap((part) => Object.entries(part));
   const all = (kind: string) => names.flatMap(([name, values]) => (name === kind ? values : []));
