@@ -19,6 +19,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 /** file: what is written. module: where its generator is. generator: the export, `() => string | Promise<string>`. */
 const documents = [
   { file: 'docs/errors.md', module: 'src/error/reference.ts', generator: 'errorReference' },
+  { file: 'docs/balancer-states.md', module: 'src/balancer/state-diagram.ts', generator: 'stateDiagram' },
   { file: 'docs/metrics.md', module: 'src/report/metrics/metrics-reference.ts', generator: 'metricsReference' },
   { file: 'units/unit.schema.json', module: 'src/unit/json-schema.ts', generator: 'unitJsonSchema' },
   { file: 'docs/unit-reference.md', module: 'src/app/unit-reference-page.ts', generator: 'unitReferencePage' },

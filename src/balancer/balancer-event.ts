@@ -1,0 +1,63 @@
+/**
+ * What happens in a balancer, for whoever wants to know (L6). Its process has a stream of its own;
+ * logs, metrics and the decision log are folded from it.
+ */
+import type { CloseReason, ServerState } from './routing-state.ts';
+
+export type BalancerEvent =
+  /** A server came (`from` absent), changed its state, or has gone (`to` absent). */
+  | {
+      readonly type: 'lb.server';
+      readonly server: string;
+      readonly isDefault: boolean;
+      readonly from?: ServerState;
+      readonly to?: ServerState;
+      /** "failed check: 500 [-]etcd failed". */
+      readonly cause: string;
+    }
+  /** The list changed. `kept`: no longer named, and kept until a server that is has answered. */
+  | {
+      readonly type: 'lb.list';
+      readonly servers: readonly string[];
+      readonly added: readonly string[];
+      readonly removed: readonly string[];
+      readonly kept: readonly string[];
+      readonly refused: readonly string[];
+    }
+  /** An update changed nothing, because it would have left no server or has only mistakes. */
+  | { readonly type: 'lb.list-refused'; readonly reason: string; readonly refused: readonly string[] }
+  | { readonly type: 'lb.default'; readonly server: string | undefined; readonly refused?: string }
+  /** Its connections are being closed, within the time. `count` 0 is not told. */
+  | {
+      readonly type: 'lb.closing';
+      readonly server: string;
+      readonly reason: CloseReason;
+      readonly count: number;
+      readonly withinMs: number;
+    }
+  /** It failed, and its connections were left alone because no other server is better. */
+  | { readonly type: 'lb.spared'; readonly server: string; readonly count: number }
+  | { readonly type: 'lb.operator'; readonly action: 'drain' | 'undrain' | 'pin' | 'unpin'; readonly server: string }
+  /** Why this server: the decision for one connection. */
+  | {
+      readonly type: 'lb.decision';
+      readonly connection: number;
+      /** In the order in which they would have been tried. */
+      readonly candidates: readonly { readonly server: string; readonly why: string }[];
+      readonly attempts: readonly DialAttempt[];
+      /** Absent: no server could be reached, and the client's connection was closed. */
+      readonly chosen?: string;
+      readonly tookMs: number;
+      /** Why it ended without a server. */
+      readonly gaveUp?: 'all servers failed' | 'no server' | 'out of time' | 'the client left';
+    };
+
+export interface DialAttempt {
+  readonly server: string;
+  readonly tookMs: number;
+  /** "connected", "ECONNREFUSED", "slow: overtaken after 300 ms". */
+  readonly outcome: string;
+}
+
+export type BalancerEventType = BalancerEvent['type'];
+export type BalancerEventOf<T extends BalancerEventType> = Extract<BalancerEvent, { type: T }>;

@@ -1,0 +1,216 @@
+/**
+ * A routing state while one input changes it: the steps of `reduce` are written against this, and
+ * its result is a new state. It is the only thing here that changes in place, and nobody sees it.
+ */
+import type { BalancerEvent } from './balancer-event.ts';
+import { refOf, type Effect } from './routing-input.ts';
+import {
+  isDialable,
+  isProven,
+  isWell,
+  serverAt,
+  type CloseReason,
+  type RoutingState,
+  type Rules,
+  type Server,
+  type ServerError,
+  type ServerState,
+} from './routing-state.ts';
+import { ruleFor, type Rule, type ServerInput } from './server-table.ts';
+
+export interface ReduceContext {
+  /** Monotonic milliseconds. */
+  readonly nowMs: number;
+  /** In [0, 1). */
+  readonly random: () => number;
+}
+
+export interface Step {
+  readonly state: RoutingState;
+  readonly effects: readonly Effect[];
+}
+
+export class Draft {
+  readonly rules: Rules;
+  servers: readonly Server[];
+  pinned: string | undefined;
+  lastIncarnation: number;
+  readonly nowMs: number;
+  readonly #before: RoutingState;
+  readonly #random: () => number;
+  readonly #effects: Effect[] = [];
+
+  constructor(state: RoutingState, { nowMs, random }: ReduceContext) {
+    this.#before = state;
+    ({ rules: this.rules, servers: this.servers, pinned: this.pinned, lastIncarnation: this.lastIncarnation } = state);
+    this.nowMs = nowMs;
+    this.#random = random;
+  }
+
+  step(): Step {
+    const { rules, servers, pinned, lastIncarnation } = this;
+    const before = this.#before;
+    const isSame = servers === before.servers && pinned === before.pinned;
+    return { state: isSame ? before : { rules, servers, pinned, lastIncarnation }, effects: this.#effects };
+  }
+
+  effect(effect: Effect): void {
+    this.#effects.push(effect);
+  }
+
+  tell(event: BalancerEvent): void {
+    this.effect({ type: 'tell', event });
+  }
+
+  change(address: string, change: Partial<Server>): void {
+    this.servers = this.servers.map((server) => (server.address === address ? { ...server, ...change } : server));
+  }
+
+  add(server: Pick<Server, 'address' | 'state' | 'weight' | 'isDefault' | 'isListed'>, cause: string): void {
+    this.lastIncarnation += 1;
+    const added: Server = {
+      ...server,
+      incarnation: this.lastIncarnation,
+      sinceMs: this.nowMs,
+      isLeaving: false,
+      isDraining: false,
+      isSuspect: false,
+      rank: this.#random(),
+      connections: 0,
+      closingByMs: undefined,
+      brokenInARow: 0,
+      dialMs: undefined,
+      lastError: undefined,
+    };
+    this.servers = [...this.servers, added];
+    this.tell({ type: 'lb.server', server: server.address, isDefault: server.isDefault, to: server.state, cause });
+    this.effect({ type: 'enter', server: refOf(added) });
+  }
+
+  failure(address: string, source: ServerError['source'], reason: string): void {
+    this.change(address, { lastError: { source, reason, atMs: this.nowMs } });
+  }
+
+  /** Does what the table says. `cause`: for people. */
+  input(address: string, input: ServerInput, cause: string): void {
+    const server = serverAt(this, address);
+    if (server === undefined) return;
+    const { settleMs, brokenLimit } = this.rules;
+    const rule = ruleFor(server, input, { nowMs: this.nowMs, settleMs, brokenLimit });
+    if (rule !== undefined) this.#follow(server, rule, cause);
+  }
+
+  #follow(server: Server, rule: Rule, cause: string): void {
+    const { address } = server;
+    if (rule.mark !== undefined) this.change(address, { isSuspect: rule.mark === 'suspect' });
+    if (rule.to === 'gone') {
+      this.#remove(server, cause);
+      return;
+    }
+    if (rule.to === 'claims active') {
+      this.#claim(server, cause);
+      return;
+    }
+    this.#enter(server, rule.to, cause);
+    if (rule.close === 'failed' && !this.#hasAlternative(address)) {
+      // The check may be wrong, and there is nothing to gain: the connections tell for themselves.
+      if (server.connections > 0) this.tell({ type: 'lb.spared', server: address, count: server.connections });
+    } else if (rule.close !== undefined) {
+      this.close(address, rule.close, this.#graceMs(rule.close));
+    }
+    // With no connection there is nothing to wait for.
+    if (rule.to === 'invalid') this.#leave(server);
+  }
+
+  #enter(server: Server, to: ServerState, cause: string): void {
+    if (server.state === to) return;
+    const { address, isDefault, state: from } = server;
+    this.change(address, { state: to, sinceMs: this.nowMs, isSuspect: false, brokenInARow: 0 });
+    this.tell({ type: 'lb.server', server: address, isDefault, from, to, cause });
+  }
+
+  #leave(server: Server): void {
+    this.change(server.address, { isDefault: false, isListed: false, isLeaving: false });
+    if (this.pinned === server.address) this.pinned = undefined;
+    this.effect({ type: 'leave', server: refOf(server) });
+    if (server.connections === 0) this.input(server.address, 'last closed', 'it had no connections');
+  }
+
+  #remove(server: Server, cause: string): void {
+    this.servers = this.servers.filter(({ address }) => address !== server.address);
+    const { address, isDefault, state: from } = server;
+    this.tell({ type: 'lb.server', server: address, isDefault, from, cause });
+  }
+
+  #graceMs(reason: CloseReason): number {
+    const { removedMs, takeoverMs, drainedMs } = this.rules.graces;
+    return { failed: 0, removed: removedMs, takeover: takeoverMs, drained: drainedMs }[reason];
+  }
+
+  /** Closes the connections of a server, unless that is already under way and no later. */
+  close(address: string, reason: CloseReason, withinMs: number): void {
+    const server = serverAt(this, address);
+    if (server === undefined || server.connections === 0) return;
+    const closingByMs = this.nowMs + withinMs;
+    if (server.closingByMs !== undefined && server.closingByMs <= closingByMs) return;
+    this.change(address, { closingByMs });
+    this.tell({ type: 'lb.closing', server: address, reason, count: server.connections, withinMs });
+    this.effect({ type: 'close', server: refOf(server), withinMs });
+  }
+
+  #hasAlternative(address: string): boolean {
+    return this.servers.some(
+      (other) => other.address !== address && isDialable(other) && other.state !== 'failed' && !other.isDraining,
+    );
+  }
+
+  /** Under `sticky` the one with more connections is or stays active, unless it is slow or an operator wants otherwise. */
+  #claim(server: Server, cause: string): void {
+    const { address } = server;
+    if (this.rules.policy !== 'sticky') {
+      this.#enter(server, 'active', cause);
+      return;
+    }
+    const mine = serverAt(this, address)?.connections ?? 0;
+    const rival = this.servers.find((other) => other.state === 'active' && other.address !== address);
+    if (rival !== undefined && !this.#givesWay(rival, server)) {
+      // While it is not known what is wrong with a slow one, both may keep what they have.
+      const waits = rival.isSuspect;
+      if (!waits && rival.connections > mine) {
+        this.#enter(server, 'preferred', cause);
+        this.close(address, 'takeover', this.rules.graces.takeoverMs);
+        return;
+      }
+      if (waits) {
+        this.#enter(server, isWell(server) ? server.state : 'preferred', cause);
+        return;
+      }
+    }
+    this.#enter(server, 'active', cause);
+    for (const other of this.servers) {
+      if (other.address !== address) this.input(other.address, 'rival active', `${address} has become active`);
+    }
+  }
+
+  #givesWay(rival: Server, server: Server): boolean {
+    return rival.isDraining || rival.isLeaving || this.pinned === server.address;
+  }
+
+  /** What follows for the others, whatever the input was. */
+  settle(): void {
+    // A server that is kept beyond its time goes when one that stays has shown that it is there.
+    if (this.servers.some((server) => server.isListed && isProven(server))) {
+      for (const { address, isLeaving } of this.servers) {
+        if (!isLeaving) continue;
+        this.change(address, { isLeaving: false });
+        this.input(address, 'dropped', 'no longer in the list');
+      }
+    }
+    if (!this.servers.some((server) => isWell(server) && !server.isDraining)) return;
+    for (const { address, isDraining, closingByMs } of this.servers) {
+      this.input(address, 'better found', 'another server is well');
+      // What it took while nothing else was left.
+      if (isDraining && closingByMs === undefined) this.close(address, 'drained', this.rules.graces.drainedMs);
+    }
+  }
+}

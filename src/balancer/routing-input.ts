@@ -1,0 +1,54 @@
+/** What the balancer is told, and what it answers: the inputs and effects of `reduce`. */
+import type { BalancerEvent } from './balancer-event.ts';
+import type { Server } from './routing-state.ts';
+
+/** An entry of the list; a removed and added server is another one. */
+export interface ServerRef {
+  readonly address: string;
+  readonly incarnation: number;
+}
+
+export interface ServerSpec {
+  readonly address: string;
+  readonly weight?: number | undefined;
+}
+
+export type DialOutcome =
+  /** Connected, and the client has it: one connection more. */
+  | { readonly outcome: 'ok'; readonly tookMs: number }
+  /** Not connected yet while another server already was; `late` or `failed` follows. */
+  | { readonly outcome: 'slow' }
+  | { readonly outcome: 'late'; readonly tookMs: number }
+  | { readonly outcome: 'failed'; readonly reason: string };
+
+export type Input =
+  /** The whole list, from whoever discovers servers. */
+  | { readonly type: 'update'; readonly servers: readonly ServerSpec[] }
+  /** The server to try when nothing of the list can be. */
+  | { readonly type: 'default'; readonly address: string | undefined }
+  | ({ readonly type: 'dial'; readonly server: ServerRef } & DialOutcome)
+  | { readonly type: 'check'; readonly server: ServerRef; readonly outcome: 'ok'; readonly tookMs: number }
+  | { readonly type: 'check'; readonly server: ServerRef; readonly outcome: 'failed'; readonly reason: string }
+  /** A connection of a client has ended. `broken`: by the server's fault, as far as one can see. */
+  | { readonly type: 'closed'; readonly server: ServerRef; readonly broken?: string | undefined }
+  | { readonly type: 'drain'; readonly address: string; readonly graceMs?: number | undefined }
+  | { readonly type: 'undrain'; readonly address: string }
+  | { readonly type: 'pin'; readonly address: string }
+  | { readonly type: 'unpin' };
+
+export type Effect =
+  /** A server came into the list: begin to check it. */
+  | { readonly type: 'enter'; readonly server: ServerRef }
+  /** It is no longer dialled: end its checks and the dials that are under way. */
+  | { readonly type: 'leave'; readonly server: ServerRef }
+  /** Ask it now, something about it is odd. */
+  | { readonly type: 'recheck'; readonly server: ServerRef }
+  /** Close all its connections: at once when the time is 0, else each when it is idle and at the latest then. */
+  | { readonly type: 'close'; readonly server: ServerRef; readonly withinMs: number }
+  /** Let its connections go on after all. */
+  | { readonly type: 'keep'; readonly server: ServerRef }
+  /** The connection that was just reported is not wanted: its server has left meanwhile. */
+  | { readonly type: 'discard'; readonly server: ServerRef }
+  | { readonly type: 'tell'; readonly event: BalancerEvent };
+
+export const refOf = ({ address, incarnation }: Server): ServerRef => ({ address, incarnation });

@@ -1,0 +1,151 @@
+/**
+ * The states of a server and how it goes from one to another, as a table (L2). A test walks every
+ * state and input; the drawing in docs/balancer.md is made from it.
+ *
+ * What is not in the table changes nothing. A cell with several rules takes the first whose
+ * condition holds. What a change means for *other* servers is not here (reduce.ts).
+ *
+ * Source of the states and of most rows: K3s's balancer. Other than there, and why: a black-holed
+ * active server becomes suspect instead of taking the connections of its successor down; `invalid`
+ * stays until its last connection is gone, so that connections can be drained.
+ */
+import type { CloseReason, Server, ServerState } from './routing-state.ts';
+
+export const serverInputs = [
+  'listed',
+  'dropped',
+  'undefaulted',
+  'dial ok',
+  'dial late',
+  'dial slow',
+  'dial failed',
+  'check ok',
+  'check failed',
+  'connection broken',
+  'rival active',
+  'better found',
+  'last closed',
+] as const;
+/**
+ * - listed, dropped: an update names it, or no longer
+ * - undefaulted: another server is the default now
+ * - dial slow: another server answered before this one did
+ * - dial late: it answered after all, when the connection had gone to another one
+ * - connection broken: the server reset a connection, or closed it without a word
+ * - rival active: another server has become the active one (only under `sticky`)
+ * - better found: another server is known to be well, active or not
+ * - last closed: none of its connections is left
+ */
+export type ServerInput = (typeof serverInputs)[number];
+
+export const conditions = {
+  'is the default': (server: Server) => server.isDefault,
+  'has connections': (server: Server) => server.connections > 0,
+  'well for long enough': (server: Server, { nowMs, settleMs }: Facts) => nowMs - server.sinceMs > settleMs,
+  'too many in a row': (server: Server, { brokenLimit }: Facts) => server.brokenInARow >= brokenLimit,
+} satisfies Record<string, (server: Server, facts: Facts) => boolean>;
+export type Condition = keyof typeof conditions;
+
+export interface Facts {
+  readonly nowMs: number;
+  readonly settleMs: number;
+  readonly brokenLimit: number;
+}
+
+export interface Rule {
+  readonly when?: Condition;
+  /** `claims active`: active, unless the other servers have something against it. */
+  readonly to: ServerState | 'gone' | 'claims active';
+  /** Its connections are closed. */
+  readonly close?: CloseReason;
+  /** Changes beside the state. */
+  readonly mark?: 'suspect' | 'trusted';
+}
+
+type Cell = Rule | readonly Rule[];
+
+const removed: Cell = [
+  { when: 'is the default', to: 'standby', close: 'removed' },
+  { to: 'invalid', close: 'removed' },
+];
+const failed: Rule = { to: 'failed', close: 'failed' };
+const broken: Cell = { ...failed, when: 'too many in a row' };
+const overtaken = (state: ServerState): { readonly 'rival active': Cell } => ({
+  'rival active': { when: 'has connections', to: state, close: 'takeover' },
+});
+
+export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<ServerInput, Cell>>>>> = {
+  invalid: {
+    listed: { to: 'unchecked' },
+    'last closed': { to: 'gone' },
+  },
+  failed: {
+    dropped: removed,
+    'dial ok': { to: 'recovering' },
+    'dial late': { to: 'recovering' },
+    'check ok': { to: 'recovering' },
+    ...overtaken('failed'),
+    'better found': { when: 'has connections', to: 'failed', close: 'takeover' },
+  },
+  // Whatever becomes of dials to it: it is only there for when nothing else is.
+  standby: {
+    listed: { to: 'unchecked' },
+    undefaulted: { to: 'invalid', close: 'removed' },
+    ...overtaken('standby'),
+    'better found': { when: 'has connections', to: 'standby', close: 'takeover' },
+  },
+  unchecked: {
+    dropped: removed,
+    'dial ok': { to: 'recovering' },
+    'dial late': { to: 'recovering' },
+    'dial failed': { to: 'failed' },
+    'check ok': { to: 'recovering' },
+    ...overtaken('unchecked'),
+    // A failed check alone says little of a server that is starting: it may be dialable.
+  },
+  recovering: {
+    dropped: removed,
+    'dial failed': { to: 'failed' },
+    'check ok': [{ when: 'has connections', to: 'claims active' }, { to: 'preferred' }],
+    ...overtaken('recovering'),
+  },
+  healthy: {
+    dropped: removed,
+    'dial ok': { to: 'claims active' },
+    'dial failed': failed,
+    'check failed': failed,
+    'connection broken': broken,
+    ...overtaken('healthy'),
+  },
+  preferred: {
+    dropped: removed,
+    'dial ok': { to: 'claims active' },
+    'dial failed': failed,
+    'check ok': { when: 'well for long enough', to: 'healthy' },
+    'check failed': failed,
+    'connection broken': broken,
+    ...overtaken('preferred'),
+  },
+  active: {
+    dropped: removed,
+    'dial ok': { to: 'active', mark: 'trusted' },
+    'dial late': { to: 'active', mark: 'trusted' },
+    'dial slow': { to: 'active', mark: 'suspect' },
+    'dial failed': failed,
+    'check ok': { to: 'active', mark: 'trusted' },
+    'check failed': failed,
+    'connection broken': broken,
+    'rival active': { to: 'preferred', close: 'takeover' },
+  },
+};
+
+/** The rule that an input meets, or undefined when it changes nothing. Pure. */
+export function ruleFor(server: Server, input: ServerInput, facts: Facts): Rule | undefined {
+  return rulesOf(server.state, input).find(({ when }) => when === undefined || conditions[when](server, facts));
+}
+
+export function rulesOf(state: ServerState, input: ServerInput): readonly Rule[] {
+  const cell = serverTable[state][input];
+  if (cell === undefined) return [];
+  return Array.isArray(cell) ? (cell as readonly Rule[]) : [cell as Rule];
+}

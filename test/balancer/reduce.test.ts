@@ -1,0 +1,228 @@
+import { describe, expect, test } from 'vitest';
+import { Routing } from './routing-kit.ts';
+
+const [a, b, c] = ['10.0.0.1:6443', '10.0.0.2:6443', '10.0.0.3:6443'] as const;
+
+/** `a` active with connections, `b` well and idle. */
+function settled(): Routing {
+  return new Routing().update(a, b).well(a).dialled(a).dialled(a).well(b);
+}
+
+describe('one active server under sticky', () => {
+  test('the one with a connection is, and the others wait', () => {
+    expect(settled().text).toBe(`${a}=active(2) ${b}=preferred`);
+    expect(settled().order()).toEqual([a, b]);
+  });
+
+  test('when it fails its connections are closed at once, and the next dial makes another one active', () => {
+    const routing = settled().checked(a, 'failed');
+    expect(routing.text).toBe(`${a}=failed(2) ${b}=preferred`);
+    expect(routing.closings).toEqual([`${a} within 0`]);
+    expect(routing.order()).toEqual([b, a]);
+    expect(routing.closed(a).closed(a).dialled(b).text).toBe(`${a}=failed ${b}=active(1)`);
+  });
+
+  test('one that comes back does not take over, it is the next in line', () => {
+    const routing = settled().checked(a, 'failed').closed(a).closed(a).dialled(b).well(a);
+    expect(routing.text).toBe(`${a}=preferred ${b}=active(1)`);
+    expect(routing.order()).toEqual([b, a]);
+  });
+
+  test('of two that claim it the one with more connections wins, and the other one’s are closed', () => {
+    const routing = new Routing().update(a, b).dialled(a).dialled(a).dialled(b).checked(a);
+    expect(routing.text).toBe(`${a}=active(2) ${b}=recovering(1)`);
+    expect(routing.closings).toEqual([`${b} within 1000`]);
+    routing.checked(b);
+    expect(routing.text).toBe(`${a}=active(2) ${b}=preferred(1)`);
+  });
+
+  test('a slow one is not taken down by a single lost packet: both keep what they have until it is known', () => {
+    const routing = settled().dialled(a, 'slow').dialled(b);
+    expect(routing.text).toBe(`${a}=active(2) ${b}=preferred(1)`);
+    expect(routing.order()).toEqual([b, a]);
+    expect(settled().dialled(a, 'slow').effects).toContainEqual({ type: 'recheck', server: routing.ref(a) });
+    expect(routing.dialled(a, 'late').order()).toEqual([a, b]);
+  });
+
+  test('a slow one that turns out to be gone fails over', () => {
+    const routing = settled().dialled(a, 'slow').dialled(b).dialled(a, 'failed');
+    expect(routing.text).toBe(`${a}=failed(2) ${b}=preferred(1)`);
+    expect(routing.closings).toEqual([`${a} within 0`]);
+    expect(routing.dialled(b).text).toBe(`${a}=failed(2) ${b}=active(2)`);
+  });
+});
+
+describe('fail-open', () => {
+  test('when all look down every one is still tried, the one with connections first', () => {
+    const routing = settled().checked(b, 'failed').checked(a, 'failed');
+    expect(routing.order()).toEqual([a, b]);
+  });
+
+  test('a failed check does not close connections when no other server is better', () => {
+    const routing = settled().checked(b, 'failed').checked(a, 'failed');
+    expect(routing.text).toBe(`${a}=failed(2) ${b}=failed`);
+    expect(routing.closings).toEqual([]);
+    expect(routing.events).toContainEqual({ type: 'lb.spared', server: a, count: 2 });
+  });
+
+  test('what was spared is closed as soon as another one is well', () => {
+    const routing = settled().checked(b, 'failed').checked(a, 'failed').checked(b);
+    expect(routing.closings).toEqual([]);
+    expect(routing.checked(b).closings).toEqual([`${a} within 1000`]);
+  });
+});
+
+describe('the default server', () => {
+  test('carries connections while nothing of the list is there, and is left as soon as something is', () => {
+    const routing = new Routing().input({ type: 'default', address: a }).update(b).dialled(b, 'failed').dialled(a);
+    expect(routing.text).toBe(`${a}=standby(1) ${b}=failed`);
+    expect(routing.order()).toEqual([a, b]);
+    expect(routing.well(b).text).toBe(`${a}=standby(1) ${b}=preferred`);
+    expect(routing.closings).toEqual([`${a} within 1000`]);
+    expect(routing.order()).toEqual([b, a]);
+  });
+
+  test('another default removes the old one, unless the list names it', () => {
+    const unlisted = new Routing().input({ type: 'default', address: a }).input({ type: 'default', address: b });
+    expect(unlisted.text).toBe(`${b}=standby`);
+    const listed = new Routing()
+      .input({ type: 'default', address: a })
+      .update(a)
+      .input({ type: 'default', address: b });
+    expect(listed.text).toBe(`${a}=unchecked ${b}=standby`);
+  });
+
+  test('the balancer’s own address is nobody’s default', () => {
+    const routing = new Routing({ ownAddresses: ['127.0.0.1:6444'] }).input({
+      type: 'default',
+      address: 'localhost:6444',
+    });
+    expect(routing.text).toBe('');
+    expect(routing.events).toEqual([
+      { type: 'lb.default', server: undefined, refused: 'localhost:6444 is this balancer itself' },
+    ]);
+  });
+});
+
+describe('L7: updates of the list', () => {
+  test('an empty one changes nothing', () => {
+    const routing = settled();
+    const before = routing.state;
+    expect(routing.update().state).toBe(before);
+    expect(routing.events).toEqual([{ type: 'lb.list-refused', reason: 'it is empty', refused: [] }]);
+  });
+
+  test('one with nothing but mistakes changes nothing, and each is told', () => {
+    const routing = settled();
+    const before = routing.state;
+    expect(routing.update('10.0.0.9', '10.0.0.8:0').state).toBe(before);
+    expect(routing.events).toMatchObject([
+      { type: 'lb.list-refused', refused: [expect.any(String), expect.any(String)] },
+    ]);
+  });
+
+  test('of one with a mistake the rest is taken', () => {
+    const routing = settled().update(a, b, 'nonsense', c);
+    expect(routing.state.servers).toHaveLength(3);
+    expect(routing.events).toContainEqual(expect.objectContaining({ type: 'lb.list', added: [c], removed: [] }));
+  });
+
+  test('a removed server is never dialled again, and its connections are given time to end', () => {
+    const routing = settled().update(b);
+    expect(routing.text).toBe(`${a}=invalid(2) ${b}=preferred`);
+    expect(routing.closings).toEqual([`${a} within 5000`]);
+    expect(routing.effects).toContainEqual({ type: 'leave', server: routing.ref(a) });
+    expect(routing.order()).toEqual([b]);
+    expect(routing.closed(a).closed(a).text).toBe(`${b}=preferred`);
+  });
+
+  test('a connection that was being made to a server when it was removed is discarded and not counted', () => {
+    const routing = settled();
+    const ref = routing.ref(b);
+    routing.update(a).input({ type: 'dial', server: ref, outcome: 'ok', tookMs: 1 });
+    expect(routing.effects).toEqual([{ type: 'discard', server: ref }]);
+    expect(routing.text).toBe(`${a}=active(2)`);
+  });
+
+  test('an answer about an earlier server of the same address is not believed', () => {
+    const routing = settled();
+    const earlier = routing.ref(b);
+    routing.update(a).update(a, b);
+    routing.input({ type: 'check', server: earlier, outcome: 'ok', tookMs: 1 });
+    expect(routing.text).toBe(`${a}=active(2) ${b}=unchecked`);
+    expect(routing.input({ type: 'dial', server: earlier, outcome: 'ok', tookMs: 1 }).effects).toEqual([
+      { type: 'discard', server: earlier },
+    ]);
+  });
+
+  test('one that comes back before its connections have ended goes on with them', () => {
+    const routing = settled().update(b).update(a, b);
+    expect(routing.text).toBe(`${a}=unchecked(2) ${b}=preferred`);
+    expect(routing.effects).toContainEqual({ type: 'keep', server: routing.ref(a) });
+    expect(routing.closed(a).text).toBe(`${a}=unchecked(1) ${b}=preferred`);
+  });
+
+  test('a list of strangers alone does not evict what works: it is kept until one of them answers', () => {
+    const routing = settled().update(c);
+    expect(routing.text).toBe(`${a}=active(2) ${b}=preferred ${c}=unchecked`);
+    expect(routing.events).toContainEqual(expect.objectContaining({ type: 'lb.list', kept: [a, b], removed: [] }));
+    expect(routing.closings).toEqual([]);
+    expect(routing.order(), 'the list’s own are tried first').toEqual([c, a, b]);
+    routing.dialled(c, 'failed');
+    expect(routing.order()).toEqual([a, b, c]);
+    routing.checked(c);
+    expect(routing.text).toBe(`${a}=invalid(2) ${c}=recovering`);
+    expect(routing.order()).toEqual([c]);
+  });
+});
+
+describe('what an operator does', () => {
+  test('a drained server gets nothing new while another one is left, and its connections time to end', () => {
+    const routing = settled().input({ type: 'drain', address: a, graceMs: 9000 });
+    expect(routing.closings).toEqual([`${a} within 9000`]);
+    expect(routing.order()).toEqual([b, a]);
+    expect(routing.dialled(b).text).toBe(`${a}=preferred(2) ${b}=active(1)`);
+    expect(routing.input({ type: 'undrain', address: a }).effects).toContainEqual({
+      type: 'keep',
+      server: routing.ref(a),
+    });
+  });
+
+  test('what a drained server takes while nothing else is left, it gives back later', () => {
+    const routing = settled().checked(b, 'failed').input({ type: 'drain', address: a }).closed(a).closed(a).dialled(a);
+    expect(routing.closings).toEqual([]);
+    expect(routing.well(b).closings).toEqual([`${a} within 30000`]);
+  });
+
+  test('a pinned server is tried first whatever it is, and takes over', () => {
+    const routing = settled().input({ type: 'pin', address: b });
+    expect(routing.closings).toEqual([`${a} within 1000`]);
+    expect(routing.order()).toEqual([b, a]);
+    expect(routing.dialled(b).text).toBe(`${a}=preferred(2) ${b}=active(1)`);
+    expect(routing.checked(b, 'failed').order()).toEqual([b, a]);
+    expect(routing.input({ type: 'unpin' }).order()).toEqual([a, b]);
+  });
+
+  test('a pin ends with its server', () => {
+    const routing = settled().input({ type: 'pin', address: b }).update(a, c);
+    expect(routing.state.pinned).toBeUndefined();
+  });
+});
+
+describe('broken connections', () => {
+  test('some in a row are as good as a failed check, and each asks for one', () => {
+    const routing = settled().dialled(a).dialled(a);
+    routing.closed(a, 'ECONNRESET').closed(a, 'ECONNRESET');
+    expect(routing.text).toBe(`${a}=active(2) ${b}=preferred`);
+    expect(routing.effects).toContainEqual({ type: 'recheck', server: routing.ref(a) });
+    routing.closed(a, 'ECONNRESET');
+    expect(routing.text).toBe(`${a}=failed(1) ${b}=preferred`);
+    expect(routing.server(a).lastError).toMatchObject({ source: 'connection', reason: 'ECONNRESET' });
+  });
+
+  test('one that ends well between them begins the count anew', () => {
+    const routing = settled().dialled(a).dialled(a).dialled(a);
+    routing.closed(a, 'ECONNRESET').closed(a, 'ECONNRESET').closed(a).closed(a, 'ECONNRESET').closed(a, 'ECONNRESET');
+    expect(routing.text).toBe(`${a}=active ${b}=preferred`);
+  });
+});

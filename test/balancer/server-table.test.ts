@@ -1,0 +1,190 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { serverStates } from '../../src/balancer/routing-state.ts';
+import { rulesOf, serverInputs, type ServerInput } from '../../src/balancer/server-table.ts';
+import { situations, walk } from './server-fixture.ts';
+
+type Row = Partial<Record<ServerInput, string>>;
+
+const dropped = { dropped: 'invalid + close as removed' };
+const overtaken = 'close as takeover';
+
+/** Every transition there is. What is not written here must change nothing: the whole cross product is walked. */
+const transitions: Record<string, Row> = {
+  invalid: { listed: 'unchecked', 'last closed': 'gone' },
+  failed: { dropped: 'gone', 'dial ok': 'recovering', 'dial late': 'recovering', 'check ok': 'recovering' },
+  'failed, with connections': {
+    ...dropped,
+    'dial ok': 'recovering',
+    'dial late': 'recovering',
+    'check ok': 'recovering',
+    'rival active': `failed + ${overtaken}`,
+    'better found': `failed + ${overtaken}`,
+  },
+  'failed, default': {
+    dropped: 'standby',
+    'dial ok': 'recovering',
+    'dial late': 'recovering',
+    'check ok': 'recovering',
+  },
+  standby: { listed: 'unchecked', undefaulted: 'gone' },
+  'standby, with connections': {
+    listed: 'unchecked',
+    undefaulted: 'invalid + close as removed',
+    'rival active': `standby + ${overtaken}`,
+    'better found': `standby + ${overtaken}`,
+  },
+  unchecked: {
+    dropped: 'gone',
+    'dial ok': 'recovering',
+    'dial late': 'recovering',
+    'dial failed': 'failed',
+    'check ok': 'recovering',
+  },
+  'unchecked, with connections': {
+    ...dropped,
+    'dial ok': 'recovering',
+    'dial late': 'recovering',
+    'dial failed': 'failed',
+    'check ok': 'recovering',
+    'rival active': `unchecked + ${overtaken}`,
+  },
+  'unchecked, default': {
+    dropped: 'standby',
+    'dial ok': 'recovering',
+    'dial late': 'recovering',
+    'dial failed': 'failed',
+    'check ok': 'recovering',
+  },
+  recovering: { dropped: 'gone', 'dial failed': 'failed', 'check ok': 'preferred' },
+  'recovering, with connections': {
+    ...dropped,
+    'dial failed': 'failed',
+    'check ok': 'active',
+    'rival active': `recovering + ${overtaken}`,
+  },
+  'recovering, default': { dropped: 'standby', 'dial failed': 'failed', 'check ok': 'preferred' },
+  healthy: { dropped: 'gone', 'dial ok': 'active', 'dial failed': 'failed', 'check failed': 'failed' },
+  'healthy, with connections': {
+    ...dropped,
+    'dial ok': 'active',
+    'dial failed': 'failed + close as failed',
+    'check failed': 'failed + close as failed',
+    'rival active': `healthy + ${overtaken}`,
+  },
+  'healthy, default': { dropped: 'standby', 'dial ok': 'active', 'dial failed': 'failed', 'check failed': 'failed' },
+  'healthy, breaking': {
+    ...dropped,
+    'dial ok': 'active',
+    'dial failed': 'failed + close as failed',
+    'check failed': 'failed + close as failed',
+    'connection broken': 'failed + close as failed',
+    'rival active': `healthy + ${overtaken}`,
+  },
+  preferred: { dropped: 'gone', 'dial ok': 'active', 'dial failed': 'failed', 'check failed': 'failed' },
+  'preferred, with connections': {
+    ...dropped,
+    'dial ok': 'active',
+    'dial failed': 'failed + close as failed',
+    'check failed': 'failed + close as failed',
+    'rival active': `preferred + ${overtaken}`,
+  },
+  'preferred, default': { dropped: 'standby', 'dial ok': 'active', 'dial failed': 'failed', 'check failed': 'failed' },
+  'preferred, for long': {
+    dropped: 'gone',
+    'dial ok': 'active',
+    'dial failed': 'failed',
+    'check ok': 'healthy',
+    'check failed': 'failed',
+  },
+  'preferred, breaking': {
+    ...dropped,
+    'dial ok': 'active',
+    'dial failed': 'failed + close as failed',
+    'check failed': 'failed + close as failed',
+    'connection broken': 'failed + close as failed',
+    'rival active': `preferred + ${overtaken}`,
+  },
+  active: {
+    ...dropped,
+    'dial slow': 'active + suspect',
+    'dial failed': 'failed + close as failed',
+    'check failed': 'failed + close as failed',
+    'rival active': `preferred + ${overtaken}`,
+  },
+  'active, idle': {
+    dropped: 'gone',
+    'dial slow': 'active + suspect',
+    'dial failed': 'failed',
+    'check failed': 'failed',
+    'rival active': 'preferred',
+  },
+  'active, suspect': {
+    dropped: 'invalid + trusted + close as removed',
+    'dial ok': 'active + trusted',
+    'dial late': 'active + trusted',
+    'dial failed': 'failed + trusted + close as failed',
+    'check ok': 'active + trusted',
+    'check failed': 'failed + trusted + close as failed',
+    'rival active': `preferred + trusted + ${overtaken}`,
+  },
+  'active, default': {
+    dropped: 'standby + close as removed',
+    'dial slow': 'active + suspect',
+    'dial failed': 'failed + close as failed',
+    'check failed': 'failed + close as failed',
+    'rival active': `preferred + ${overtaken}`,
+  },
+  'active, breaking': {
+    ...dropped,
+    'dial slow': 'active + suspect',
+    'dial failed': 'failed + close as failed',
+    'check failed': 'failed + close as failed',
+    'connection broken': 'failed + close as failed',
+    'rival active': `preferred + ${overtaken}`,
+  },
+};
+
+const cross = [...situations.keys()].flatMap((from) => serverInputs.map((input) => [from, input] as const));
+
+describe('L2: the table of a server', () => {
+  test.each(cross)('%s, on "%s", goes where the table says', (from, input) => {
+    expect(walk(from, input)).toBe(transitions[from]?.[input] ?? '·');
+  });
+
+  test('every state is in a situation, and every rule is taken by one', () => {
+    const states = new Set([...situations.values()].map(({ state }) => state));
+    expect([...states].sort()).toEqual([...serverStates].sort());
+    const untaken = serverStates.flatMap((state) =>
+      serverInputs.flatMap((input) => {
+        const wanted = new Set(rulesOf(state, input).map((rule) => rule.to));
+        const reached = new Set(
+          [...situations]
+            .filter(([, server]) => server.state === state)
+            .map(([name]) => transitions[name]?.[input]?.split(' ')[0]),
+        );
+        return [...wanted].filter(
+          (to) => !reached.has(to === 'claims active' ? 'active' : to === 'invalid' ? 'invalid' : to),
+        );
+      }),
+    );
+    expect(untaken).toEqual([]);
+  });
+});
+
+test('the committed drawing of the transitions is the one that the table makes', async () => {
+  const file = new URL('transitions.golden.md', import.meta.url);
+  if (process.env['UPDATE_GOLDEN'] === '1') await writeFile(file, tableText());
+  expect(await readFile(file, 'utf8')).toBe(tableText());
+});
+
+function tableText(): string {
+  const rows = cross.flatMap(([from, input]) => {
+    const [to = '·', ...effects] = walk(from, input).split(' + ');
+    return to === '·' ? [] : [`| ${from} | ${input} | ${to} | ${effects.join(', ')} |`];
+  });
+  return `${['| state | input | next state | effect |', '| --- | --- | --- | --- |', ...rows].join('\n')}\n`.replaceAll(
+    '|  |',
+    '| |',
+  );
+}
