@@ -2,6 +2,7 @@
  * What happens in a balancer, for whoever wants to know (L6). Its process has a stream of its own;
  * logs, metrics and the decision log are folded from it.
  */
+import { createStreamOf, type EventStream, type EventStreamOptions } from '../event/stream.ts';
 import type { CloseReason, ServerState } from './routing-state.ts';
 
 export type BalancerEvent =
@@ -50,7 +51,9 @@ export type BalancerEvent =
       readonly tookMs: number;
       /** Why it ended without a server. */
       readonly gaveUp?: 'all servers failed' | 'no server' | 'out of time' | 'the client left';
-    };
+    }
+  /** Something a person should know that is none of these. */
+  | { readonly type: 'lb.notice'; readonly text: string };
 
 export interface DialAttempt {
   readonly server: string;
@@ -61,3 +64,13 @@ export interface DialAttempt {
 
 export type BalancerEventType = BalancerEvent['type'];
 export type BalancerEventOf<T extends BalancerEventType> = Extract<BalancerEvent, { type: T }>;
+
+/** The stream of a balancer's process. */
+export const balancerStream = (options: EventStreamOptions): EventStream<BalancerEvent> =>
+  createStreamOf<BalancerEvent>({
+    ...options,
+    readerFailed: (error) => ({
+      type: 'lb.notice',
+      text: `internal error: an event reader failed and was detached: ${String(error)}`,
+    }),
+  });

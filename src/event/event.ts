@@ -138,9 +138,9 @@ export type EventType = Event['type'];
 export type EventOf<T extends EventType> = Extract<Event, { type: T }>;
 
 /** An event with its place in the stream. `seq` has no gaps; wall time may jump, monotonic time does not. */
-export interface Envelope {
+export interface Envelope<E = Event> {
   readonly seq: number;
   readonly wallMs: number;
   readonly monotonicMs: number;
-  readonly event: Event;
+  readonly event: E;
 }

@@ -6,21 +6,21 @@
 import type { Clock } from '../kernel/clock.ts';
 import type { Envelope, Event } from './event.ts';
 
-export interface Subscriber {
-  onEvent(envelope: Envelope): void;
+export interface Subscriber<E = Event> {
+  onEvent(envelope: Envelope<E>): void;
   /** Events that were overwritten before this subscriber read them. */
   onDropped?(count: number): void;
 }
 
-export interface EventStream {
-  emit(event: Event): void;
+export interface EventStream<E = Event> {
+  emit(event: E): void;
   /**
    * Reads from `since` (default: what comes next; 0: all that the ring still has; a seq that it has no more is told
    * as dropped). A throwing subscriber is detached and reported. Disposing from within `onEvent` ends it at once.
    */
-  subscribe(subscriber: Subscriber, options?: { readonly since?: number }): Disposable;
+  subscribe(subscriber: Subscriber<E>, options?: { readonly since?: number }): Disposable;
   /** Everything the ring still holds, oldest first. */
-  history(since?: number): readonly Envelope[];
+  history(since?: number): readonly Envelope<E>[];
   /** Delivers all that is pending now; for the end of a command. */
   flush(): void;
   readonly lastSeq: number;
@@ -38,17 +38,35 @@ export interface EventStreamOptions {
   readonly sliceMs?: number;
 }
 
-export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: EventStreamOptions): EventStream {
-  const ring: Envelope[] = [];
+export function createEventStream(options: EventStreamOptions): EventStream {
+  return createStreamOf<Event>({
+    ...options,
+    readerFailed: (error) => ({
+      type: 'notice',
+      level: 'warning',
+      text: `internal error: an event reader failed and was detached: ${String(error)}`,
+    }),
+  });
+}
+
+export interface StreamOptions<E> extends EventStreamOptions {
+  /** The event that tells of a reader which threw and was detached. */
+  readonly readerFailed: (error: unknown) => E;
+}
+
+/** The same for a service of ours with events of its own. */
+export function createStreamOf<E>(options: StreamOptions<E>): EventStream<E> {
+  const { clock, capacity = 8192, sliceMs = 4, readerFailed } = options;
+  const ring: Envelope<E>[] = [];
   let nextSeq = 1;
-  const readers = new Set<Reader>();
+  const readers = new Set<Reader<E>>();
   let scheduled = false;
   let droppedCount = 0;
 
   const oldestSeq = () => Math.max(1, nextSeq - Math.min(capacity, nextSeq - 1));
   const at = (seq: number) => ring[(seq - 1) % capacity];
 
-  const emit = (event: Event) => {
+  const emit = (event: E) => {
     ring[(nextSeq - 1) % capacity] = { seq: nextSeq, wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs(), event };
     nextSeq += 1;
     if (readers.size > 0) schedule();
@@ -88,7 +106,7 @@ export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: Event
     return false;
   };
 
-  const deliver = (reader: Reader) => {
+  const deliver = (reader: Reader<E>) => {
     const dropped = oldestSeq() - reader.nextSeq;
     if (dropped > 0) {
       reader.nextSeq = oldestSeq();
@@ -101,24 +119,20 @@ export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: Event
       if (envelope !== undefined) reader.subscriber.onEvent(envelope);
     } catch (error) {
       readers.delete(reader);
-      emit({
-        type: 'notice',
-        level: 'warning',
-        text: `internal error: an event reader failed and was detached: ${String(error)}`,
-      });
+      emit(readerFailed(error));
     }
   };
 
   return {
     emit,
     subscribe(subscriber, { since } = {}) {
-      const reader: Reader = { subscriber, nextSeq: firstSeq(since) };
+      const reader: Reader<E> = { subscriber, nextSeq: firstSeq(since) };
       readers.add(reader);
       if (reader.nextSeq < nextSeq) schedule();
       return { [Symbol.dispose]: () => void readers.delete(reader) };
     },
     history(since = 0) {
-      const envelopes: Envelope[] = [];
+      const envelopes: Envelope<E>[] = [];
       for (let seq = Math.max(since, oldestSeq()); seq < nextSeq; seq += 1) {
         const envelope = at(seq);
         if (envelope !== undefined) envelopes.push(envelope);
@@ -138,7 +152,7 @@ export function createEventStream({ clock, capacity = 8192, sliceMs = 4 }: Event
   };
 }
 
-interface Reader {
-  readonly subscriber: Subscriber;
+interface Reader<E> {
+  readonly subscriber: Subscriber<E>;
   nextSeq: number;
 }

@@ -1,0 +1,163 @@
+/**
+ * A balancer that runs: the routing state with everything that it is connected to.
+ *
+ * All inputs go through `dispatch`, one after the other, each with its effects performed before the
+ * next one is taken; so nothing can come between a decision and what it means. Sockets are the
+ * forwarder's, checks run by themselves; both only report.
+ */
+import type { EventStream } from '../event/stream.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { unreachable } from '../kernel/unreachable.ts';
+import type { Probe } from '../probe/probe.ts';
+import type { BalancerEvent } from './balancer-event.ts';
+import { candidates } from './candidates.ts';
+import { checkLoop, defaultCheckPace, type CheckLoop, type CheckPace } from './check-loop.ts';
+import {
+  explainRouting,
+  listServers,
+  simulate,
+  type Explanation,
+  type ServerView,
+  type Simulation,
+  type Supposition,
+} from './explain.ts';
+import type { Forwarder, Routes } from './forwarder.ts';
+import { reduce } from './reduce.ts';
+import type { Effect, Input, ServerRef, ServerSpec } from './routing-input.ts';
+import { emptyRouting, isDialable, serverAt, type RoutingState, type Rules } from './routing-state.ts';
+
+export interface BalancerOptions {
+  readonly rules?: Partial<Rules>;
+  /** Makes the check of a server; absent or undefined: it is not checked. */
+  readonly createCheck?: (address: string) => Probe | undefined;
+  readonly checkPace?: CheckPace | undefined;
+  readonly events: EventStream<BalancerEvent>;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+export interface Balancer extends AsyncDisposable {
+  readonly state: RoutingState;
+  /** What a forwarder asks and tells. */
+  readonly routes: Routes;
+  /** Effects on connections go there; at most one. */
+  attach(forwarder: Forwarder): void;
+  update(servers: readonly ServerSpec[]): void;
+  setDefault(address: string | undefined): void;
+  operate(input: Extract<Input, { type: 'drain' | 'undrain' | 'pin' | 'unpin' }>): void;
+  list(): readonly ServerView[];
+  explain(): Explanation;
+  simulate(suppositions: readonly Supposition[]): Simulation;
+}
+
+export function createBalancer(options: BalancerOptions): Balancer {
+  const { rules = {}, createCheck, checkPace: pace = defaultCheckPace, events, clock, random } = options;
+  let state = emptyRouting(rules);
+  let forwarder: Forwarder | undefined;
+  let connectionCount = 0;
+  const checks = new Map<number, CheckLoop>();
+  const queue: Input[] = [];
+  let isBusy = false;
+
+  const dispatch = (input: Input) => {
+    queue.push(input);
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const step = reduce(state, next, { nowMs: clock.monotonicMs(), random });
+        state = step.state;
+        for (const effect of step.effects) perform(effect);
+      }
+    } finally {
+      isBusy = false;
+    }
+  };
+
+  const perform = (effect: Effect) => {
+    switch (effect.type) {
+      case 'tell':
+        events.emit(effect.event);
+        return;
+      case 'enter':
+        beginCheck(effect.server);
+        return;
+      case 'leave':
+        checks.get(effect.server.incarnation)?.[Symbol.dispose]();
+        checks.delete(effect.server.incarnation);
+        forwarder?.abandonDials(effect.server);
+        return;
+      case 'recheck':
+        checks.get(effect.server.incarnation)?.recheck();
+        return;
+      case 'close':
+        forwarder?.closeConnections(effect.server, effect.withinMs);
+        return;
+      case 'keep':
+        forwarder?.keepConnections(effect.server);
+        return;
+      case 'discard':
+        // `dialled` has answered its caller with it.
+        return;
+      default:
+        unreachable(effect);
+    }
+  };
+
+  const beginCheck = (server: ServerRef) => {
+    const probe = createCheck?.(server.address);
+    if (probe === undefined || checks.has(server.incarnation)) return;
+    const report: Parameters<typeof checkLoop>[0]['report'] = (result) =>
+      dispatch({ type: 'check', server, ...result });
+    checks.set(server.incarnation, checkLoop({ probe, pace, clock, random, report }));
+  };
+
+  const isKnown = ({ address, incarnation }: ServerRef) => {
+    const server = serverAt(state, address);
+    return server?.incarnation === incarnation && isDialable(server);
+  };
+
+  const routes: Routes = {
+    candidates: () => candidates(state, clock.monotonicMs(), random),
+    isDialable: isKnown,
+    dialled(server, outcome) {
+      const isWanted = isKnown(server);
+      dispatch({ type: 'dial', server, ...outcome });
+      return isWanted;
+    },
+    closed: (server, { broken }) => dispatch({ type: 'closed', server, broken }),
+    decided({ candidates: asked, attempts, chosen, tookMs, gaveUp }) {
+      connectionCount += 1;
+      events.emit({
+        type: 'lb.decision',
+        connection: connectionCount,
+        candidates: asked.map(({ server, why }) => ({ server: server.address, why })),
+        attempts: [...attempts],
+        tookMs,
+        ...(chosen === undefined ? {} : { chosen: chosen.address }),
+        ...(gaveUp === undefined ? {} : { gaveUp }),
+      });
+    },
+  };
+
+  return {
+    get state() {
+      return state;
+    },
+    routes,
+    attach(attached) {
+      forwarder = attached;
+    },
+    update: (servers) => dispatch({ type: 'update', servers }),
+    setDefault: (address) => dispatch({ type: 'default', address }),
+    operate: dispatch,
+    list: () => listServers(state, clock.monotonicMs()),
+    explain: () => explainRouting(state, clock.monotonicMs(), random),
+    simulate: (suppositions) => simulate(state, suppositions, { nowMs: clock.monotonicMs(), random }),
+    async [Symbol.asyncDispose]() {
+      for (const check of checks.values()) check[Symbol.dispose]();
+      checks.clear();
+      await forwarder?.[Symbol.asyncDispose]();
+    },
+  };
+}

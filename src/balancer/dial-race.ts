@@ -1,0 +1,210 @@
+/**
+ * Dials servers in order until one answers: the next one is begun when the last one has failed, or
+ * has not answered for a while (a *stagger*), so that a server that swallows packets costs a
+ * fraction of a second and not a time limit. Source: RFC 8305, "Happy Eyeballs", 250 ms.
+ *
+ * A server that was overtaken is dialled to the end all the same: whether it answers late or not at
+ * all is worth knowing. Time and the making of connections are injected.
+ */
+import type { DialAttempt } from './balancer-event.ts';
+import type { Candidate } from './candidates.ts';
+import { onAbort } from '../kernel/abort.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { deferred } from '../kernel/deferred.ts';
+import type { DialOutcome, ServerRef } from './routing-input.ts';
+
+export interface DialLimits {
+  /** Until the next server is begun, while this one is silent. */
+  readonly staggerMs: number;
+  /** For one server. */
+  readonly attemptMs: number;
+  /** For all of it. */
+  readonly budgetMs: number;
+}
+
+/** Sources: RFC 8305 for the stagger; K3s's dialer gives each server 10 s, one after the other. */
+export const defaultDialLimits: DialLimits = { staggerMs: 250, attemptMs: 5000, budgetMs: 10_000 };
+
+/** A connection that is being made. Cancelling one that has been made closes it. */
+export interface Dialling<C> {
+  readonly done: Promise<C>;
+  cancel(): void;
+}
+
+export interface DialRaceOptions<C> {
+  readonly candidates: readonly Candidate[];
+  dial(server: ServerRef): Dialling<C>;
+  isDialable(server: ServerRef): boolean;
+  /** For each dial that tells something of its server; not for the winner. */
+  report(server: ServerRef, outcome: DialOutcome): void;
+  /** Closes a connection that came too late. */
+  discard(connection: C): void;
+  readonly limits: DialLimits;
+  readonly clock: Clock;
+  /** Aborts when nobody wants the connection any more. */
+  readonly signal: AbortSignal;
+}
+
+export type DialResult<C> =
+  | { readonly ok: true; readonly connection: C; readonly server: ServerRef; readonly tookMs: number }
+  | { readonly ok: false; readonly gaveUp: 'all servers failed' | 'no server' | 'out of time' | 'the client left' };
+
+export interface DialRace<C> {
+  readonly result: Promise<DialResult<C>>;
+  /** So far; complete when the result is there, but for those that were overtaken. */
+  readonly attempts: readonly DialAttempt[];
+  /** Resolves when no dial of it is under way any more, the overtaken ones included. */
+  readonly ended: Promise<void>;
+  /** Gives up a server while it is being dialled: it has left. */
+  abandon(server: ServerRef): void;
+}
+
+interface Attempt<C> {
+  readonly place: number;
+  readonly server: ServerRef;
+  readonly startedMs: number;
+  readonly dialling: Dialling<C>;
+  readonly limit: Disposable;
+}
+
+/** A fault of this machine, not of the server: too many files, no port left, no memory. */
+const localFaults = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
+
+export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
+  const { candidates, limits, clock, signal } = options;
+  const pending = new Set<Attempt<C>>();
+  const attempts: DialAttempt[] = [];
+  let next = 0;
+  let isOver = false;
+  let stagger: Disposable | undefined;
+  const result = deferred<DialResult<C>>();
+  const ended = deferred();
+  const endIfIdle = () => {
+    if (isOver && pending.size === 0) ended.resolve();
+  };
+
+  const note = ({ server, startedMs }: Attempt<C>, outcome: string) => {
+    attempts.push({ server: server.address, tookMs: clock.monotonicMs() - startedMs, outcome });
+  };
+
+  const over = (outcome: DialResult<C>) => {
+    if (isOver) return;
+    isOver = true;
+    stagger?.[Symbol.dispose]();
+    budget[Symbol.dispose]();
+    left[Symbol.dispose]();
+    result.resolve(outcome);
+    endIfIdle();
+  };
+
+  const drop = (attempt: Attempt<C>) => {
+    pending.delete(attempt);
+    attempt.limit[Symbol.dispose]();
+    endIfIdle();
+  };
+
+  const cancel = (attempt: Attempt<C>) => {
+    drop(attempt);
+    attempt.dialling.cancel();
+  };
+
+  const giveUp = (gaveUp: 'out of time' | 'the client left') => {
+    for (const attempt of [...pending]) {
+      cancel(attempt);
+      note(attempt, gaveUp === 'out of time' ? 'no answer' : 'given up: the client left');
+      // Whoever was still silent at the end of all time has failed; of a client that left nobody is to blame.
+      if (gaveUp === 'out of time') options.report(attempt.server, { outcome: 'failed', reason: noAnswer(attempt) });
+    }
+    over({ ok: false, gaveUp });
+  };
+
+  const noAnswer = ({ startedMs }: Attempt<C>) =>
+    `no answer for ${((clock.monotonicMs() - startedMs) / 1000).toFixed(1)} s`;
+
+  const startNext = () => {
+    stagger?.[Symbol.dispose]();
+    stagger = undefined;
+    if (isOver) return;
+    let candidate = candidates[next];
+    while (candidate !== undefined && !options.isDialable(candidate.server)) {
+      next += 1;
+      candidate = candidates[next];
+    }
+    if (candidate === undefined) {
+      if (pending.size === 0) over({ ok: false, gaveUp: attempts.length === 0 ? 'no server' : 'all servers failed' });
+      return;
+    }
+    const { server } = candidate;
+    const dialling = options.dial(server);
+    const attempt: Attempt<C> = {
+      place: next,
+      server,
+      startedMs: clock.monotonicMs(),
+      dialling,
+      limit: clock.timer(limits.attemptMs, () => {
+        if (!pending.has(attempt)) return;
+        cancel(attempt);
+        onFailed(attempt, noAnswer(attempt));
+      }),
+    };
+    next += 1;
+    pending.add(attempt);
+    dialling.done.then(
+      (connection) => onConnected(attempt, connection),
+      (error: unknown) => {
+        if (!pending.has(attempt)) return;
+        drop(attempt);
+        const { code, message } = error as NodeJS.ErrnoException;
+        onFailed(attempt, code ?? message, localFaults.has(code ?? ''));
+      },
+    );
+    if (next < candidates.length) stagger = clock.timer(limits.staggerMs, startNext);
+  };
+
+  const onFailed = (attempt: Attempt<C>, reason: string, isOurs = false) => {
+    if (!isOver) note(attempt, reason);
+    if (!isOurs) options.report(attempt.server, { outcome: 'failed', reason });
+    startNext();
+  };
+
+  const onConnected = (attempt: Attempt<C>, connection: C) => {
+    if (!pending.has(attempt)) return;
+    drop(attempt);
+    const { server, startedMs, place } = attempt;
+    const tookMs = clock.monotonicMs() - startedMs;
+    if (isOver) {
+      options.discard(connection);
+      options.report(server, { outcome: 'late', tookMs });
+      return;
+    }
+    note(attempt, 'connected');
+    for (const other of [...pending]) {
+      if (other.place > place) {
+        cancel(other);
+        continue;
+      }
+      note(other, 'slow: overtaken');
+      options.report(other.server, { outcome: 'slow' });
+    }
+    over({ ok: true, connection, server, tookMs });
+  };
+
+  const budget = clock.timer(limits.budgetMs, () => giveUp('out of time'));
+  const left = onAbort(signal, () => {
+    if (!isOver) giveUp('the client left');
+  });
+  startNext();
+  return {
+    result: result.promise,
+    ended: ended.promise,
+    attempts,
+    abandon({ incarnation }) {
+      for (const attempt of [...pending]) {
+        if (attempt.server.incarnation !== incarnation) continue;
+        cancel(attempt);
+        if (!isOver) note(attempt, 'given up: it has left the list');
+        startNext();
+      }
+    },
+  };
+}

@@ -1,0 +1,204 @@
+/**
+ * The forwarder on node:net: accepts, dials by {@link dialRace}, splices. TLS is passed through
+ * untouched, so a server sees its client's own handshake and name.
+ */
+import { connect, createServer, type Socket } from 'node:net';
+import { StartupError } from '../error/startup-error.ts';
+import { linkedAbort } from '../kernel/abort.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { parseTcpAddress } from '../probe/connection.ts';
+import { connectionPool, type PooledConnection } from './connection-pool.ts';
+import { defaultDialLimits, dialRace, type Dialling, type DialLimits, type DialRace } from './dial-race.ts';
+import type { Forwarder, ListenAddress, Routes } from './forwarder.ts';
+import type { ServerRef } from './routing-input.ts';
+import { splice } from './splice.ts';
+
+export interface NetForwarderOptions {
+  readonly listen: ListenAddress;
+  readonly routes: Routes;
+  readonly clock: Clock;
+  readonly limits?: DialLimits | undefined;
+  /** Of clients at once; each is two open files. */
+  readonly maxConnections?: number | undefined;
+}
+
+/** How much a client may say before its server answers: more than any TLS greeting. */
+const maxEarlyBytes = 64 * 1024;
+/** Silence after which the kernel asks whether the other end still lives. Source: K3s's dialer, 30 s. */
+const keepAliveMs = 30_000;
+const socketOptions = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs };
+
+/** @throws StartupError ERR_NOT_READY if it cannot listen there */
+export async function netForwarder(options: NetForwarderOptions): Promise<Forwarder> {
+  const { listen, routes, clock, limits = defaultDialLimits, maxConnections = 8192 } = options;
+  const pool = connectionPool(clock);
+  const races = new Set<DialRace<Socket>>();
+  const waiting = new Set<Socket>();
+  const counts = { bytesUp: 0, bytesDown: 0, refused: 0 };
+
+  const accept = async (client: Socket) => {
+    waiting.add(client);
+    using left = linkedAbort();
+    const early = earlyWords(client, () => left.abort(new Error('the client left')));
+    const startedMs = clock.monotonicMs();
+    const candidates = routes.candidates();
+    const race = dialRace<Socket>({
+      candidates,
+      dial,
+      isDialable: (server) => routes.isDialable(server),
+      report: (server, outcome) => void routes.dialled(server, outcome),
+      discard: (socket) => socket.destroy(),
+      limits,
+      clock,
+      signal: left.signal,
+    });
+    races.add(race);
+    void race.ended.then(() => races.delete(race));
+    const result = await race.result;
+    waiting.delete(client);
+    early.stop();
+    const { attempts } = race;
+    const tookMs = clock.monotonicMs() - startedMs;
+    if (!result.ok) {
+      client.destroy();
+      routes.decided({ candidates, attempts, tookMs, gaveUp: result.gaveUp });
+      return;
+    }
+    const { server, connection: socket } = result;
+    // It may have died between its connecting and now; splicing it would wait for events that have passed.
+    const isWanted = routes.dialled(server, { outcome: 'ok', tookMs: result.tookMs });
+    if (!isWanted || client.destroyed) {
+      socket.destroy();
+      client.destroy();
+      if (isWanted) routes.closed(server, {});
+      return;
+    }
+    routes.decided({ candidates, attempts, tookMs, chosen: server });
+    join(server, client, socket, early.words);
+  };
+
+  const join = (server: ServerRef, client: Socket, socket: Socket, early: readonly Buffer[]) => {
+    const spliced = splice({
+      client,
+      server: socket,
+      early,
+      onEnd(ending) {
+        pool.delete(server, pooled);
+        counts.bytesUp += spliced.bytesUp;
+        counts.bytesDown += spliced.bytesDown;
+        routes.closed(server, ending);
+      },
+    });
+    const pooled: PooledConnection = {
+      get movedBytes() {
+        return spliced.bytesUp + spliced.bytesDown;
+      },
+      close: () => spliced.close(),
+    };
+    pool.add(server, pooled);
+  };
+
+  const server = createServer(socketOptions, (client) => void accept(client));
+  server.maxConnections = maxConnections;
+  server.on('drop', () => void (counts.refused += 1));
+  await listening(server, listen);
+  // Too many open files, for one: the next connection may succeed.
+  server.on('error', () => void (counts.refused += 1));
+  const { port } = server.address() as { readonly port: number };
+
+  return {
+    address: { host: listen.host, port },
+    counts: () => ({ ...counts, connections: pool.size + waiting.size }),
+    closeConnections: (ref, withinMs) => pool.close(ref, withinMs),
+    keepConnections: (ref) => pool.keep(ref),
+    abandonDials(ref) {
+      for (const race of races) race.abandon(ref);
+    },
+    async [Symbol.asyncDispose]() {
+      const ended = new Promise<void>((resolve) => void server.close(() => resolve()));
+      for (const client of waiting) client.destroy();
+      pool[Symbol.dispose]();
+      await ended;
+    },
+  };
+}
+
+function dial({ address }: ServerRef): Dialling<Socket> {
+  const parsed = parseTcpAddress(address);
+  if (parsed?.kind !== 'tcp')
+    return { done: Promise.reject(new Error(`${address} is no address`)), cancel: () => undefined };
+  // A name is resolved anew at each dial, and all its addresses are tried.
+  const socket = connect({ host: parsed.host, port: parsed.port, ...socketOptions });
+  const done = new Promise<Socket>((resolve, reject) => {
+    socket.once('connect', () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+    socket.once('error', reject);
+  });
+  return {
+    done,
+    cancel() {
+      socket.on('error', () => undefined);
+      socket.destroy();
+    },
+  };
+}
+
+interface EarlyWords {
+  readonly words: readonly Buffer[];
+  stop(): void;
+}
+
+/** Reads a client that has no server yet: only so is it seen when it leaves. What it says is kept for the server. */
+function earlyWords(client: Socket, left: () => void): EarlyWords {
+  const words: Buffer[] = [];
+  let bytes = 0;
+  const onData = (chunk: Buffer) => {
+    words.push(chunk);
+    bytes += chunk.length;
+    if (bytes >= maxEarlyBytes) client.pause();
+  };
+  const onEnd = () => {
+    // Half-closed after a request is a way to ask; without a word it has gone.
+    if (bytes === 0) left();
+  };
+  client.on('data', onData);
+  client.on('end', onEnd);
+  client.on('error', left);
+  client.on('close', left);
+  return {
+    words,
+    stop() {
+      client.pause();
+      client.off('data', onData);
+      client.off('end', onEnd);
+      client.off('close', left);
+      client.off('error', left);
+      // Until the splice listens there must be somebody.
+      client.on('error', () => undefined);
+    },
+  };
+}
+
+async function listening(server: ReturnType<typeof createServer>, { host, port }: ListenAddress): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'error';
+    // These words make the supervisor name who holds the port (probe/hints).
+    const reason = code === 'EADDRINUSE' ? 'address already in use' : code;
+    throw new StartupError(
+      'ERR_NOT_READY',
+      `cannot listen on ${host}:${String(port)}: ${reason}`,
+      { host, port, reason },
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,154 @@
+import { expect, test } from 'vitest';
+import { dialRace, type DialRace } from '../../src/balancer/dial-race.ts';
+import type { DialOutcome, ServerRef } from '../../src/balancer/routing-input.ts';
+import { deferred, type Deferred } from '../../src/kernel/deferred.ts';
+import { fakeClock } from '../kit/fake-clock.ts';
+
+const [a, b, c] = ['a:1', 'b:1', 'c:1'].map((address, index): ServerRef => ({ address, incarnation: index + 1 })) as [
+  ServerRef,
+  ServerRef,
+  ServerRef,
+];
+
+/** A race whose dials the test answers by hand. */
+function start(servers: readonly ServerRef[], { removed = new Set<ServerRef>(), attemptMs = 2000 } = {}) {
+  const clock = fakeClock();
+  const abort = new AbortController();
+  const reports: [string, DialOutcome['outcome']][] = [];
+  const dials = new Map<string, Deferred<string> & { isCancelled: boolean; readonly atMs: number }>();
+  const discarded: string[] = [];
+  const race: DialRace<string> = dialRace<string>({
+    candidates: servers.map((server) => ({ server, why: '' })),
+    dial({ address }) {
+      const dial = { ...deferred<string>(), isCancelled: false, atMs: clock.monotonicMs() };
+      dials.set(address, dial);
+      return { done: dial.promise, cancel: () => void (dial.isCancelled = true) };
+    },
+    isDialable: (server) => !removed.has(server),
+    report: (server, { outcome }) => void reports.push([server.address, outcome]),
+    discard: (connection) => void discarded.push(connection),
+    limits: { staggerMs: 250, attemptMs, budgetMs: 3000 },
+    clock,
+    signal: abort.signal,
+  });
+  const dial = ({ address }: ServerRef) => {
+    const found = dials.get(address);
+    if (found === undefined) throw new Error(`${address} is not dialled`);
+    return found;
+  };
+  const refuse = (server: ServerRef) =>
+    dial(server).reject(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
+  return { clock, abort, race, reports, dials, dial, refuse, discarded };
+}
+
+test('a refused server costs nothing: the next one is dialled at once', async () => {
+  const { clock, race, refuse, dial, reports } = start([a, b]);
+  refuse(a);
+  await clock.settle();
+  expect(dial(b).atMs).toBe(0);
+  dial(b).resolve('to b');
+  expect(await race.result).toMatchObject({ ok: true, connection: 'to b', server: b });
+  expect(reports).toEqual([['a:1', 'failed']]);
+  expect(race.attempts.map(({ server, outcome }) => `${server} ${outcome}`)).toEqual([
+    'a:1 ECONNREFUSED',
+    'b:1 connected',
+  ]);
+});
+
+test('a silent server costs a stagger; what it says later is still heard, and its connection is closed', async () => {
+  const { clock, race, dial, reports, discarded } = start([a, b, c]);
+  await clock.advance(250);
+  dial(b).resolve('to b');
+  expect(await race.result).toMatchObject({ ok: true, server: b, tookMs: 0 });
+  expect(reports).toEqual([['a:1', 'slow']]);
+  dial(a).resolve('to a');
+  await race.ended;
+  expect(reports).toEqual([
+    ['a:1', 'slow'],
+    ['a:1', 'late'],
+  ]);
+  expect(discarded).toEqual(['to a']);
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test('one that never answers has failed after its limit, also when the client was served long ago', async () => {
+  const { clock, race, dial, reports } = start([a, b]);
+  await clock.advance(250);
+  dial(b).resolve('to b');
+  await race.result;
+  await clock.advance(1750);
+  expect(reports).toEqual([
+    ['a:1', 'slow'],
+    ['a:1', 'failed'],
+  ]);
+  expect(dial(a).isCancelled).toBe(true);
+  await race.ended;
+});
+
+test('of one that is better and answers first, the later ones are given up without a word about them', async () => {
+  const { clock, race, dial, reports } = start([a, b]);
+  await clock.advance(250);
+  dial(a).resolve('to a');
+  expect(await race.result).toMatchObject({ server: a });
+  expect(dial(b).isCancelled).toBe(true);
+  expect(reports).toEqual([]);
+});
+
+test('when all have failed it is over', async () => {
+  const { race, refuse, clock } = start([a, b]);
+  refuse(a);
+  await clock.settle();
+  refuse(b);
+  expect(await race.result).toEqual({ ok: false, gaveUp: 'all servers failed' });
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test('the whole has a budget: who is silent then has failed', async () => {
+  const { race, clock, reports, dial } = start([a, b], { attemptMs: 5000 });
+  await clock.advance(2999);
+  expect(reports).toEqual([]);
+  await clock.advance(1);
+  expect(await race.result).toEqual({ ok: false, gaveUp: 'out of time' });
+  expect(reports).toEqual([
+    ['a:1', 'failed'],
+    ['b:1', 'failed'],
+  ]);
+  expect([dial(a).isCancelled, dial(b).isCancelled]).toEqual([true, true]);
+  await race.ended;
+});
+
+test('without a server there is nothing to wait for', async () => {
+  const { race, clock } = start([]);
+  expect(await race.result).toEqual({ ok: false, gaveUp: 'no server' });
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test('a client that leaves ends all dials, and no server is blamed', async () => {
+  const { race, clock, abort, dial, reports } = start([a, b]);
+  await clock.advance(250);
+  abort.abort(new Error('left'));
+  expect(await race.result).toEqual({ ok: false, gaveUp: 'the client left' });
+  expect([dial(a).isCancelled, dial(b).isCancelled]).toEqual([true, true]);
+  expect(reports).toEqual([]);
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test('L7: a server that is removed while others are dialled is skipped, one that is being dialled is given up', async () => {
+  const removed = new Set<ServerRef>();
+  const { race, clock, refuse, dials, dial } = start([a, b, c], { removed });
+  removed.add(b);
+  race.abandon(b);
+  refuse(a);
+  await clock.settle();
+  expect([...dials.keys()]).toEqual(['a:1', 'c:1']);
+  race.abandon(c);
+  expect(dial(c).isCancelled).toBe(true);
+  expect(await race.result).toEqual({ ok: false, gaveUp: 'all servers failed' });
+});
+
+test('a fault of this machine is no fault of the server', async () => {
+  const { race, dial, reports } = start([a]);
+  dial(a).reject(Object.assign(new Error('connect EMFILE'), { code: 'EMFILE' }));
+  expect(await race.result).toMatchObject({ ok: false, gaveUp: 'all servers failed' });
+  expect(reports).toEqual([]);
+});

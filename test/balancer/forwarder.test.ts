@@ -1,0 +1,271 @@
+/** The forwarder on real sockets: what one end does, the other end sees. */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { deferred } from '../../src/kernel/deferred.ts';
+import { echoServer, place, tcpServer } from './servers-kit.ts';
+
+/** A balancer before one server, a client that is connected through it, and the server's end of that. */
+async function through(onSocket?: (socket: Socket) => void) {
+  const arrived = deferred<Socket>();
+  const server = await tcpServer({
+    onSocket(socket) {
+      arrived.resolve(socket);
+      onSocket?.(socket);
+    },
+  });
+  const lb = await place({ servers: [server.address], verdict: 'ok' });
+  const { socket: near, ended } = lb.connect();
+  const far = await arrived.promise;
+  return {
+    lb,
+    near,
+    far,
+    ended,
+    async [Symbol.asyncDispose]() {
+      await lb[Symbol.asyncDispose]();
+      await server.stop();
+    },
+  };
+}
+
+describe('ends of connections go through as they come', () => {
+  test('a half-close of the client: the server sees it and can still answer for as long as it likes', async () => {
+    await using link = await through();
+    const { near, far, lb } = link;
+    near.end('question');
+    const heard: string[] = [];
+    far.on('data', (chunk) => heard.push(chunk.toString()));
+    await once(far, 'end');
+    expect(heard.join('')).toBe('question');
+    const answer = once(near, 'data');
+    far.write('answer');
+    expect(String((await answer)[0])).toBe('answer');
+    expect(lb.forwarder.counts().connections).toBe(1);
+    far.end();
+    await once(near, 'close');
+    await expect.poll(() => lb.forwarder.counts().connections).toBe(0);
+  });
+
+  test('a half-close of the server: the client sees it and can still speak', async () => {
+    await using server = await tcpServer({
+      onSocket: (socket) => void socket.once('data', () => socket.end('bye')),
+    });
+    await using lb = await place({ servers: [server.address] });
+    const { connect } = await import('node:net');
+    const near = connect({ host: '127.0.0.1', port: lb.forwarder.address.port, allowHalfOpen: true });
+    near.write('1');
+    near.resume();
+    await once(near, 'end');
+    const [far] = [...server.sockets];
+    if (far === undefined) throw new Error('the server has no socket');
+    const heard = once(far, 'data');
+    near.write('still here');
+    expect(String((await heard)[0])).toBe('still here');
+    near.end();
+    await once(near, 'close');
+  });
+
+  test('a reset by the server is a reset for the client, after all that was said before', async () => {
+    await using link = await through();
+    const { near, far, ended } = link;
+    const first = once(near, 'data');
+    far.write('half an ans');
+    await first;
+    far.resetAndDestroy();
+    expect(await ended).toBe('ECONNRESET');
+  });
+
+  test('a reset by the client is a reset for the server', async () => {
+    await using link = await through();
+    const { near, far, lb } = link;
+    const broken = new Promise<string>((resolve) => {
+      far.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+    });
+    far.resume();
+    near.resetAndDestroy();
+    expect(await broken).toBe('ECONNRESET');
+    await expect.poll(() => lb.balancer.list()[0]?.connections).toBe(0);
+    expect(lb.balancer.list()[0]?.lastError, 'the server is not to blame').toBeUndefined();
+  });
+
+  test('a server that breaks connections is told apart from one that ends them', async () => {
+    await using link = await through();
+    const first = once(link.near, 'data');
+    link.far.write('hello');
+    await first;
+    link.far.resetAndDestroy();
+    await link.ended;
+    await expect
+      .poll(() => link.lb.balancer.list()[0]?.lastError)
+      .toMatchObject({ source: 'connection', reason: 'ECONNRESET' });
+  });
+
+  test('an idle connection stays', async () => {
+    await using link = await through((socket) => void socket.on('data', (chunk) => socket.write(chunk)));
+    const { near, lb } = link;
+    // Nothing in the forwarder waits for anything: the only timers of its process are those of checks.
+    expect(lb.forwarder.counts().connections).toBe(1);
+    near.setTimeout(300);
+    await once(near, 'timeout');
+    const echoed = once(near, 'data');
+    near.write('still');
+    expect(String((await echoed)[0])).toBe('still');
+  });
+});
+
+describe('back-pressure', () => {
+  test('a reader that does not read stops the writer at the other end, and nothing is lost or held in memory', async () => {
+    await using link = await through();
+    const { near, far } = link;
+    const chunk = Buffer.alloc(256 * 1024, 7);
+    let sent = 0;
+    let isStopped = false;
+    // Until the kernel's buffers on the way are full, and 500 ms of nothing say that they are.
+    while (!isStopped && sent < 400) {
+      sent += 1;
+      if (near.write(chunk)) continue;
+      isStopped = await Promise.race([
+        once(near, 'drain').then(() => false),
+        new Promise<boolean>((resolve) => void setTimeout(() => resolve(true), 500)),
+      ]);
+    }
+    expect(isStopped, 'the writer was stopped').toBe(true);
+    let received = 0;
+    far.on('data', (data: Buffer) => void (received += data.length));
+    near.end();
+    await once(far, 'end');
+    expect(received).toBe(sent * chunk.length);
+    far.end();
+  });
+
+  test('20 MB each way at the same time arrive whole', async () => {
+    await using server = await echoServerRaw();
+    await using lb = await place({ servers: [server.address] });
+    const { socket } = lb.connect();
+    const chunk = Buffer.alloc(1024 * 1024);
+    for (let index = 0; index < chunk.length; index += 1) chunk[index] = index % 251;
+    let received = 0;
+    let isSame = true;
+    socket.on('data', (data: Buffer) => {
+      for (let index = 0; index < data.length; index += 997) {
+        isSame &&= data[index] === ((received + index) % chunk.length) % 251;
+      }
+      received += data.length;
+    });
+    for (let count = 0; count < 20; count += 1) {
+      if (!socket.write(chunk)) await once(socket, 'drain');
+    }
+    socket.end();
+    await once(socket, 'end');
+    expect([received, isSame]).toEqual([20 * chunk.length, true]);
+  });
+});
+
+function echoServerRaw() {
+  return tcpServer({ onSocket: (socket) => void socket.pipe(socket) });
+}
+
+describe('while a server is being dialled', () => {
+  const hole = '192.0.2.1:6443'; // TEST-NET-1, RFC 5737
+
+  test('what the client says is kept for the server that answers', async () => {
+    await using server = await echoServer('late');
+    await using lb = await place({
+      servers: [hole, server.address],
+      limits: { staggerMs: 100, attemptMs: 2000, budgetMs: 3000 },
+    });
+    // The hole first, whatever the ranks are.
+    lb.balancer.operate({ type: 'pin', address: hole });
+    expect(await lb.connect().ask('early')).toBe('late:early');
+  });
+
+  test('a client that leaves ends the dial, and no server is blamed', async () => {
+    await using lb = await place({ servers: [hole], limits: { staggerMs: 100, attemptMs: 60_000, budgetMs: 60_000 } });
+    const { socket } = lb.connect();
+    await once(socket, 'connect');
+    await expect.poll(() => lb.forwarder.counts().connections).toBe(1);
+    // Where the kernel knows no way there the dial has failed already; both ways the connection is gone.
+    socket.resetAndDestroy();
+    await expect.poll(() => lb.forwarder.counts().connections).toBe(0);
+  });
+});
+
+describe('closing by rule', () => {
+  test('a connection that is busy has its grace, an idle one goes at once', async () => {
+    await using server = await echoServer('old');
+    await using other = await echoServer('new');
+    await using lb = await place({
+      servers: [server.address],
+      rules: { graces: { removedMs: 60_000, takeoverMs: 60_000, drainedMs: 60_000 } },
+    });
+    const [busy, idle] = [lb.connect(), lb.connect()];
+    expect(await busy.ask('1')).toBe('old:1');
+    expect(await idle.ask('1')).toBe('old:1');
+    // The other way round the old one would be kept until the new one has answered.
+    lb.balancer.update([{ address: server.address }, { address: other.address }]);
+    lb.verdicts.set(other.address, 'ok');
+    await expect.poll(() => lb.state(other.address)).toBe('preferred');
+    lb.balancer.update([{ address: other.address }]);
+    const gone = { idle: false };
+    void idle.ended.then(() => (gone.idle = true));
+    for (let count = 2; !gone.idle; count += 1) expect(await busy.ask(String(count))).toBe(`old:${String(count)}`);
+    expect(lb.state(server.address)).toBe('invalid');
+    expect(await lb.connect().ask('x')).toBe('new:x');
+    // Now it is idle too.
+    await busy.ended;
+    await expect.poll(() => lb.state(server.address)).toBe('-');
+  });
+
+  test('a failed server’s connections are reset away within milliseconds, and the next ones go on', async () => {
+    await using first = await echoServer('first');
+    await using second = await echoServer('second');
+    await using lb = await place({ servers: [first.address, second.address] });
+    const one = lb.connect();
+    const name = (await one.ask('1')).split(':')[0];
+    const [mine, other] = name === 'first' ? [first, second] : [second, first];
+    await mine.stop();
+    await one.ended;
+    const startedMs = performance.now();
+    expect(await lb.connect().ask('2')).toBe(`${other === first ? 'first' : 'second'}:2`);
+    expect(performance.now() - startedMs).toBeLessThan(500);
+    expect(lb.state(mine.address)).toBe('failed');
+  });
+});
+
+test('500 connections at once, servers coming and going: each is answered by a server of the list, and none is left', async () => {
+  await using a = await echoServer('a');
+  await using b = await echoServer('b');
+  await using lb = await place({
+    servers: [a.address, b.address],
+    rules: { policy: 'weighted-random' },
+    random: Math.random,
+  });
+  for (const server of [a, b]) lb.verdicts.set(server.address, 'ok');
+  await expect.poll(() => [lb.state(a.address), lb.state(b.address)]).toEqual(['preferred', 'preferred']);
+  const clients = Array.from({ length: 500 }, () => lb.connect());
+  const answers = await Promise.all(clients.map((each) => each.ask('x')));
+  const counted = {
+    a: answers.filter((text) => text === 'a:x').length,
+    b: answers.filter((text) => text === 'b:x').length,
+  };
+  expect(counted.a + counted.b).toBe(500);
+  expect(Math.min(counted.a, counted.b)).toBeGreaterThan(0);
+  lb.balancer.update([{ address: b.address }]);
+  await expect.poll(() => a.sockets.size).toBe(0);
+  expect(b.sockets.size).toBe(counted.b);
+  for (const each of clients) each[Symbol.dispose]();
+  await expect.poll(() => lb.balancer.list().map(({ connections }) => connections)).toEqual([0]);
+  expect(lb.forwarder.counts().connections).toBe(0);
+});
+
+test('an address in use is said so, in the words from which the supervisor finds the holder', async () => {
+  await using lb = await place();
+  const { netForwarder } = await import('../../src/balancer/net-forwarder.ts');
+  const { systemClock } = await import('../../src/kernel/clock.ts');
+  const again = netForwarder({ listen: lb.forwarder.address, routes: lb.balancer.routes, clock: systemClock });
+  await expect(again).rejects.toMatchObject({
+    code: 'ERR_NOT_READY',
+    message: `cannot listen on ${lb.address}: address already in use`,
+  });
+});
