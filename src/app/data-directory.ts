@@ -103,7 +103,7 @@ export function enterDataDirectory(paths: Paths, clock: Clock): Disposable {
   return {
     [Symbol.dispose]() {
       // While we still hold it: nobody else can be using them.
-      removeIfEmpty(path.join(runDir, 'notify'));
+      for (const name of ['notify', 'lb']) removeIfEmpty(path.join(runDir, name));
       // As long as something is recorded, somebody may have to stop it.
       if (removeIfEmpty(path.join(runDir, 'runs'))) removeLastUp(runDir);
       removeIfEmpty(runDir);

@@ -20,6 +20,10 @@ export interface Paths {
   readonly configDir: string;
 }
 
+/** The control socket of one balancer; a folder of their own says which ones there are. */
+export const balancerSocket = ({ runDir }: Pick<Paths, 'runDir'>, name: string): string =>
+  path.join(runDir, 'lb', `${name}.sock`);
+
 export interface PathInput {
   readonly dataDir?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;

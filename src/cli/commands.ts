@@ -202,11 +202,33 @@ export const commandRows: readonly CommandRow[] = [
     load: () => import('./commands/kubectl.ts'),
   },
   {
+    name: 'lb',
+    args: '<what> [words...]',
+    about:
+      'A running balancer: list, explain, events, metrics, drain SERVER, undrain SERVER, pin SERVER, unpin, simulate STEP…',
+    options: [
+      ...place,
+      { flags: '--name <name>', about: 'Which one, if several run' },
+      { flags: '--grace <duration>', about: 'drain: how long busy connections may go on, like 30s' },
+      { flags: '--since <seq>', about: 'events: from this one on' },
+      json,
+    ],
+    examples: [
+      'k3s-lite lb list',
+      'k3s-lite lb explain',
+      'k3s-lite lb drain 10.0.0.1:6443 --grace 60s',
+      'k3s-lite lb pin 10.0.0.2:6443',
+      'k3s-lite lb simulate check-failed=10.0.0.1:6443 dial-ok=10.0.0.2:6443',
+    ],
+    load: () => import('./commands/lb.ts'),
+  },
+  {
     name: 'internal',
     args: '<what>',
-    about: 'Services of k3s-lite that run as units: manifests',
+    about: 'Services of k3s-lite that run as units: manifests, balancer',
     options: [
       { flags: '--data-dir <dir>', about: 'Folder for all state' },
+      { flags: '--config <file>', about: 'Configuration of a balancer' },
       { flags: '--server <url>', about: 'URL of the API server' },
       { flags: '--disable <names>', about: 'Manifests that are left out, with commas between them' },
     ],

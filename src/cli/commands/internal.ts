@@ -5,34 +5,47 @@
 import * as z from 'zod';
 import { exitCode } from '../../error/codes.ts';
 import { StartupError } from '../../error/startup-error.ts';
-import type { CommandRun } from '../command.ts';
+import type { CommandInput, CommandRun } from '../command.ts';
 
-const optionsSchema = z.object({ dataDir: z.string(), server: z.url(), disable: z.string().default('') });
+const manifestsSchema = z.object({ dataDir: z.string(), server: z.url(), disable: z.string().default('') });
+const balancerSchema = z.object({ dataDir: z.string(), config: z.string() });
 
-export const run: CommandRun = async ({ args, options, io, env, signal }) => {
-  const [what = ''] = args;
-  if (what !== 'manifests') {
-    throw new StartupError('ERR_USAGE', `there is no internal service "${what}"; known is manifests`, { what });
+/** Each runs until its signal aborts, and then rejects with its reason. */
+const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>> = {
+  async manifests(input) {
+    const { dataDir, server, disable } = parse('manifests', manifestsSchema, input);
+    const { internalManifests } = await import('../../app/internal-manifests.ts');
+    const disabled = disable.split(',').filter((name) => name !== '');
+    return internalManifests({ dataDir, server, disabled, ...around(input) });
+  },
+  async balancer(input) {
+    const { dataDir, config } = parse('balancer', balancerSchema, input);
+    const { internalBalancer } = await import('../../app/internal-balancer.ts');
+    return internalBalancer({ dataDir, config, ...around(input) });
+  },
+};
+
+const around = ({ io, env, signal }: CommandInput) => ({ env, log: (line: string) => io.out(`${line}\n`), signal });
+
+function parse<T>(what: string, schema: z.ZodType<T>, { options }: CommandInput): T {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  const missing = parsed.error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`).join('; ');
+  throw new StartupError('ERR_USAGE', `cannot run ${what}: ${missing}`, { what });
+}
+
+export const run: CommandRun = async (input) => {
+  const [what = ''] = input.args;
+  const service = Object.hasOwn(services, what) ? services[what] : undefined;
+  if (service === undefined) {
+    const known = Object.keys(services).join(' and ');
+    throw new StartupError('ERR_USAGE', `there is no internal service "${what}"; known are ${known}`, { what });
   }
-  const parsed = optionsSchema.safeParse(options);
-  if (!parsed.success) {
-    const missing = parsed.error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`).join('; ');
-    throw new StartupError('ERR_USAGE', `cannot run ${what}: ${missing}`, { what });
-  }
-  const { dataDir, server, disable } = parsed.data;
-  const { internalManifests } = await import('../../app/internal-manifests.ts');
   try {
-    return await internalManifests({
-      dataDir,
-      server,
-      disabled: disable.split(',').filter((name) => name !== ''),
-      env,
-      log: (line) => io.out(`${line}\n`),
-      signal,
-    });
+    return await service(input);
   } catch (error) {
     // Told to end: that is how it ends well.
-    if (signal.aborted) return exitCode.ok;
+    if (input.signal.aborted) return exitCode.ok;
     throw error;
   }
 };

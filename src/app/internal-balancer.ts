@@ -1,0 +1,145 @@
+/** Constructs a balancer: what `k3s-lite internal balancer` runs, as a process of its own. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { balancerStream } from '../balancer/balancer-event.ts';
+import { balancerMetrics } from '../balancer/balancer-metrics.ts';
+import { createBalancer, type Balancer } from '../balancer/balancer.ts';
+import { createCheck, type CheckKind } from '../balancer/create-check.ts';
+import { eventText } from '../balancer/event-text.ts';
+import { netForwarder } from '../balancer/net-forwarder.ts';
+import { readStore, storeText } from '../balancer/server-store.ts';
+import { readSettings, type BalancerSettings } from '../balancer/settings.ts';
+import { readIfThere, writeAtomically } from '../cluster/stored-file.ts';
+import { StartupError } from '../error/startup-error.ts';
+import { abortable } from '../kernel/abort.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { deferred } from '../kernel/deferred.ts';
+import { notifySender } from '../probe/notify-sender.ts';
+import { serveBalancerControl } from './balancer-control.ts';
+import { balancerSocket, pathsOf } from './paths.ts';
+
+export interface InternalBalancerOptions {
+  readonly dataDir: string;
+  /** The balancer's own configuration file. */
+  readonly config: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** @throws the reason of `signal` when that aborts; ERR_CONFIG; ERR_NOT_READY if the address is taken */
+export async function internalBalancer(options: InternalBalancerOptions): Promise<never> {
+  const { dataDir, config, env, log, signal } = options;
+  const settings = readSettings(await textOf(config), config);
+  using sender = notifySender(env['NOTIFY_SOCKET']);
+  const clock = systemClock;
+  const events = balancerStream({ clock });
+  using _log = events.subscribe({
+    onEvent({ event }) {
+      const text = eventText(event);
+      if (text !== undefined) log(text);
+    },
+    onDropped: (count) => log(`${String(count)} events were too many to log`),
+  });
+  await using balancer = createBalancer({
+    rules: rulesOf(settings),
+    createCheck: (address) => createCheck(checkOf(settings), address),
+    checkPace: { everyMs: settings.checkEvery, withinMs: settings.checkWithin, silences: settings.checkSilences },
+    events,
+    clock,
+    random: Math.random,
+  });
+  const forwarder = await netForwarder({
+    listen: settings.listen,
+    routes: balancer.routes,
+    clock,
+    limits: { staggerMs: settings.dialStagger, attemptMs: settings.dialWithin, budgetMs: settings.dialBudget },
+    maxConnections: settings.maxConnections,
+  });
+  balancer.attach(forwarder);
+  const metrics = balancerMetrics(settings.name);
+  using _metrics = events.subscribe(metrics);
+  const listen = `${settings.listen.host}:${String(forwarder.address.port)}`;
+  await fill(balancer, settings, log);
+  using _store = keepStore(balancer, events, settings, log);
+  await using _control = await serveBalancerControl({
+    socketPath: balancerSocket(pathsOf({ dataDir, env, uid: process.getuid?.() ?? 0 }), settings.name),
+    target: {
+      name: settings.name,
+      listen,
+      balancer,
+      events,
+      metrics: () => metrics.text(balancer.state, forwarder.counts(), clock.monotonicMs()),
+    },
+  });
+  log(`${settings.name} listens on ${listen}`);
+  sender.send('READY=1', `STATUS=${settings.name} on ${listen}`);
+  return await abortable(deferred<never>().promise, signal);
+}
+
+async function textOf(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new StartupError('ERR_CONFIG', `cannot read the configuration ${file}: ${message}`, { file }, { cause });
+  }
+}
+
+function rulesOf(settings: BalancerSettings) {
+  const { policy, graceRemoved, graceTakeover, graceDrained, listen } = settings;
+  return {
+    policy,
+    graces: { removedMs: graceRemoved, takeoverMs: graceTakeover, drainedMs: graceDrained },
+    ownAddresses:
+      listen.port === 0
+        ? []
+        : [`${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${String(listen.port)}`],
+  };
+}
+
+const checkOf = ({ check }: BalancerSettings): CheckKind =>
+  typeof check === 'string' ? { kind: check } : { kind: 'readyz', ...check.readyz };
+
+/** The configured list, or where there is none what was known when it last ran. */
+async function fill(balancer: Balancer, settings: BalancerSettings, log: (line: string) => void): Promise<void> {
+  balancer.setDefault(settings.default);
+  const { store, servers } = settings;
+  if (servers.length > 0) balancer.update(servers);
+  if (store === undefined) return;
+  const { servers: stored, ignored } = readStore(await readIfThere(store), settings.default, systemClock.wallMs());
+  if (ignored !== undefined) log(`${store} is ignored: ${ignored}`);
+  if (servers.length === 0 && stored.length > 0) balancer.update(stored);
+}
+
+/** Writes the list whenever it has changed, one write at a time. A list that cannot be kept stops nobody. */
+function keepStore(
+  balancer: Balancer,
+  events: ReturnType<typeof balancerStream>,
+  { store }: BalancerSettings,
+  log: (line: string) => void,
+): Disposable {
+  if (store === undefined) return { [Symbol.dispose]: () => undefined };
+  let writing: Promise<void> | undefined;
+  let isStale = false;
+  const write = async () => {
+    while (isStale) {
+      isStale = false;
+      await writeAtomically(store, storeText(balancer.state, systemClock.wallMs()), 0o600).catch((error: unknown) =>
+        log(`cannot write ${path.basename(store)}: ${String(error)}`),
+      );
+    }
+    writing = undefined;
+  };
+  const changed = () => {
+    isStale = true;
+    writing ??= write();
+  };
+  changed();
+  return events.subscribe({
+    onEvent({ event }) {
+      if (event.type === 'lb.list' || event.type === 'lb.default') changed();
+    },
+    onDropped: changed,
+  });
+}
