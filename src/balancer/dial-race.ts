@@ -113,13 +113,19 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
       cancel(attempt);
       note(attempt, gaveUp === 'out of time' ? 'no answer' : 'given up: the client left');
       // Whoever was still silent at the end of all time has failed; of a client that left nobody is to blame.
-      if (gaveUp === 'out of time') options.report(attempt.server, { outcome: 'failed', reason: noAnswer(attempt) });
+      if (gaveUp === 'out of time') options.report(attempt.server, failure(attempt, noAnswer(attempt)));
     }
     over({ ok: false, gaveUp });
   };
 
   const noAnswer = ({ startedMs }: Attempt<C>) =>
     `no answer for ${((clock.monotonicMs() - startedMs) / 1000).toFixed(1)} s`;
+
+  const failure = ({ startedMs }: Attempt<C>, reason: string): DialOutcome => ({
+    outcome: 'failed',
+    reason,
+    tookMs: clock.monotonicMs() - startedMs,
+  });
 
   const startNext = () => {
     stagger?.[Symbol.dispose]();
@@ -163,7 +169,7 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
 
   const onFailed = (attempt: Attempt<C>, reason: string, isOurs = false) => {
     if (!isOver) note(attempt, reason);
-    if (!isOurs) options.report(attempt.server, { outcome: 'failed', reason });
+    if (!isOurs) options.report(attempt.server, failure(attempt, reason));
     startNext();
   };
 

@@ -138,7 +138,7 @@ function inputOf(state: RoutingState, supposition: Supposition): Input | undefin
       const reason = 'supposed';
       const inputs = {
         'dial-ok': { type: 'dial', server, outcome: 'ok', tookMs: 1 },
-        'dial-failed': { type: 'dial', server, outcome: 'failed', reason },
+        'dial-failed': { type: 'dial', server, outcome: 'failed', reason, tookMs: 0 },
         'dial-slow': { type: 'dial', server, outcome: 'slow' },
         'check-ok': { type: 'check', server, outcome: 'ok', tookMs: 1 },
         'check-failed': { type: 'check', server, outcome: 'failed', reason },

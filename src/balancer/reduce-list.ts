@@ -61,13 +61,8 @@ function list(draft: Draft, address: string, weight: number): void {
   if (server.isListed && server.weight === weight) return;
   draft.change(address, { isListed: true, isLeaving: false, weight });
   if (server.isListed) return;
-  const wasInvalid = server.state === 'invalid';
   draft.input(address, 'listed', 'in the list');
-  if (!wasInvalid) return;
-  // Back before its last connection had ended: it goes on as if nothing had been.
-  draft.change(address, { closingByMs: undefined });
-  draft.effect({ type: 'keep', server: refOf(server) });
-  draft.effect({ type: 'enter', server: refOf(server) });
+  if (server.state === 'invalid') goOn(draft, server);
 }
 
 /** @returns those that are kept for now */
@@ -113,17 +108,13 @@ function makeDefault(draft: Draft, address: string, server: Server | undefined):
     return;
   }
   draft.change(address, { isDefault: true });
-  if (server.state !== 'invalid') return;
-  // It was on its way out.
-  draft.change(address, { state: 'standby', sinceMs: draft.nowMs, closingByMs: undefined });
-  draft.tell({
-    type: 'lb.server',
-    server: address,
-    isDefault: true,
-    from: 'invalid',
-    to: 'standby',
-    cause: 'the default',
-  });
+  draft.input(address, 'defaulted', 'the default');
+  if (server.state === 'invalid') goOn(draft, server);
+}
+
+/** It was on its way out and is back before its last connection has ended: as if nothing had been. */
+function goOn(draft: Draft, server: Server): void {
+  draft.change(server.address, { closingByMs: undefined });
   draft.effect({ type: 'keep', server: refOf(server) });
   draft.effect({ type: 'enter', server: refOf(server) });
 }

@@ -90,6 +90,8 @@ function onDial(draft: Draft, input: InputOf<'dial'>): void {
       return;
     case 'failed':
       draft.failure(address, 'dial', input.reason);
+      // Begun before the server came back: of what it is now it says nothing.
+      if (isProven(server) && draft.nowMs - input.tookMs < server.sinceMs) return;
       draft.input(address, 'dial failed', `failed dial: ${input.reason}`);
       return;
     default:

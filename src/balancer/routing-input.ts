@@ -19,7 +19,7 @@ export type DialOutcome =
   /** Not connected yet while another server already was; `late` or `failed` follows. */
   | { readonly outcome: 'slow' }
   | { readonly outcome: 'late'; readonly tookMs: number }
-  | { readonly outcome: 'failed'; readonly reason: string };
+  | { readonly outcome: 'failed'; readonly reason: string; readonly tookMs: number };
 
 export type Input =
   /** The whole list, from whoever discovers servers. */

@@ -14,6 +14,7 @@ import type { CloseReason, Server, ServerState } from './routing-state.ts';
 export const serverInputs = [
   'listed',
   'dropped',
+  'defaulted',
   'undefaulted',
   'dial ok',
   'dial late',
@@ -28,7 +29,7 @@ export const serverInputs = [
 ] as const;
 /**
  * - listed, dropped: an update names it, or no longer
- * - undefaulted: another server is the default now
+ * - defaulted, undefaulted: it is the default server now, or another one is
  * - dial slow: another server answered before this one did
  * - dial late: it answered after all, when the connection had gone to another one
  * - connection broken: the server reset a connection, or closed it without a word
@@ -77,6 +78,7 @@ const overtaken = (state: ServerState): { readonly 'rival active': Cell } => ({
 export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<ServerInput, Cell>>>>> = {
   invalid: {
     listed: { to: 'unchecked' },
+    defaulted: { to: 'standby' },
     'last closed': { to: 'gone' },
   },
   failed: {

@@ -52,6 +52,18 @@ describe('one active server under sticky', () => {
   });
 });
 
+test('a dial that was begun before a server came back, and fails after it, says nothing of it', () => {
+  const routing = settled().checked(a, 'failed');
+  routing.nowMs = 1000;
+  routing.well(a);
+  routing.nowMs = 1500;
+  expect(routing.dialled(a, 'failed', 1400).server(a)).toMatchObject({
+    state: 'active',
+    lastError: { source: 'dial', atMs: 1500 },
+  });
+  expect(routing.dialled(a, 'failed', 1).server(a).state).toBe('failed');
+});
+
 describe('fail-open', () => {
   test('when all look down every one is still tried, the one with connections first', () => {
     const routing = settled().checked(b, 'failed').checked(a, 'failed');

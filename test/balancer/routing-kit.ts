@@ -36,9 +36,9 @@ export class Routing {
     return this.input({ type: 'update', servers: addresses.map((address) => ({ address })) });
   }
 
-  dialled(address: string, outcome: 'ok' | 'slow' | 'late' | 'failed' = 'ok'): this {
+  dialled(address: string, outcome: 'ok' | 'slow' | 'late' | 'failed' = 'ok', tookMs = 0): this {
     const server = this.ref(address);
-    if (outcome === 'failed') return this.input({ type: 'dial', server, outcome, reason: 'ECONNREFUSED' });
+    if (outcome === 'failed') return this.input({ type: 'dial', server, outcome, reason: 'ECONNREFUSED', tookMs });
     if (outcome === 'slow') return this.input({ type: 'dial', server, outcome });
     return this.input({ type: 'dial', server, outcome, tookMs: 1 });
   }

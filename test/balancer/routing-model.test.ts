@@ -129,7 +129,7 @@ class World {
         : this.dials.splice(which % Math.max(1, this.dials.length), 1);
     if (server === undefined) return;
     const { routing } = this;
-    if (outcome === 'failed') routing.input({ type: 'dial', server, outcome, reason: 'ECONNREFUSED' });
+    if (outcome === 'failed') routing.input({ type: 'dial', server, outcome, reason: 'ECONNREFUSED', tookMs: 0 });
     else if (outcome === 'slow') routing.input({ type: 'dial', server, outcome });
     else routing.input({ type: 'dial', server, outcome, tookMs: 1 });
     const isWanted = !routing.effects.some(({ type }) => type === 'discard');

@@ -11,7 +11,7 @@ const overtaken = 'close as takeover';
 
 /** Every transition there is. What is not written here must change nothing: the whole cross product is walked. */
 const transitions: Record<string, Row> = {
-  invalid: { listed: 'unchecked', 'last closed': 'gone' },
+  invalid: { listed: 'unchecked', defaulted: 'standby', 'last closed': 'gone' },
   failed: { dropped: 'gone', 'dial ok': 'recovering', 'dial late': 'recovering', 'check ok': 'recovering' },
   'failed, with connections': {
     ...dropped,
