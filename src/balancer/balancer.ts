@@ -126,6 +126,7 @@ export function createBalancer(options: BalancerOptions): Balancer {
       return isWanted;
     },
     closed: (server, { broken }) => dispatch({ type: 'closed', server, broken }),
+    silent: (server) => dispatch({ type: 'silent', server }),
     decided({ candidates: asked, attempts, chosen, tookMs, gaveUp }) {
       connectionCount += 1;
       events.emit({

@@ -17,8 +17,13 @@ export interface Routes {
   dialled(server: ServerRef, outcome: DialOutcome): boolean;
   /** One that `dialled` took has ended. `broken`: the server's fault, as far as one can see. */
   closed(server: ServerRef, ending: { readonly broken?: string | undefined }): void;
+  /** It was connected and told something, and has not said a word for {@link silenceMs}. */
+  silent(server: ServerRef): void;
   decided(decision: Decision): void;
 }
+
+/** A TLS server greets back within a round trip and some milliseconds. */
+export const silenceMs = 250;
 
 export interface Decision {
   readonly candidates: readonly Candidate[];

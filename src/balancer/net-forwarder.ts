@@ -9,7 +9,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { parseTcpAddress } from '../probe/connection.ts';
 import { connectionPool, type PooledConnection } from './connection-pool.ts';
 import { defaultDialLimits, dialRace, type Dialling, type DialLimits, type DialRace } from './dial-race.ts';
-import type { Forwarder, ListenAddress, Routes } from './forwarder.ts';
+import { silenceMs, type Forwarder, type ListenAddress, type Routes } from './forwarder.ts';
 import type { ServerRef } from './routing-input.ts';
 import { splice } from './splice.ts';
 
@@ -83,6 +83,7 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       server: socket,
       early,
       onEnd(ending) {
+        greeting[Symbol.dispose]();
         pool.delete(server, pooled);
         counts.bytesUp += spliced.bytesUp;
         counts.bytesDown += spliced.bytesDown;
@@ -95,6 +96,9 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       },
       close: () => spliced.close(),
     };
+    const greeting = clock.timer(silenceMs, () => {
+      if (spliced.bytesUp > 0 && spliced.bytesDown === 0) routes.silent(server);
+    });
     pool.add(server, pooled);
   };
 

@@ -45,6 +45,10 @@ function apply(draft: Draft, input: Input): void {
     case 'closed':
       onClosed(draft, input);
       return;
+    case 'silent':
+      // The kernel accepts for a process that is stopped: only a check tells that from a slow one.
+      if (known(draft, input.server) !== undefined) draft.effect({ type: 'recheck', server: input.server });
+      return;
     case 'drain':
     case 'undrain':
     case 'pin':

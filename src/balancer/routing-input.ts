@@ -31,6 +31,8 @@ export type Input =
   | { readonly type: 'check'; readonly server: ServerRef; readonly outcome: 'failed'; readonly reason: string }
   /** A connection of a client has ended. `broken`: by the server's fault, as far as one can see. */
   | { readonly type: 'closed'; readonly server: ServerRef; readonly broken?: string | undefined }
+  /** It accepted a connection, was told something, and has not said a word since. */
+  | { readonly type: 'silent'; readonly server: ServerRef }
   | { readonly type: 'drain'; readonly address: string; readonly graceMs?: number | undefined }
   | { readonly type: 'undrain'; readonly address: string }
   | { readonly type: 'pin'; readonly address: string }

@@ -259,6 +259,25 @@ test('500 connections at once, servers coming and going: each is answered by a s
   expect(lb.forwarder.counts().connections).toBe(0);
 });
 
+test('a server may be a name, and all its addresses are tried at each dial', async () => {
+  // Listens on 127.0.0.1 alone, while a name of the loopback may stand for ::1 first.
+  await using server = await echoServer('named');
+  await using lb = await place({ servers: [server.address.replace('127.0.0.1', 'localhost')] });
+  expect(await lb.connect().ask('1')).toBe('named:1');
+  expect(await lb.connect().ask('2')).toBe('named:2');
+});
+
+test('more connections than there may be are refused and counted, and those that are there go on', async () => {
+  await using server = await echoServer('a');
+  await using lb = await place({ servers: [server.address], maxConnections: 2 });
+  const [first, second] = [lb.connect(), lb.connect()];
+  expect(await first.ask('1')).toBe('a:1');
+  expect(await second.ask('1')).toBe('a:1');
+  expect(await lb.connect().ask('1')).toBe('closed');
+  expect(lb.forwarder.counts()).toMatchObject({ connections: 2, refused: 1 });
+  expect(await first.ask('2')).toBe('a:2');
+});
+
 test('an address in use is said so, in the words from which the supervisor finds the holder', async () => {
   await using lb = await place();
   const { netForwarder } = await import('../../src/balancer/net-forwarder.ts');

@@ -221,6 +221,14 @@ describe('what an operator does', () => {
   });
 });
 
+test('a server that accepts and then says nothing is asked at once; nothing else is believed of it', () => {
+  const routing = settled();
+  const before = routing.state;
+  routing.input({ type: 'silent', server: routing.ref(a) });
+  expect(routing.effects).toEqual([{ type: 'recheck', server: routing.ref(a) }]);
+  expect(routing.state).toBe(before);
+});
+
 describe('broken connections', () => {
   test('some in a row are as good as a failed check, and each asks for one', () => {
     const routing = settled().dialled(a).dialled(a);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { createBalancer, type Balancer } from '../../src/balancer/balancer.ts';
 import { balancerStream, type BalancerEvent } from '../../src/balancer/balancer-event.ts';
+import type { CheckPace } from '../../src/balancer/check-loop.ts';
 import type { DialLimits } from '../../src/balancer/dial-race.ts';
 import type { Forwarder } from '../../src/balancer/forwarder.ts';
 import { netForwarder } from '../../src/balancer/net-forwarder.ts';
@@ -133,6 +134,10 @@ export interface PlaceOptions {
   readonly random?: () => number;
   /** What checks of every server say at first. */
   readonly verdict?: Verdict;
+  /** Real checks instead of those. */
+  readonly createCheck?: (address: string) => Probe | undefined;
+  readonly checkPace?: CheckPace;
+  readonly maxConnections?: number;
 }
 
 /** Checks come every 20 ms; connections are closed at once unless `rules` say otherwise. */
@@ -142,8 +147,8 @@ export async function place(options: PlaceOptions = {}): Promise<Place> {
   const clients: Client[] = [];
   const balancer = createBalancer({
     rules: { graces: { removedMs: 0, takeoverMs: 0, drainedMs: 0 }, ...options.rules },
-    createCheck: (address) => verdicts.probe(address),
-    checkPace: { everyMs: 20, withinMs: 100, silences: 1 },
+    createCheck: options.createCheck ?? ((address) => verdicts.probe(address)),
+    checkPace: options.checkPace ?? { everyMs: 20, withinMs: 100, silences: 1 },
     events,
     clock: systemClock,
     random: options.random ?? (() => 0.5),
@@ -153,6 +158,7 @@ export async function place(options: PlaceOptions = {}): Promise<Place> {
     routes: balancer.routes,
     clock: systemClock,
     limits: options.limits,
+    maxConnections: options.maxConnections,
   });
   balancer.attach(forwarder);
   balancer.setDefault(options.default);

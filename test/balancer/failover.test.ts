@@ -1,0 +1,144 @@
+/** Failover with servers that are processes: killed, stopped, and restarted one after the other. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent, request } from 'node:https';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { defaultCheckPace } from '../../src/balancer/check-loop.ts';
+import { createCheck } from '../../src/balancer/create-check.ts';
+import { authority, type Files } from '../probe/certificates.ts';
+import { temporaryFolder } from '../probe/probe-fixture.ts';
+import { place } from './servers-kit.ts';
+
+let folder: ReturnType<typeof temporaryFolder>;
+let ca: Awaited<ReturnType<typeof authority>>;
+let files: Files;
+beforeAll(async () => {
+  folder = temporaryFolder();
+  ca = await authority(folder.path, 'test');
+  files = await ca.sign('server');
+});
+afterAll(() => folder[Symbol.dispose]());
+
+interface Running {
+  readonly name: string;
+  readonly address: string;
+  readonly child: ChildProcess;
+}
+
+async function start(name: string, port = 0): Promise<Running> {
+  const program = path.join(import.meta.dirname, 'fixtures/tls-server.mjs');
+  const child = spawn(process.execPath, [program, name, files.cert, files.key, String(port)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(child.stdout as NonNullable<typeof child.stdout>, 'data')) as [Buffer];
+  return { name, address: `127.0.0.1:${line.toString().trim()}`, child };
+}
+
+async function kill({ child }: Running): Promise<void> {
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  if (child.exitCode === null && child.signalCode === null) await ended;
+}
+
+const readyz = (address: string) => createCheck({ kind: 'readyz', ca: ca.ca }, address);
+
+/** Asks through the balancer on a connection of its own; undefined when that fails. */
+function ask(port: number, withinMs = 10_000): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const agent = new Agent({ keepAlive: false });
+    const asked = request({ host: '127.0.0.1', port, path: '/', agent, ca: readFileSync(ca.ca) }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      response.on('end', () => resolve(text));
+    });
+    asked.setTimeout(withinMs, () => asked.destroy(new Error('too late')));
+    asked.on('error', () => resolve(undefined));
+    asked.end();
+  });
+}
+
+async function behind(...names: string[]) {
+  const servers = await Promise.all(names.map((name) => start(name)));
+  const lb = await place({
+    servers: servers.map(({ address }) => address),
+    createCheck: readyz,
+    checkPace: defaultCheckPace,
+  });
+  const { port } = lb.forwarder.address;
+  for (const { address } of servers) await expect.poll(() => lb.state(address), { timeout: 10_000 }).toBe('preferred');
+  return {
+    lb,
+    port,
+    servers,
+    named: (name: string | undefined) => {
+      const found = servers.find((server) => server.name === name);
+      if (found === undefined) throw new Error(`nobody is called ${String(name)}`);
+      return found;
+    },
+    async [Symbol.asyncDispose]() {
+      await lb[Symbol.asyncDispose]();
+      await Promise.all(servers.map(kill));
+    },
+  };
+}
+
+test('[L9] a killed server: the next request is answered by another one, with no wait for a check', async () => {
+  await using world = await behind('a', 'b');
+  const { port, lb } = world;
+  const first = world.named(await ask(port));
+  await kill(first);
+  const startedMs = performance.now();
+  const second = world.named(await ask(port));
+  const tookMs = performance.now() - startedMs;
+  expect(second.name).not.toBe(first.name);
+  expect(lb.state(second.address)).toBe('active');
+  // 5 ms on a machine at rest; what is bounded here is a wait, not the speed of this machine.
+  expect(tookMs).toBeLessThan(500);
+});
+
+test('[L9] a stopped server, for which the kernel goes on accepting: its clients are let go within seconds', async () => {
+  await using world = await behind('a', 'b');
+  const { port, lb } = world;
+  const first = world.named(await ask(port));
+  first.child.kill('SIGSTOP');
+  const startedMs = performance.now();
+  // It hangs, because the stopped one has it; and ends, because the balancer takes it away.
+  expect(await ask(port)).toBeUndefined();
+  const tookMs = performance.now() - startedMs;
+  expect(lb.state(first.address)).toBe('failed');
+  expect(world.named(await ask(port)).name).not.toBe(first.name);
+  // Silence noticed after 250 ms, two checks of 500 ms; the rest is for a busy machine.
+  expect(tookMs).toBeGreaterThan(700);
+  expect(tookMs).toBeLessThan(4000);
+  first.child.kill('SIGCONT');
+  await expect.poll(() => lb.state(first.address), { timeout: 10_000 }).toBe('preferred');
+});
+
+test('[L9] servers restarted one after the other, each drained before: no request of a client fails', async () => {
+  await using world = await behind('a', 'b', 'c');
+  const { port, lb, servers } = world;
+  const failures: number[] = [];
+  let asked = 0;
+  const life = { isOver: false };
+  const clients = Array.from({ length: 3 }, async () => {
+    while (!life.isOver) {
+      asked += 1;
+      if ((await ask(port)) === undefined) failures.push(asked);
+    }
+  });
+  for (const [index, old] of servers.entries()) {
+    lb.balancer.operate({ type: 'drain', address: old.address, graceMs: 5000 });
+    await expect.poll(() => lb.balancer.list().find(({ address }) => address === old.address)?.connections).toBe(0);
+    await kill(old);
+    await expect.poll(() => lb.state(old.address), { timeout: 10_000 }).toBe('failed');
+    servers[index] = await start(old.name, Number(old.address.split(':')[1]));
+    await expect.poll(() => lb.state(old.address), { timeout: 10_000 }).toBe('preferred');
+    lb.balancer.operate({ type: 'undrain', address: old.address });
+  }
+  life.isOver = true;
+  await Promise.all(clients);
+  expect(asked).toBeGreaterThan(20);
+  expect(failures).toEqual([]);
+}, 60_000);
