@@ -34,8 +34,16 @@ async function serve(request: IncomingMessage, response: ServerResponse, target:
   try {
     const url = new URL(request.url ?? '/', 'http://balancer');
     const reply = answerControl(target, { method: request.method ?? 'GET', url, body: await bodyOf(request) });
+    if (response.destroyed) return;
     if (reply.kind === 'json') send(response, 200, 'application/json', JSON.stringify(reply.value));
-    else send(response, 200, 'text/plain; version=0.0.4', reply.text);
+    else if (reply.kind === 'text') send(response, 200, 'text/plain; version=0.0.4', reply.text);
+    else {
+      response.writeHead(200, { 'content-type': 'application/x-ndjson; charset=utf-8', 'cache-control': 'no-store' });
+      // Out before the first line, so that a client knows that it misses nothing from here on.
+      response.flushHeaders();
+      const feed = reply.follow(response);
+      response.once('close', () => feed[Symbol.dispose]());
+    }
   } catch (error) {
     const status = error instanceof StartupError ? (error.detail as { status?: number }).status : undefined;
     send(response, status ?? 500, 'application/json', JSON.stringify(errorToJson(error)));

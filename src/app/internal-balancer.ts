@@ -98,8 +98,10 @@ function rulesOf(settings: BalancerSettings) {
   };
 }
 
-const checkOf = ({ check }: BalancerSettings): CheckKind =>
-  typeof check === 'string' ? { kind: check } : { kind: 'readyz', ...check.readyz };
+function checkOf({ check }: BalancerSettings): CheckKind {
+  if (typeof check === 'string') return { kind: check };
+  return 'readyz' in check ? { kind: 'readyz', ...check.readyz } : { kind: 'get', ...check.get };
+}
 
 /** The configured list, or where there is none what was known when it last ran. */
 async function fill(balancer: Balancer, settings: BalancerSettings, log: (line: string) => void): Promise<void> {

@@ -2,9 +2,11 @@
  * What an operator may ask a running balancer, as a table of paths; no HTTP here (app/ serves it on a
  * unix socket that only its owner can reach). Everything that comes in is checked by zod.
  */
+import type { Writable } from 'node:stream';
 import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
 import type { EventStream } from '../event/stream.ts';
+import { writeLines } from '../event/write-events.ts';
 import { nearestName } from '../kernel/nearest.ts';
 import type { Balancer } from './balancer.ts';
 import type { BalancerEvent } from './balancer-event.ts';
@@ -20,7 +22,10 @@ export interface ControlTarget {
 }
 
 export type ControlReply =
-  { readonly kind: 'json'; readonly value: unknown } | { readonly kind: 'text'; readonly text: string };
+  | { readonly kind: 'json'; readonly value: unknown }
+  | { readonly kind: 'text'; readonly text: string }
+  /** Lines of JSON for as long as the reader likes. */
+  | { readonly kind: 'stream'; follow(out: Writable): Disposable };
 
 type Answer = (target: ControlTarget, body: unknown, query: URLSearchParams) => ControlReply;
 
@@ -42,6 +47,10 @@ const suppositionSchema = z.discriminatedUnion('what', [
   z.strictObject({ what: z.literal('unpin') }),
   z.strictObject({ what: z.literal('update'), servers: z.array(z.string()).max(1000) }),
 ]);
+const eventsQuery = z.strictObject({
+  since: z.coerce.number().int().min(0).optional(),
+  follow: z.literal('1').optional(),
+});
 const simulateRequest = z.strictObject({ steps: z.array(suppositionSchema).min(1).max(1000) });
 
 const operate =
@@ -58,8 +67,10 @@ const answers: Readonly<Record<string, Answer>> = {
     json({ name, listen, policy: balancer.state.rules.policy, servers: balancer.list() }),
   'GET /v1/explain': ({ name, balancer }) => json({ name, ...balancer.explain() }),
   'GET /v1/events': ({ events }, _body, query) => {
-    const since = Number(query.get('since') ?? '0');
-    return json({ events: events.history(Number.isSafeInteger(since) ? since : 0) });
+    const { since, follow } = parse(eventsQuery, Object.fromEntries(query));
+    if (follow === undefined) return json({ events: events.history(since) });
+    const sinceSeq = since ?? events.lastSeq + 1;
+    return { kind: 'stream', follow: (out) => writeLines(events, out, sinceSeq, (line) => JSON.stringify(line)) };
   },
   'GET /v1/metrics': ({ metrics }) => ({ kind: 'text', text: metrics() }),
   'POST /v1/servers': ({ balancer }, body) => {

@@ -25,12 +25,18 @@ const listen = z.string().transform((text, context) => {
 });
 
 const file = z.string().startsWith('/', 'must be an absolute path');
-const readyz = z.strictObject({
+const tlsFiles = {
   ca: file.optional(),
   cert: file.optional(),
   key: file.optional(),
   serverName: z.string().optional(),
-  exclude: z.array(z.string()).optional(),
+};
+const readyz = z.strictObject({ ...tlsFiles, exclude: z.array(z.string()).optional() });
+const get = z.strictObject({
+  path: z.string().startsWith('/', 'begins with /'),
+  scheme: z.enum(['http', 'https']).default('https'),
+  port: z.number().int().min(1).max(65_535).optional(),
+  ...tlsFiles,
 });
 
 export const settingsSchema = z.strictObject({
@@ -48,7 +54,7 @@ export const settingsSchema = z.strictObject({
     )
     .default([]),
   policy: z.enum(policies).default(defaultRules.policy),
-  check: z.union([z.enum(['tcp', 'none']), z.strictObject({ readyz })]).default('tcp'),
+  check: z.union([z.enum(['tcp', 'none']), z.strictObject({ readyz }), z.strictObject({ get })]).default('tcp'),
   checkEvery: duration.default(defaultCheckPace.everyMs),
   checkWithin: duration.default(defaultCheckPace.withinMs),
   checkSilences: z.number().int().min(1).max(100).default(defaultCheckPace.silences),

@@ -210,6 +210,7 @@ export const commandRows: readonly CommandRow[] = [
       ...place,
       { flags: '--name <name>', about: 'Which one, if several run' },
       { flags: '--grace <duration>', about: 'drain: how long busy connections may go on, like 30s' },
+      { flags: '-f, --follow', about: 'events: keep showing new ones (without --since only those)' },
       { flags: '--since <seq>', about: 'events: from this one on' },
       json,
     ],

@@ -7,10 +7,21 @@
  */
 import type { Writable } from 'node:stream';
 import { envelopeJson } from './envelope-json.ts';
+import type { Envelope } from './event.ts';
 import type { EventStream } from './stream.ts';
 
 /** Writes events from `sinceSeq` on, one line each; `{"dropped":n}` where some are missing. Disposing ends it. */
 export function writeEvents(events: EventStream, out: Writable, sinceSeq: number): Disposable {
+  return writeLines(events, out, sinceSeq, envelopeJson);
+}
+
+/** The same of any stream; `lineOf` makes the line of an event. */
+export function writeLines<E>(
+  events: EventStream<E>,
+  out: Writable,
+  sinceSeq: number,
+  lineOf: (envelope: Envelope<E>) => string,
+): Disposable {
   let nextSeq = sinceSeq;
   let subscription: Disposable | undefined;
   const pause = () => {
@@ -22,7 +33,7 @@ export function writeEvents(events: EventStream, out: Writable, sinceSeq: number
       {
         onEvent(envelope) {
           nextSeq = envelope.seq + 1;
-          if (!out.write(`${envelopeJson(envelope)}\n`)) pause();
+          if (!out.write(`${lineOf(envelope)}\n`)) pause();
         },
         onDropped: (dropped) => void out.write(`${JSON.stringify({ dropped })}\n`),
       },

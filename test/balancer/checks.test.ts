@@ -128,6 +128,18 @@ describe('the kinds', () => {
     expect(await ask({ ...readyz, ca: stranger.ca }, address)).toMatch(/^UNABLE_TO_VERIFY|^SELF_SIGNED/);
   });
 
+  test('get asks for a path, on a port of its own if need be', async () => {
+    const { createServer: createPlain } = await import('node:http');
+    const server = createPlain((request, response) => {
+      response.writeHead(request.url === '/health?serializable=true' ? 200 : 404).end();
+    });
+    await using open = await listening(server);
+    const get = { kind: 'get', scheme: 'http', path: '/health?serializable=true' } as const;
+    expect(await ask(get, `127.0.0.1:${String(open.port)}`)).toBe('ok');
+    expect(await ask({ ...get, path: '/other' }, `127.0.0.1:${String(open.port)}`)).toBe('404');
+    expect(await ask({ ...get, port: open.port }, '127.0.0.1:1')).toBe('ok');
+  });
+
   test('tcp asks whether somebody accepts connections', async () => {
     await using server = await tcpServer();
     expect(await ask({ kind: 'tcp' }, server.address)).toBe('ok');

@@ -47,6 +47,11 @@ checkEvery: 2s
   });
 });
 
+test('etcd is asked in a way of its own', () => {
+  const text = `${good}check: {get: {scheme: http, path: /health}}\n`;
+  expect(readSettings(text, file).check).toEqual({ get: { scheme: 'http', path: '/health' } });
+});
+
 const good = 'name: apiserver\nlisten: 127.0.0.1:6444\n';
 
 test.each([

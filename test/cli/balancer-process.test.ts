@@ -69,6 +69,9 @@ test('[L8] list, explain, pin, drain, simulate, events and metrics of a balancer
   await expect.poll(() => stateOf(b.address), { timeout: 10_000 }).toBe('preferred');
   const { listen } = await list();
 
+  const follower = here.run(['lb', 'events', '-f', '--since', '1'], 'pipe');
+  await expect.poll(follower.out, { timeout: 10_000 }).toContain('list: ');
+
   const pinned = await lb(['pin', b.address]);
   expect(pinned.out).toContain(`${b.address}  preferred, pinned`);
   using first = client(listen);
@@ -93,8 +96,10 @@ test('[L8] list, explain, pin, drain, simulate, events and metrics of a balancer
   using second = client(listen);
   expect(await second.ask('2')).toBe('a:2');
 
-  const events = await lb(['events']);
-  expect(events.out).toContain(`drain ${b.address}`);
+  expect((await lb(['events'])).out).toContain(`drain ${b.address}`);
+  await expect.poll(follower.out).toContain(`drain ${b.address}`);
+  follower.child.kill('SIGINT');
+  expect((await follower.ended).code).toBe(130);
   expect((await lb(['metrics'])).out).toContain(
     `k3s_lite_loadbalancer_server_health{name="test",server="${a.address}"} 7`,
   );

@@ -1,6 +1,6 @@
 /** The client of a balancer's control socket. What comes back is checked; its errors come back as errors. */
 import { readdirSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import path from 'node:path';
 import * as z from 'zod';
 import { balancerSocket, type Paths } from '../../app/paths.ts';
@@ -8,6 +8,7 @@ import type { Supposition } from '../../balancer/explain.ts';
 import { policies, serverStates } from '../../balancer/routing-state.ts';
 import { errorFromJson, isErrorJson } from '../../error/from-json.ts';
 import { StartupError } from '../../error/startup-error.ts';
+import { abortError } from '../../kernel/abort.ts';
 
 const serverSchema = z.object({
   address: z.string(),
@@ -46,10 +47,11 @@ const simulationSchema = z.object({
 });
 export type WireSimulation = z.infer<typeof simulationSchema>;
 
-const eventsSchema = z.object({
-  events: z.array(z.object({ seq: z.number(), wallMs: z.number(), event: eventSchema })),
-});
-export type WireEvents = z.infer<typeof eventsSchema>['events'];
+const envelopeSchema = z.object({ seq: z.number(), wallMs: z.number(), event: eventSchema });
+export type WireEvent = z.infer<typeof envelopeSchema>;
+const eventsSchema = z.object({ events: z.array(envelopeSchema) });
+const lineSchema = z.union([envelopeSchema, z.object({ dropped: z.number() })]);
+export type WireLine = z.infer<typeof lineSchema>;
 
 const movedSchema = z.object({ servers: z.array(serverSchema) });
 
@@ -76,14 +78,16 @@ export interface BalancerClient {
   servers(): Promise<WireList>;
   explain(): Promise<WireExplanation>;
   /** Those that are still kept, from `since` on. */
-  events(since?: number): Promise<WireEvents>;
+  events(since?: number): Promise<readonly WireEvent[]>;
+  /** Those to come (or from `since` on), until the balancer ends; they are being followed when it resolves. */
+  follow(since?: number): Promise<AsyncIterable<WireLine>>;
   metrics(): Promise<string>;
   operate(verb: 'drain' | 'undrain' | 'pin' | 'unpin', body: object): Promise<z.infer<typeof movedSchema>>;
   simulate(steps: readonly Supposition[]): Promise<WireSimulation>;
 }
 
 export function balancerClient({ name, socketPath }: RunningBalancer, signal: AbortSignal): BalancerClient {
-  const ask = (path: string, body?: object) => send({ name, socketPath, signal, path, body });
+  const ask = async (path: string, body?: object) => textOf(await send({ name, socketPath, signal, path, body }));
   const get = async <T>(path: string, schema: z.ZodType<T>) => reply(schema, await ask(path));
   const post = async <T>(path: string, body: object, schema: z.ZodType<T>) => reply(schema, await ask(path, body));
   return {
@@ -91,6 +95,10 @@ export function balancerClient({ name, socketPath }: RunningBalancer, signal: Ab
     servers: () => get('/v1/servers', listSchema),
     explain: () => get('/v1/explain', explanationSchema),
     events: async (since = 0) => (await get(`/v1/events?since=${String(since)}`, eventsSchema)).events,
+    async follow(since) {
+      const path = `/v1/events?follow=1${since === undefined ? '' : `&since=${String(since)}`}`;
+      return linesOf(await send({ name, socketPath, signal, path, body: undefined }), signal);
+    },
     metrics: () => ask('/v1/metrics'),
     operate: (verb, body) => post(`/v1/${verb}`, body, movedSchema),
     simulate: (steps) => post('/v1/simulate', { steps }, simulationSchema),
@@ -103,32 +111,43 @@ interface Question extends RunningBalancer {
   readonly body: object | undefined;
 }
 
-function send({ name, socketPath, signal, path, body }: Question): Promise<string> {
+function send({ name, socketPath, signal, path, body }: Question): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({
-      socketPath,
-      path,
-      method: body === undefined ? 'GET' : 'POST',
-      agent: false,
-      signal,
-    });
+    const method = body === undefined ? 'GET' : 'POST';
+    const request = httpRequest({ socketPath, path, method, agent: false, signal });
     request.once('error', (cause) => {
-      reject(
-        new StartupError('ERR_CONTROL', `the balancer ${name} does not answer on ${socketPath}`, { name }, { cause }),
-      );
+      if (signal.aborted) reject(abortError(signal));
+      const message = `the balancer ${name} does not answer on ${socketPath}`;
+      reject(new StartupError('ERR_CONTROL', message, { name }, { cause }));
     });
     request.once('response', (response) => {
-      let text = '';
       response.setEncoding('utf8');
-      response.on('data', (chunk: string) => (text += chunk));
-      response.once('error', reject);
-      response.once('end', () => {
-        if ((response.statusCode ?? 500) < 300) resolve(text);
-        else reject(errorOf(text));
-      });
+      if ((response.statusCode ?? 500) < 300) resolve(response);
+      else textOf(response).then((text) => reject(errorOf(text)), reject);
     });
     request.end(body === undefined ? undefined : JSON.stringify(body));
   });
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of response as AsyncIterable<string>) text += chunk;
+  return text;
+}
+
+async function* linesOf(response: IncomingMessage, signal: AbortSignal): AsyncIterable<WireLine> {
+  let rest = '';
+  try {
+    for await (const chunk of response as AsyncIterable<string>) {
+      const lines = `${rest}${chunk}`.split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) yield reply(lineSchema, line);
+    }
+  } catch (error) {
+    if (signal.aborted) throw abortError(signal);
+    // A balancer that ends or is killed resets the connection; for a follower that is the end.
+    if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
+  }
 }
 
 function errorOf(text: string): Error {

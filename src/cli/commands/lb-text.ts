@@ -4,7 +4,7 @@ import type { BalancerEvent } from '../../balancer/balancer-event.ts';
 import { eventText } from '../../balancer/event-text.ts';
 import { printable } from '../../error/text.ts';
 import { formatDurationMs } from '../../kernel/duration.ts';
-import type { WireEvents, WireExplanation, WireList, WireServer, WireSimulation } from './lb-client.ts';
+import type { WireLine, WireExplanation, WireList, WireServer, WireSimulation } from './lb-client.ts';
 
 export function renderServers(lists: readonly WireList[], colour: boolean): string {
   return lists.map((list) => renderList(list, colour)).join('\n');
@@ -87,11 +87,10 @@ function textOf(event: { readonly type: string }): string | undefined {
   }
 }
 
-export function renderEvents(events: WireEvents): string {
-  return events
-    .flatMap(({ seq, wallMs, event }) => {
-      const text = textOf(event);
-      return text === undefined ? [] : [`${String(seq)}  ${new Date(wallMs).toISOString()}  ${printable(text)}\n`];
-    })
-    .join('');
+/** Empty for what is not worth a line. */
+export function renderEvent(line: WireLine): string {
+  if ('dropped' in line) return `${String(line.dropped)} events are no longer kept\n`;
+  const text = textOf(line.event);
+  const { seq, wallMs } = line;
+  return text === undefined ? '' : `${String(seq)}  ${new Date(wallMs).toISOString()}  ${printable(text)}\n`;
 }

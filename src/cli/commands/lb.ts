@@ -7,12 +7,13 @@ import { parseDurationMs } from '../../kernel/duration.ts';
 import { nearestName } from '../../kernel/nearest.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 import { placeOf } from './connect.ts';
-import { balancerClient, balancersIn, type BalancerClient } from './lb-client.ts';
-import { renderEvents, renderExplanation, renderServers, renderSimulation } from './lb-text.ts';
+import { balancerClient, balancersIn, type BalancerClient, type WireLine } from './lb-client.ts';
+import { renderEvent, renderExplanation, renderServers, renderSimulation } from './lb-text.ts';
 
 const optionsSchema = z.object({
   name: z.string().optional(),
   grace: z.string().optional(),
+  follow: z.boolean().default(false),
   since: z.coerce.number().int().min(0).optional(),
   json: z.boolean().default(false),
 });
@@ -78,11 +79,14 @@ async function explain({ input, given, clients }: Call): Promise<ExitCode> {
   return exitCode.ok;
 }
 
-async function events({ input, given, clients }: Call): Promise<ExitCode> {
-  for (const client of clients) {
-    const lines = await client.events(given.since);
-    input.io.out(given.json ? lines.map((line) => `${JSON.stringify(line)}\n`).join('') : renderEvents(lines));
+async function events(call: Call): Promise<ExitCode> {
+  const { input, given, clients } = call;
+  const show = (line: WireLine) => input.io.out(given.json ? `${JSON.stringify(line)}\n` : renderEvent(line));
+  if (given.follow) {
+    for await (const line of await oneOf(call).follow(given.since)) show(line);
+    return exitCode.ok;
   }
+  for (const client of clients) for (const line of await client.events(given.since)) show(line);
   return exitCode.ok;
 }
 
@@ -136,7 +140,7 @@ export function suppositionOf(word: string): Supposition {
   throw usage(`"${word}" is no step: ${onServer.join('=SERVER, ')}=SERVER, update=SERVER,SERVER or unpin`);
 }
 
-/** What changes something is asked of one balancer. */
+/** What changes something, or goes on, is asked of one balancer. */
 function oneOf({ clients }: Call): BalancerClient {
   const [client, ...others] = clients;
   if (client === undefined || others.length > 0) {
