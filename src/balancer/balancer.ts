@@ -85,6 +85,8 @@ export function createBalancer(options: BalancerOptions): Balancer {
       case 'leave':
         checks.get(effect.server.incarnation)?.[Symbol.dispose]();
         checks.delete(effect.server.incarnation);
+        return;
+      case 'abandon':
         forwarder?.abandonDials(effect.server);
         return;
       case 'recheck':

@@ -2,8 +2,9 @@
  * The connections of each server (L4): held, so that all of one can be closed by rule. How many there
  * are is the routing state's business; here is what they are.
  *
- * "With grace" means: a connection on which nothing moves is between two requests, as far as one can
- * tell without looking into it, and closing it then hurts nobody; a busy one has until the deadline.
+ * "With grace" means: a connection on which the server has spoken last, and nothing moves any more, is
+ * between two requests as far as one can tell without looking into it, and closing it then hurts
+ * nobody. One that waits for an answer, however long that takes, has until the deadline.
  */
 import type { Clock } from '../kernel/clock.ts';
 import type { ServerRef } from './routing-input.ts';
@@ -11,6 +12,8 @@ import type { ServerRef } from './routing-input.ts';
 export interface PooledConnection {
   /** Bytes moved so far, in both directions. */
   readonly movedBytes: number;
+  /** The client waits for an answer. */
+  readonly isAsking: boolean;
   close(): void;
 }
 
@@ -42,7 +45,7 @@ export function connectionPool(clock: Clock): ConnectionPool {
     const nowMs = clock.monotonicMs();
     for (const [connection, { byMs, movedBytes }] of [...closing]) {
       const present = connection.movedBytes;
-      if (nowMs < byMs && present !== movedBytes) {
+      if (nowMs < byMs && (connection.isAsking || present !== movedBytes)) {
         closing.set(connection, { byMs, movedBytes: present });
         continue;
       }
@@ -57,7 +60,10 @@ export function connectionPool(clock: Clock): ConnectionPool {
     const nowMs = clock.monotonicMs();
     let soonestMs = nowMs + idleMs;
     for (const { byMs } of closing.values()) soonestMs = Math.min(soonestMs, byMs);
-    look = clock.timer(Math.max(0, soonestMs - nowMs), lookAgain);
+    // In the turn after: when this process was held up, what has come meanwhile is still to be read.
+    look = clock.timer(Math.max(0, soonestMs - nowMs), () => {
+      look = clock.soon(lookAgain);
+    });
   };
 
   const of = ({ incarnation }: ServerRef) => byIncarnation.get(incarnation) ?? new Set<PooledConnection>();

@@ -94,6 +94,9 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       get movedBytes() {
         return spliced.bytesUp + spliced.bytesDown;
       },
+      get isAsking() {
+        return spliced.isAsking;
+      },
       close: () => spliced.close(),
     };
     const greeting = clock.timer(silenceMs, () => {

@@ -145,6 +145,7 @@ function onOperator(draft: Draft, input: InputOf<'drain' | 'undrain' | 'pin' | '
   switch (input.type) {
     case 'drain':
       draft.change(address, { isDraining: true });
+      if (draft.hasAlternative(address)) draft.effect({ type: 'abandon', server: refOf(server) });
       draft.close(address, 'drained', input.graceMs ?? draft.rules.graces.drainedMs);
       return;
     case 'undrain':

@@ -112,7 +112,7 @@ export class Draft {
       return;
     }
     this.#enter(server, rule.to, cause);
-    if (rule.close === 'failed' && !this.#hasAlternative(address)) {
+    if (rule.close === 'failed' && !this.hasAlternative(address)) {
       // The check may be wrong, and there is nothing to gain: the connections tell for themselves.
       if (server.connections > 0) this.tell({ type: 'lb.spared', server: address, count: server.connections });
     } else if (rule.close !== undefined) {
@@ -133,6 +133,7 @@ export class Draft {
     this.change(server.address, { isDefault: false, isListed: false, isLeaving: false });
     if (this.pinned === server.address) this.pinned = undefined;
     this.effect({ type: 'leave', server: refOf(server) });
+    this.effect({ type: 'abandon', server: refOf(server) });
     if (server.connections === 0) this.input(server.address, 'last closed', 'it had no connections');
   }
 
@@ -151,6 +152,8 @@ export class Draft {
   close(address: string, reason: CloseReason, withinMs: number): void {
     const server = serverAt(this, address);
     if (server === undefined || server.connections === 0) return;
+    // An operator has said how long they may go on.
+    if (reason === 'takeover' && server.isDraining && server.closingByMs !== undefined) return;
     const closingByMs = this.nowMs + withinMs;
     if (server.closingByMs !== undefined && server.closingByMs <= closingByMs) return;
     this.change(address, { closingByMs });
@@ -158,7 +161,8 @@ export class Draft {
     this.effect({ type: 'close', server: refOf(server), withinMs });
   }
 
-  #hasAlternative(address: string): boolean {
+  /** Another server is there that is worth a dial. */
+  hasAlternative(address: string): boolean {
     return this.servers.some(
       (other) => other.address !== address && isDialable(other) && other.state !== 'failed' && !other.isDraining,
     );

@@ -41,8 +41,10 @@ export type Input =
 export type Effect =
   /** A server came into the list: begin to check it. */
   | { readonly type: 'enter'; readonly server: ServerRef }
-  /** It is no longer dialled: end its checks and the dials that are under way. */
+  /** It has left: end its checks. */
   | { readonly type: 'leave'; readonly server: ServerRef }
+  /** Give up dials of it that are under way; those clients go to the next one. */
+  | { readonly type: 'abandon'; readonly server: ServerRef }
   /** Ask it now, something about it is odd. */
   | { readonly type: 'recheck'; readonly server: ServerRef }
   /** Close all its connections: at once when the time is 0, else each when it is idle and at the latest then. */

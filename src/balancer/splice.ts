@@ -11,6 +11,8 @@ export interface Spliced {
   /** Bytes that have come from the client, and from the server. */
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** The client has spoken last: it waits for an answer, as far as one can tell without looking into it. */
+  readonly isAsking: boolean;
   close(): void;
 }
 
@@ -27,6 +29,7 @@ export function splice({ client, server, early, onEnd }: SpliceOptions): Spliced
   let broken: string | undefined;
   let open = 2;
   let isClosing = false;
+  let isAsking = early.length > 0;
 
   const onClose = () => {
     open -= 1;
@@ -35,6 +38,7 @@ export function splice({ client, server, early, onEnd }: SpliceOptions): Spliced
 
   const oneWay = (from: Socket, to: Socket) => {
     from.on('data', (chunk: Buffer) => {
+      isAsking = from === client;
       if (!to.write(chunk)) from.pause();
     });
     to.on('drain', () => from.resume());
@@ -72,6 +76,9 @@ export function splice({ client, server, early, onEnd }: SpliceOptions): Spliced
     },
     get bytesDown() {
       return server.bytesRead;
+    },
+    get isAsking() {
+      return isAsking;
     },
     close() {
       isClosing = true;

@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { defaultCheckPace } from '../../src/balancer/check-loop.ts';
+import { eventText } from '../../src/balancer/event-text.ts';
+import { defaultRules } from '../../src/balancer/routing-state.ts';
 import { createCheck } from '../../src/balancer/create-check.ts';
 import { authority, type Files } from '../probe/certificates.ts';
 import { temporaryFolder } from '../probe/probe-fixture.ts';
@@ -32,7 +34,7 @@ async function start(name: string, port = 0): Promise<Running> {
   const child = spawn(process.execPath, [program, name, files.cert, files.key, String(port)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [line] = (await once(child.stdout as NonNullable<typeof child.stdout>, 'data')) as [Buffer];
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
   return { name, address: `127.0.0.1:${line.toString().trim()}`, child };
 }
 
@@ -65,6 +67,7 @@ async function behind(...names: string[]) {
     servers: servers.map(({ address }) => address),
     createCheck: readyz,
     checkPace: defaultCheckPace,
+    rules: { graces: defaultRules.graces },
   });
   const { port } = lb.forwarder.address;
   for (const { address } of servers) await expect.poll(() => lb.state(address), { timeout: 10_000 }).toBe('preferred');
@@ -119,13 +122,13 @@ test('[L9] a stopped server, for which the kernel goes on accepting: its clients
 test('[L9] servers restarted one after the other, each drained before: no request of a client fails', async () => {
   await using world = await behind('a', 'b', 'c');
   const { port, lb, servers } = world;
-  const failures: number[] = [];
+  const failures: string[] = [];
   let asked = 0;
   const life = { isOver: false };
   const clients = Array.from({ length: 3 }, async () => {
     while (!life.isOver) {
       asked += 1;
-      if ((await ask(port)) === undefined) failures.push(asked);
+      if ((await ask(port)) === undefined) failures.push(lb.events().map(eventText).slice(-12).join('\n'));
     }
   });
   for (const [index, old] of servers.entries()) {

@@ -217,6 +217,29 @@ describe('closing by rule', () => {
     await expect.poll(() => lb.state(server.address)).toBe('-');
   });
 
+  test('a request that takes its time is answered before its connection is closed', async () => {
+    const asked = deferred<Socket>();
+    await using slow = await tcpServer({ onSocket: (socket) => void socket.once('data', () => asked.resolve(socket)) });
+    await using other = await echoServer('new');
+    const graces = { removedMs: 60_000, takeoverMs: 60_000, drainedMs: 60_000 };
+    await using lb = await place({ servers: [slow.address], rules: { graces }, verdict: 'ok' });
+    const client = lb.connect();
+    const answer = client.ask('a long list, please');
+    const server = await asked.promise;
+    lb.balancer.update([{ address: slow.address }, { address: other.address }]);
+    await expect.poll(() => lb.state(other.address)).toBe('preferred');
+    lb.balancer.update([{ address: other.address }]);
+    // Long enough for several looks, of which none may take it for idle.
+    const looks = () => lb.verdicts.asked.get(other.address) ?? 0;
+    const before = looks();
+    await expect.poll(looks, { timeout: 10_000 }).toBeGreaterThan(before + 20);
+    expect(lb.state(slow.address)).toBe('invalid');
+    server.write('all of it');
+    expect(await answer).toBe('all of it');
+    expect(await client.ended).not.toBe('');
+    await expect.poll(() => lb.state(slow.address)).toBe('-');
+  });
+
   test('a failed server’s connections are reset away within milliseconds, and the next ones go on', async () => {
     await using first = await echoServer('first');
     await using second = await echoServer('second');

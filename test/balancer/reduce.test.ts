@@ -200,6 +200,13 @@ describe('what an operator does', () => {
     });
   });
 
+  test('the time that an operator gave is not cut short by another one’s becoming active', () => {
+    const routing = settled().input({ type: 'drain', address: a, graceMs: 9000 });
+    expect(routing.effects).toContainEqual({ type: 'abandon', server: routing.ref(a) });
+    expect(routing.dialled(b).closings).toEqual([]);
+    expect(routing.server(a).closingByMs).toBe(9000);
+  });
+
   test('what a drained server takes while nothing else is left, it gives back later', () => {
     const routing = settled().checked(b, 'failed').input({ type: 'drain', address: a }).closed(a).closed(a).dialled(a);
     expect(routing.closings).toEqual([]);
