@@ -43,7 +43,7 @@ export type BalancerEvent =
   | {
       readonly type: 'lb.decision';
       readonly connection: number;
-      /** In the order in which they would have been tried. */
+      /** In the order in which they would have been tried; only the first if that was it. */
       readonly candidates: readonly { readonly server: string; readonly why: string }[];
       readonly attempts: readonly DialAttempt[];
       /** Absent: no server could be reached, and the client's connection was closed. */

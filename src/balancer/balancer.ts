@@ -134,7 +134,10 @@ export function createBalancer(options: BalancerOptions): Balancer {
       events.emit({
         type: 'lb.decision',
         connection: connectionCount,
-        candidates: asked.map(({ server, why }) => ({ server: server.address, why })),
+        // Of a connection that went where it was to go at once, the others are of no interest.
+        candidates: (attempts.length === 1 && chosen !== undefined ? asked.slice(0, 1) : asked).map(
+          ({ server, why }) => ({ server: server.address, why: why() }),
+        ),
         attempts: [...attempts],
         tookMs,
         ...(chosen === undefined ? {} : { chosen: chosen.address }),

@@ -11,8 +11,8 @@ import { isDialable, type RoutingState, type Server } from './routing-state.ts';
 
 export interface Candidate {
   readonly server: ServerRef;
-  /** Why it stands where it stands. */
-  readonly why: string;
+  /** Why it stands where it stands, at the time when it was put there. Worded only when somebody asks. */
+  why(): string;
 }
 
 /** What is tried first, and so on. Between two of one tier, the policy decides. */
@@ -46,7 +46,7 @@ export function tierOf(state: RoutingState, server: Server): Tier {
 export function candidates(state: RoutingState, nowMs: number, random: () => number): readonly Candidate[] {
   return inOrder(state, random).map((server) => ({
     server: refOf(server),
-    why: `${tierReason(state, server, nowMs)}${policyReason(state, server)}`,
+    why: () => `${tierReason(state, server, nowMs)}${policyReason(state, server)}`,
   }));
 }
 

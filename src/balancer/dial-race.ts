@@ -8,7 +8,6 @@
  */
 import type { DialAttempt } from './balancer-event.ts';
 import type { Candidate } from './candidates.ts';
-import { onAbort } from '../kernel/abort.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { deferred } from '../kernel/deferred.ts';
 import type { DialOutcome, ServerRef } from './routing-input.ts';
@@ -41,8 +40,6 @@ export interface DialRaceOptions<C> {
   discard(connection: C): void;
   readonly limits: DialLimits;
   readonly clock: Clock;
-  /** Aborts when nobody wants the connection any more. */
-  readonly signal: AbortSignal;
 }
 
 export type DialResult<C> =
@@ -55,6 +52,8 @@ export interface DialRace<C> {
   readonly attempts: readonly DialAttempt[];
   /** Resolves when no dial of it is under way any more, the overtaken ones included. */
   readonly ended: Promise<void>;
+  /** Ends it: nobody wants the connection any more. No effect once the result is there. */
+  cancel(): void;
   /** Gives up a server while it is being dialled: it has left. */
   abandon(server: ServerRef): void;
 }
@@ -71,7 +70,7 @@ interface Attempt<C> {
 const localFaults = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
-  const { candidates, limits, clock, signal } = options;
+  const { candidates, limits, clock } = options;
   const pending = new Set<Attempt<C>>();
   const attempts: DialAttempt[] = [];
   let next = 0;
@@ -92,7 +91,6 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
     isOver = true;
     stagger?.[Symbol.dispose]();
     budget[Symbol.dispose]();
-    left[Symbol.dispose]();
     result.resolve(outcome);
     endIfIdle();
   };
@@ -196,14 +194,14 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
   };
 
   const budget = clock.timer(limits.budgetMs, () => giveUp('out of time'));
-  const left = onAbort(signal, () => {
-    if (!isOver) giveUp('the client left');
-  });
   startNext();
   return {
     result: result.promise,
     ended: ended.promise,
     attempts,
+    cancel() {
+      if (!isOver) giveUp('the client left');
+    },
     abandon({ incarnation }) {
       for (const attempt of [...pending]) {
         if (attempt.server.incarnation !== incarnation) continue;

@@ -54,7 +54,7 @@ function viewOf(state: RoutingState, server: Server, nowMs: number): ServerView 
 export interface Explanation {
   readonly policy: Policy;
   /** Where a connection would go now, first to last. */
-  readonly candidates: readonly Candidate[];
+  readonly candidates: readonly { readonly server: string; readonly why: string }[];
   /** Servers that would not be dialled at all. */
   readonly excluded: readonly { readonly server: string; readonly why: string }[];
 }
@@ -62,7 +62,7 @@ export interface Explanation {
 export function explainRouting(state: RoutingState, nowMs: number, random: () => number): Explanation {
   return {
     policy: state.rules.policy,
-    candidates: candidates(state, nowMs, random),
+    candidates: candidates(state, nowMs, random).map(inWords),
     excluded: state.servers
       .filter((server) => server.state === 'invalid')
       .map(({ address, connections }) => ({
@@ -71,6 +71,8 @@ export function explainRouting(state: RoutingState, nowMs: number, random: () =>
       })),
   };
 }
+
+const inWords = ({ server, why }: Candidate) => ({ server: server.address, why: why() });
 
 /** One "what if": something that could happen to a server by its address. */
 export type Supposition =

@@ -4,7 +4,6 @@
  */
 import { connect, createServer, type Socket } from 'node:net';
 import { StartupError } from '../error/startup-error.ts';
-import { linkedAbort } from '../kernel/abort.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { parseTcpAddress } from '../probe/connection.ts';
 import { connectionPool, type PooledConnection } from './connection-pool.ts';
@@ -38,8 +37,6 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
 
   const accept = async (client: Socket) => {
     waiting.add(client);
-    using left = linkedAbort();
-    const early = earlyWords(client, () => left.abort(new Error('the client left')));
     const startedMs = clock.monotonicMs();
     const candidates = routes.candidates();
     const race = dialRace<Socket>({
@@ -50,8 +47,8 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       discard: (socket) => socket.destroy(),
       limits,
       clock,
-      signal: left.signal,
     });
+    const early = earlyWords(client, () => race.cancel());
     races.add(race);
     void race.ended.then(() => races.delete(race));
     const result = await race.result;

@@ -76,10 +76,10 @@ describe('L8: the answers to an operator', () => {
       policy: 'sticky',
       excluded: [],
       candidates: [
-        { server: routing.ref(a), why: 'active, carries 1 connection' },
-        { server: routing.ref(c), why: 'the default, not in the list: for when nothing of it is left' },
+        { server: a, why: 'active, carries 1 connection' },
+        { server: c, why: 'the default, not in the list: for when nothing of it is left' },
         {
-          server: routing.ref(b),
+          server: b,
           why: 'failed 1.0 s ago (dial: ECONNREFUSED, 1.0 s ago): only when nothing better is left',
         },
       ],

@@ -33,7 +33,7 @@ export type WireList = z.infer<typeof listSchema>;
 const explanationSchema = z.object({
   name: z.string(),
   policy: z.enum(policies),
-  candidates: z.array(z.object({ server: z.object({ address: z.string() }), why: z.string() })),
+  candidates: z.array(z.object({ server: z.string(), why: z.string() })),
   excluded: z.array(z.object({ server: z.string(), why: z.string() })),
 });
 export type WireExplanation = z.infer<typeof explanationSchema>;

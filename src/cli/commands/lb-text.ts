@@ -53,7 +53,7 @@ function lastErrorOf({ lastError }: WireServer): string {
 }
 
 export function renderExplanation({ name, policy, candidates, excluded }: WireExplanation): string {
-  const lines = candidates.map(({ server, why }, place) => `  ${String(place + 1)}. ${server.address}: ${why}`);
+  const lines = candidates.map(({ server, why }, place) => `  ${String(place + 1)}. ${server}: ${why}`);
   const never = excluded.map(({ server, why }) => `  -  ${server}: ${why}`);
   const body = lines.length === 0 ? ['  there is no server to dial'] : lines;
   const title = `${name}, ${policy}: the next connection is tried in this order`;
