@@ -121,7 +121,6 @@ export function createBalancer(options: BalancerOptions): Balancer {
 
   const routes: Routes = {
     candidates: () => candidates(state, clock.monotonicMs(), random),
-    isDialable: isKnown,
     dialled(server, outcome) {
       const isWanted = isKnown(server);
       dispatch({ type: 'dial', server, ...outcome });

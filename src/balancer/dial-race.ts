@@ -31,9 +31,9 @@ export interface Dialling<C> {
 }
 
 export interface DialRaceOptions<C> {
-  readonly candidates: readonly Candidate[];
+  /** Asked before each dial, for the list may change meanwhile; the first one that has not been dialled yet is. */
+  candidates(): readonly Candidate[];
   dial(server: ServerRef): Dialling<C>;
-  isDialable(server: ServerRef): boolean;
   /** For each dial that tells something of its server; not for the winner. */
   report(server: ServerRef, outcome: DialOutcome): void;
   /** Closes a connection that came too late. */
@@ -70,10 +70,12 @@ interface Attempt<C> {
 const localFaults = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
-  const { candidates, limits, clock } = options;
+  const { limits, clock } = options;
   const pending = new Set<Attempt<C>>();
   const attempts: DialAttempt[] = [];
-  let next = 0;
+  /** Incarnations; one that has left while it was dialled may come back. */
+  const dialled = new Set<number>();
+  let started = 0;
   let isOver = false;
   let stagger: Disposable | undefined;
   const result = deferred<DialResult<C>>();
@@ -107,13 +109,14 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
   };
 
   const giveUp = (gaveUp: 'out of time' | 'the client left') => {
+    // First of all: what is reported may change the list, and nothing may be dialled for that any more.
+    over({ ok: false, gaveUp });
     for (const attempt of [...pending]) {
       cancel(attempt);
       note(attempt, gaveUp === 'out of time' ? 'no answer' : 'given up: the client left');
       // Whoever was still silent at the end of all time has failed; of a client that left nobody is to blame.
       if (gaveUp === 'out of time') options.report(attempt.server, failure(attempt, noAnswer(attempt)));
     }
-    over({ ok: false, gaveUp });
   };
 
   const noAnswer = ({ startedMs }: Attempt<C>) =>
@@ -129,19 +132,17 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
     stagger?.[Symbol.dispose]();
     stagger = undefined;
     if (isOver) return;
-    let candidate = candidates[next];
-    while (candidate !== undefined && !options.isDialable(candidate.server)) {
-      next += 1;
-      candidate = candidates[next];
-    }
+    const candidate = options.candidates().find((each) => !dialled.has(each.server.incarnation));
     if (candidate === undefined) {
-      if (pending.size === 0) over({ ok: false, gaveUp: attempts.length === 0 ? 'no server' : 'all servers failed' });
+      // While one is still silent, another one may come into the list.
+      if (pending.size > 0) stagger = clock.timer(limits.staggerMs, startNext);
+      else over({ ok: false, gaveUp: started === 0 ? 'no server' : 'all servers failed' });
       return;
     }
     const { server } = candidate;
     const dialling = options.dial(server);
     const attempt: Attempt<C> = {
-      place: next,
+      place: started,
       server,
       startedMs: clock.monotonicMs(),
       dialling,
@@ -151,7 +152,8 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
         onFailed(attempt, noAnswer(attempt));
       }),
     };
-    next += 1;
+    started += 1;
+    dialled.add(server.incarnation);
     pending.add(attempt);
     dialling.done.then(
       (connection) => onConnected(attempt, connection),
@@ -162,7 +164,7 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
         onFailed(attempt, code ?? message, localFaults.has(code ?? ''));
       },
     );
-    if (next < candidates.length) stagger = clock.timer(limits.staggerMs, startNext);
+    stagger = clock.timer(limits.staggerMs, startNext);
   };
 
   const onFailed = (attempt: Attempt<C>, reason: string, isOurs = false) => {
@@ -206,7 +208,8 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
       for (const attempt of [...pending]) {
         if (attempt.server.incarnation !== incarnation) continue;
         cancel(attempt);
-        if (!isOver) note(attempt, 'given up: it has left the list');
+        dialled.delete(incarnation);
+        if (!isOver) note(attempt, 'given up: removed or drained');
         startNext();
       }
     },

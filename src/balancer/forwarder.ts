@@ -9,10 +9,8 @@ import type { DialOutcome, ServerRef } from './routing-input.ts';
 
 /** What a forwarder asks and tells. */
 export interface Routes {
-  /** In which order servers are to be tried for a connection that has come now. */
+  /** In which order servers are to be tried now. Asked before each dial: the list may have changed since the last. */
   candidates(): readonly Candidate[];
-  /** Asked right before each dial: the list may have changed since. */
-  isDialable(server: ServerRef): boolean;
   /** @returns false if the connection is not wanted any more and must be closed; it is not counted then */
   dialled(server: ServerRef, outcome: DialOutcome): boolean;
   /** One that `dialled` took has ended. `broken`: the server's fault, as far as one can see. */

@@ -39,10 +39,11 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
     waiting.add(client);
     const startedMs = clock.monotonicMs();
     const candidates = routes.candidates();
+    let attempted = 0;
     const race = dialRace<Socket>({
-      candidates,
+      // The first answer is the one that the decision is explained with.
+      candidates: () => (attempted++ === 0 ? candidates : routes.candidates()),
       dial,
-      isDialable: (server) => routes.isDialable(server),
       report: (server, outcome) => void routes.dialled(server, outcome),
       discard: (socket) => socket.destroy(),
       limits,

@@ -11,19 +11,18 @@ const [a, b, c] = ['a:1', 'b:1', 'c:1'].map((address, index): ServerRef => ({ ad
 ];
 
 /** A race whose dials the test answers by hand. */
-function start(servers: readonly ServerRef[], { removed = new Set<ServerRef>(), attemptMs = 2000 } = {}) {
+function start(servers: ServerRef[], { removed = new Set<ServerRef>(), attemptMs = 2000 } = {}) {
   const clock = fakeClock();
   const reports: [string, DialOutcome['outcome']][] = [];
   const dials = new Map<string, Deferred<string> & { isCancelled: boolean; readonly atMs: number }>();
   const discarded: string[] = [];
   const race: DialRace<string> = dialRace<string>({
-    candidates: servers.map((server) => ({ server, why: () => '' })),
+    candidates: () => servers.filter((server) => !removed.has(server)).map((server) => ({ server, why: () => '' })),
     dial({ address }) {
       const dial = { ...deferred<string>(), isCancelled: false, atMs: clock.monotonicMs() };
       dials.set(address, dial);
       return { done: dial.promise, cancel: () => void (dial.isCancelled = true) };
     },
-    isDialable: (server) => !removed.has(server),
     report: (server, { outcome }) => void reports.push([server.address, outcome]),
     discard: (connection) => void discarded.push(connection),
     limits: { staggerMs: 250, attemptMs, budgetMs: 3000 },
@@ -139,9 +138,43 @@ test('L7: a server that is removed while others are dialled is skipped, one that
   refuse(a);
   await clock.settle();
   expect([...dials.keys()]).toEqual(['a:1', 'c:1']);
+  removed.add(c);
   race.abandon(c);
   expect(dial(c).isCancelled).toBe(true);
   expect(await race.result).toEqual({ ok: false, gaveUp: 'all servers failed' });
+});
+
+test('L7: servers that come while others are dialled are dialled too, and without a wait when all others have gone', async () => {
+  const removed = new Set<ServerRef>();
+  const list = [a];
+  const { race, clock, dial, dials } = start(list, { removed });
+  await clock.advance(600);
+  expect([...dials.keys()]).toEqual(['a:1']);
+  list.push(b);
+  await clock.advance(200);
+  expect([...dials.keys()]).toEqual(['a:1', 'b:1']);
+  list.push(c);
+  removed.add(a).add(b);
+  race.abandon(a);
+  race.abandon(b);
+  expect([...dials.keys()]).toEqual(['a:1', 'b:1', 'c:1']);
+  dial(c).resolve('to c');
+  expect(await race.result).toMatchObject({ ok: true, server: c });
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test('a server that left while it was dialled is dialled again when it comes back', async () => {
+  const removed = new Set<ServerRef>();
+  const { race, clock, dial, refuse } = start([a, b], { removed });
+  const first = dial(a);
+  removed.add(a);
+  race.abandon(a);
+  removed.delete(a);
+  refuse(b);
+  await clock.settle();
+  expect(first.isCancelled).toBe(true);
+  dial(a).resolve('to a');
+  expect(await race.result).toMatchObject({ ok: true, server: a });
 });
 
 test('a fault of this machine is no fault of the server', async () => {

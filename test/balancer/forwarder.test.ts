@@ -1,6 +1,7 @@
 /** The forwarder on real sockets: what one end does, the other end sees. */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { deferred } from '../../src/kernel/deferred.ts';
 import { echoServer, place, tcpServer } from './servers-kit.ts';
@@ -280,6 +281,41 @@ test('500 connections at once, servers coming and going: each is answered by a s
   for (const each of clients) each[Symbol.dispose]();
   await expect.poll(() => lb.balancer.list().map(({ connections }) => connections)).toEqual([0]);
   expect(lb.forwarder.counts().connections).toBe(0);
+});
+
+test('[L7] the list changes all the time under many clients: no request is lost, and no connection outlives its server', async () => {
+  const servers = await Promise.all(['a', 'b', 'c'].map(echoServer));
+  await using lb = await place({
+    servers: servers.map(({ address }) => address),
+    rules: { graces: { removedMs: 5000, takeoverMs: 5000, drainedMs: 5000 } },
+    random: Math.random,
+    verdict: 'ok',
+  });
+  const life = { isOver: false };
+  const lost: string[] = [];
+  let asked = 0;
+  const clients = Array.from({ length: 20 }, async () => {
+    while (!life.isOver) {
+      asked += 1;
+      using one = lb.connect();
+      const answer = await one.ask('x');
+      if (!/^[abc]:x$/.test(answer)) lost.push(answer);
+    }
+  });
+  const random = fc.sample(fc.subarray(servers, { minLength: 1 }), 60);
+  for (const list of random) {
+    lb.balancer.update(list.map(({ address }) => ({ address })));
+    const before = asked;
+    await expect.poll(() => asked, { interval: 1 }).toBeGreaterThan(before + 5);
+  }
+  life.isOver = true;
+  await Promise.all(clients);
+  expect(asked).toBeGreaterThan(300);
+  expect(lost).toEqual([]);
+  lb.balancer.update([{ address: servers[0]?.address ?? '' }]);
+  await expect.poll(() => lb.balancer.list().map(({ connections }) => connections)).toEqual([0]);
+  expect(lb.forwarder.counts().connections).toBe(0);
+  await Promise.all(servers.map((server) => server.stop()));
 });
 
 test('a server may be a name, and all its addresses are tried at each dial', async () => {
