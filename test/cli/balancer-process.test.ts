@@ -44,7 +44,7 @@ async function lbCommand(dataDir: string, args: readonly string[], options: Reco
   let out = '';
   const io = {
     out: (text: string) => void (out += text),
-    err: () => undefined,
+    err: (text: string) => void (out += text),
     outIsTty: false,
     errIsTty: false,
     columns: 200,
@@ -106,6 +106,11 @@ test('[L8] list, explain, pin, drain, simulate, events and metrics of a balancer
 
   const unknown = await lb(['drain', `${b.address}0`]);
   expect([unknown.code, unknown.out]).toEqual([2, expect.stringContaining(`did you mean ${b.address}?`)]);
+  // Of one that was killed its socket is left.
+  writeFileSync(balancerSocket(paths, 'dead'), '');
+  const both = await lb(['list']);
+  expect(both.code).toBe(0);
+  expect(both.out).toMatch(/^k3s-lite: the balancer dead does not answer on .*\ntest on 127\.0\.0\.1:/);
   expect((await lb(['list'], { name: 'other' })).out).toContain('no balancer other runs');
   expect((await lb(['lst'])).out).toContain('did you mean list');
 

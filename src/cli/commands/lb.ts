@@ -67,14 +67,16 @@ export const run: CommandRun = async (input) => {
   return action({ input, given: parsed.data, words, clients });
 };
 
-async function list({ input, given, clients }: Call): Promise<ExitCode> {
-  const lists = await Promise.all(clients.map((client) => client.servers()));
+async function list(call: Call): Promise<ExitCode> {
+  const { input, given } = call;
+  const lists = await ofEach(call, (client) => client.servers());
   input.io.out(given.json ? toJson(lists) : renderServers(lists, input.io.colour));
   return exitCode.ok;
 }
 
-async function explain({ input, given, clients }: Call): Promise<ExitCode> {
-  const explanations = await Promise.all(clients.map((client) => client.explain()));
+async function explain(call: Call): Promise<ExitCode> {
+  const { input, given } = call;
+  const explanations = await ofEach(call, (client) => client.explain());
   input.io.out(given.json ? toJson(explanations) : explanations.map(renderExplanation).join('\n'));
   return exitCode.ok;
 }
@@ -138,6 +140,16 @@ export function suppositionOf(word: string): Supposition {
   const known = onServer.find((each) => each === what);
   if (known !== undefined && value !== '') return { what: known, server: value };
   throw usage(`"${word}" is no step: ${onServer.join('=SERVER, ')}=SERVER, update=SERVER,SERVER or unpin`);
+}
+
+/** What those say that answer. One that was killed leaves its socket behind: that is told, and the others are shown. */
+async function ofEach<T>({ input, clients }: Call, ask: (client: BalancerClient) => Promise<T>): Promise<readonly T[]> {
+  const answers = await Promise.allSettled(clients.map(ask));
+  const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as Error] : []));
+  const [first] = failures;
+  if (first !== undefined && failures.length === answers.length) throw first;
+  for (const { message } of failures) input.io.err(`k3s-lite: ${message}\n`);
+  return answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
 }
 
 /** What changes something, or goes on, is asked of one balancer. */
