@@ -19,7 +19,7 @@ export async function ownEntries(root, { withComponents }) {
   );
   // What is in the bundle is not needed beside it.
   const bundle = await readFile(path.join(root, 'dist/cli.cjs'), 'utf8');
-  const isRequired = (name) => bundle.includes(`("${name}")`);
+  const isRequired = (name) => bundle.includes(`("${name}")`) || bundle.includes(`("${name}/`);
   const modules = Object.keys({ ...dependencies, ...optionalDependencies })
     .filter(isRequired)
     .map((name) => [name, name in optionalDependencies]);
