@@ -125,7 +125,10 @@ function writing<T>(folder: string, write: () => T): T {
     const code = (error as NodeJS.ErrnoException).code;
     if (error instanceof StartupError || code === undefined) throw error;
     const reason = error instanceof Error ? error.message : code;
-    const hint = 'give it to the user that runs k3s-lite, or name another with --data-dir';
+    const hint =
+      code === 'EEXIST' || code === 'ENOTDIR'
+        ? 'a file is where the folder should be: move it away, or name another folder with --data-dir'
+        : 'give it to the user that runs k3s-lite, or name another with --data-dir';
     throw new StartupError('ERR_CONFIG', `cannot use ${folder}: ${reason}`, { folder, hint }, { cause: error });
   }
 }

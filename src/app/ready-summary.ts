@@ -3,6 +3,7 @@ import type { LocalExecutor } from '../executor/local-executor.ts';
 import { criticalChain, startRecordOf } from '../report/start-record.ts';
 import { emptyModel, fold } from '../report/model.ts';
 import { renderReadySummary } from '../report/summary.ts';
+import { commandName } from './command-name.ts';
 import type { Prepared } from './prepare.ts';
 
 export interface ReadySummaryOptions {
@@ -37,7 +38,9 @@ export function readySummary({ executor, prepared, elapsedMs, colour, width }: R
       notes: [
         ...(leavesAgentOut ? [`control plane only: no containers run here; a full node ${needsForNode()}`] : []),
         ...(hasCluster
-          ? [`try \`k3s-lite kubectl --data-dir ${prepared.configuration.paths.dataDir} get all -A\``]
+          ? [
+              `try \`${commandName(process.argv[1] ?? '', process.cwd())} kubectl --data-dir ${prepared.configuration.paths.dataDir} get all -A\``,
+            ]
           : []),
       ],
     },

@@ -6,24 +6,24 @@ import { nearestName } from '../kernel/nearest.ts';
 import type { CommandInput, CommandRow, Io } from './command.ts';
 import { commandRows } from './commands.ts';
 import { interruption } from './interruption.ts';
-import { processIo } from './io.ts';
+import { processIo, type ProcessIo } from './io.ts';
 
 /** @param argv - words after the program's name */
-export async function runCommandLine(argv: readonly string[]): Promise<number> {
-  const io = processIo();
+export async function runCommandLine(argv: readonly string[], io: ProcessIo = processIo()): Promise<number> {
   let code: number = exitCode.ok;
+  const output = {
+    writeOut: (text: string) => io.out(text),
+    writeErr: (text: string) => io.err(text),
+    outputError(text: string, write: (text: string) => void) {
+      if (!text.includes('unknown command')) write(usageText(text, argv[0] ?? ''));
+    },
+  };
   const program = new Command('k3s-lite')
     .description('Brings a real Kubernetes cluster up from declarative unit files, in graph order, and keeps it up.')
     .usage('COMMAND [options]')
     .option('-V, --version', 'print the version')
     .exitOverride()
-    .configureOutput({
-      writeOut: (text) => io.out(text),
-      writeErr: (text) => io.err(text),
-      outputError: (text, write) => {
-        if (!text.includes('unknown command')) write(text.replace(/^error: /, 'k3s-lite: '));
-      },
-    })
+    .configureOutput(output)
     .configureHelp({ sortOptions: false })
     .showHelpAfterError(false)
     .enablePositionalOptions();
@@ -32,7 +32,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     program.addCommand(
       commandOf(row, async (args, options) => {
         code = await runRow(row, { args, rest, options, io });
-      }),
+      }).configureOutput(output),
       { hidden: row.hidden === true },
     );
   }
@@ -74,6 +74,16 @@ function commandOf(
   return command;
 }
 
+/** Commander's words, said as the other errors are: what is wrong, the nearest that is right, where all of it stands. */
+function usageText(text: string, command: string): string {
+  const said = text
+    .trim()
+    .replace(/^error: /, 'k3s-lite: ')
+    .replace(/\s*\(Did you mean (?:one of )?(.+)\?\)$/, '; did you mean $1?')
+    .replaceAll("'", '"');
+  return `${said}\n  hint: \`k3s-lite ${command.startsWith('-') ? '' : `${command} `}--help\` lists what it takes\n`;
+}
+
 function formatHelp(row: CommandRow, command: Command, helper: Help): string {
   const text = Help.prototype.formatHelp.call(helper, command, helper);
   if (row.examples.length === 0) return text;
@@ -105,5 +115,5 @@ function tellUnknown(argv: readonly string[], io: Io): void {
     commandRows.filter(({ hidden }) => hidden !== true).flatMap((row) => [row.name, ...(row.aliases ?? [])]),
   );
   const remedy = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
-  io.err(`k3s-lite: there is no command "${name}"${remedy} \`k3s-lite --help\` lists all.\n`);
+  io.err(`k3s-lite: there is no command "${name}"${remedy}\n  hint: \`k3s-lite --help\` lists all commands\n`);
 }

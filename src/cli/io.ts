@@ -24,7 +24,8 @@ export function processIo(): ProcessIo {
   return {
     out,
     err,
-    outIsTty: stdout.isTTY,
+    // Nothing can be drawn on a dumb terminal: it gets what a file gets.
+    outIsTty: stdout.isTTY && env['TERM'] !== 'dumb',
     errIsTty: stderr.isTTY,
     columns: stdout.columns || unlimitedColumns,
     colour: forced || (stdout.isTTY && env['NO_COLOR'] === undefined && env['TERM'] !== 'dumb'),

@@ -1,4 +1,5 @@
 /** The typed client of the control API. Every answer is checked; an error of the server comes back as the same error. */
+import { statSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import * as z from 'zod';
 import { errorFromJson, isErrorJson } from '../error/from-json.ts';
@@ -142,7 +143,7 @@ function connectionError(error: NodeJS.ErrnoException, { socketPath, dataDir, si
       return new StartupError('ERR_CONTROL', `no k3s-lite runs for ${dataDir} (nothing answers on ${socketPath})`, {
         ...where,
         reason: notRunning,
-        hint: `start it with \`k3s-lite up --data-dir ${dataDir}\`, or name its data directory with --data-dir`,
+        hint: notRunningHint(dataDir, error.code === 'ECONNREFUSED'),
       });
     case 'EACCES':
       return new StartupError('ERR_CONTROL', `the k3s-lite of ${dataDir} belongs to another user`, {
@@ -157,6 +158,26 @@ function connectionError(error: NodeJS.ErrnoException, { socketPath, dataDir, si
         { ...where, reason: 'connection' },
         { cause: error },
       );
+  }
+}
+
+/** @param isSocketLeft - a clean end removes its socket: one that nobody answers on was left by a kill */
+function notRunningHint(dataDir: string, isSocketLeft: boolean): string {
+  const withPlace = (command: string) => `\`k3s-lite ${command} --data-dir ${dataDir}\``;
+  if (isSocketLeft)
+    return `it was killed; what it started may still run: ${withPlace('up')} goes on with it, ${withPlace('down')} stops it`;
+  const owner = ownerOf(dataDir);
+  // The socket's folder follows from the user: from here, that of another one cannot be seen.
+  if (owner !== undefined && owner !== process.geteuid?.())
+    return `the data belongs to another user (uid ${String(owner)}): if that one runs it, ask as that user`;
+  return `start it with ${withPlace('up')}, or name its data directory with --data-dir`;
+}
+
+function ownerOf(folder: string): number | undefined {
+  try {
+    return statSync(folder).uid;
+  } catch {
+    return undefined;
   }
 }
 

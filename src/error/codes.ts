@@ -62,7 +62,7 @@ export const errorCodes = {
   },
   ERR_UNKNOWN_UNIT: {
     meaning: 'A unit was named that is not in the graph.',
-    remedy: 'The message names the nearest known unit; `k3s-lite plan` lists all.',
+    remedy: '`k3s-lite status` lists the units of what runs, `k3s-lite plan` those that `up` would start.',
     exitCode: exitCode.configuration,
   },
   ERR_NEEDED: {

@@ -130,10 +130,14 @@ function lockedError(dataDir: string, holder: Holder | undefined, own: Holder): 
   const elsewhere = bootId !== own.bootId ? ' on another machine' : ' in another pid namespace (a container?)';
   const isNear = bootId === own.bootId && pidNamespace === own.pidNamespace;
   const where = contact === undefined || !isNear ? '' : `; it answers on ${contact}`;
+  const withPlace = (command: string) => `\`k3s-lite ${command} --data-dir ${dataDir}\``;
+  const hint = isNear
+    ? `use that one (${withPlace('status')}), stop it (${withPlace('down')}), or choose another --data-dir`
+    : 'stop that one where it runs, or choose another --data-dir';
   return new StartupError(
     'ERR_LOCKED',
     `${dataDir} is held by another k3s-lite: pid ${String(pid)}${isNear ? '' : elsewhere}, since ${since}${where}`,
-    { dataDir, holderPid: pid, since, ...(contact === undefined ? {} : { contact }) },
+    { dataDir, holderPid: pid, since, ...(contact === undefined ? {} : { contact }), hint },
   );
 }
 

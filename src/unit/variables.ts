@@ -64,5 +64,7 @@ function hintFor(name: string, variables: VariableTable): { hint?: string } {
   if (name === 'instance') return { hint: 'only a template, a file named name@.yaml, has ${instance}' };
   const near = nearestName(name, Object.keys(variables));
   if (near !== undefined) return { hint: `did you mean "\${${near}}"?` };
-  return { hint: 'write $${ for the text ${' };
+  return {
+    hint: 'the unit reference lists all variables, those of the environment are not among them; write $${ for the text ${',
+  };
 }

@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { claimDataDirectory } from '../../src/app/data-directory.ts';
+import { claimDataDirectory, enterDataDirectory } from '../../src/app/data-directory.ts';
 import { pathsOf } from '../../src/app/paths.ts';
 import { createEventStream } from '../../src/event/stream.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
@@ -26,6 +26,27 @@ test('run records in a folder that other users can change are not believed: noth
     });
     await expect(claim).rejects.toMatchObject({ code: 'ERR_CONTROL' });
     expect(lockHolder(dataDir)).toBeUndefined();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('a file in place of the data directory is said to be one', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-claim-'));
+  try {
+    const dataDir = path.join(folder, 'data');
+    writeFileSync(dataDir, '');
+    const paths = { ...pathsOf({ dataDir, env: {}, uid: 0 }), runDir: path.join(folder, 'run') };
+    expect(() => enterDataDirectory(paths, systemClock)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_CONFIG',
+        detail: expect.objectContaining({
+          hint: expect.stringContaining('a file is where the folder') as string,
+        }) as unknown,
+      }),
+    );
+    const below = { ...paths, dataDir: path.join(dataDir, 'below') };
+    expect(() => enterDataDirectory(below, systemClock)).toThrow(/ENOTDIR/);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

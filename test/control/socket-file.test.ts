@@ -1,4 +1,5 @@
-import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -72,6 +73,35 @@ test('without a k3s-lite the error says what was looked for and how to start one
     code: 'ERR_CONTROL',
     message: `no k3s-lite runs for ${folder.dir} (nothing answers on ${socketPath})`,
     detail: { hint: expect.stringContaining(`k3s-lite up --data-dir ${folder.dir}`) as string },
+  });
+});
+
+test('a socket that nobody answers on was left by a kill: the error says what to do with what may still run', async () => {
+  mkdirSync(path.dirname(socketPath), { mode: 0o700 });
+  const killed = spawnSync(process.execPath, [
+    '-e',
+    'require("node:net").createServer().listen(process.argv[1], () => process.kill(process.pid, "SIGKILL"))',
+    socketPath,
+  ]);
+  expect(killed.signal).toBe('SIGKILL');
+  const failure = await controlClient({ socketPath, dataDir: folder.dir })
+    .status()
+    .catch((error: unknown) => error);
+  expect(isNotRunning(failure)).toBe(true);
+  expect(failure).toMatchObject({
+    detail: {
+      hint: `it was killed; what it started may still run: \`k3s-lite up --data-dir ${folder.dir}\` goes on with it, \`k3s-lite down --data-dir ${folder.dir}\` stops it`,
+    },
+  });
+});
+
+test.skipIf(process.getuid?.() !== 0)('data of another user: the error says whom to ask as', async () => {
+  chownSync(folder.dir, 65_534, 65_534);
+  const failure = await controlClient({ socketPath, dataDir: folder.dir })
+    .status()
+    .catch((error: unknown) => error);
+  expect(failure).toMatchObject({
+    detail: { hint: 'the data belongs to another user (uid 65534): if that one runs it, ask as that user' },
   });
 });
 
