@@ -7,6 +7,7 @@
 import { exitCode } from '../error/codes.ts';
 import { ReadinessError } from '../error/readiness-error.ts';
 import type { Executor } from '../executor/executor-api.ts';
+import { onAbort } from '../kernel/abort.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { formatDurationMs } from '../kernel/duration.ts';
 import { isUp, type UnitSnapshot } from '../unit/state.ts';
@@ -14,6 +15,7 @@ import { watchMainUnit } from './exit-with.ts';
 import { askedFor, overBudget, type StopRequests } from './stop-requests.ts';
 
 const notInTime = 'not ready in time';
+const hurried = 'in a hurry: what still runs is killed at once; one signal more leaves it as it is';
 
 export interface SuperviseOptions {
   readonly executor: Executor;
@@ -68,6 +70,9 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
   const reason = await stopper.requested;
   limit[Symbol.dispose]();
   if (reason === notInTime) options.onNotReady(reasonsNotReady(executor.snapshots(), timeoutMs ?? 0));
+  using _hurried = onAbort(stopper.hurry, () => {
+    executor.events.emit({ type: 'notice', level: 'info', text: hurried });
+  });
   const { leftovers } = await executor.stop({ reason, hurry: stopper.hurry });
   executor.events.flush();
   if (leftovers.length > 0) return exitCode.bug;

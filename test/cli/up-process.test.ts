@@ -1,7 +1,17 @@
 /** `up` as a process of its own, when what surrounds it fails: its output, its parent, its patience. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -68,6 +78,29 @@ test('a signal while the leftovers of an earlier run are ended is heeded: nothin
   expect(await second.ended).toMatchObject({ code: 128 + constants.signals.SIGTERM });
   expect(readFileSync(out, 'utf8')).not.toContain('process.spawned');
 });
+
+test.each([
+  ['SIGTERM', 143],
+  ['SIGINT', 130],
+] as const)(
+  '%s: the first stops, the second hurries, the third leaves, whatever is still under way',
+  async (signal, code) => {
+    // Its `undo` is never done, and hurrying kills what runs, not what clears up.
+    await using here = place({
+      stubborn: `about: Is undone for ever\nrun: [sleep, "300"]\nundo: [sh, -c, 'echo > "\${dataDir}/undoing"; exec sleep 302']\n`,
+    });
+    const { child, ended, out } = here.run(['up'], 'pipe');
+    await expect.poll(here.isReady, { timeout: 10_000 }).toBe(true);
+    child.kill(signal);
+    await expect.poll(() => existsSync(path.join(here.dataDir, 'undoing')), { timeout: 10_000 }).toBe(true);
+    expect(out()).not.toContain('in a hurry');
+    child.kill(signal);
+    await expect.poll(out, { timeout: 10_000 }).toContain('in a hurry: what still runs is killed at once');
+    expect(child.exitCode).toBeNull();
+    child.kill(signal);
+    expect(await ended).toMatchObject({ code });
+  },
+);
 
 test('an `up` whose own log cannot be written, or stops being so, says it, and ends when it is told to', async () => {
   await using here = place({ sleeper });
