@@ -52,10 +52,22 @@ export function oneLine(error: unknown): string {
   return chainLines(json).join(' ← ');
 }
 
-/** The last line of the chain: what has to be mended. */
+/**
+ * The last line of the chain: what has to be mended. Not the words of the system below it where the line above has
+ * its code: `open '/x'` tells less than who could not read what for.
+ */
 export function rootLine(error: unknown): string {
   const json = jsonOf(error);
-  return aggregated(json)?.map(rootLine).join('; ') ?? chainLines(json).at(-1) ?? '';
+  const errors = aggregated(json);
+  if (errors !== undefined) return errors.map(rootLine).join('; ');
+  const chain = chainOf(json);
+  const at = chain.findLastIndex((each, index) => !isSystemErrorOf(each, chain[index - 1]));
+  return chainLines(json, at + 1).at(-1) ?? '';
+}
+
+/** An errno error, as Node.js names it, that is told by the error it is the cause of. */
+function isSystemErrorOf({ code }: ErrorJson, parent: ErrorJson | undefined): boolean {
+  return parent !== undefined && code !== undefined && /^E[A-Z0-9]+$/.test(code) && lineOf(parent).includes(code);
 }
 
 function renderChain(json: ErrorJson, options: RenderOptions, isRootTold = false): string[] {
@@ -103,9 +115,9 @@ function chainOf(json: ErrorJson): readonly ErrorJson[] {
 }
 
 /** One line per error of the chain; a cause that its parent has already quoted is left out. */
-function chainLines(json: ErrorJson): string[] {
+function chainLines(json: ErrorJson, depth = maxChain): string[] {
   const lines: string[] = [];
-  for (const error of chainOf(json)) {
+  for (const error of chainOf(json).slice(0, depth)) {
     const line = lineOf(error);
     if (lines.at(-1)?.includes(line) !== true) lines.push(line);
   }

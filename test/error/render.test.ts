@@ -137,3 +137,12 @@ describe('errorFromJson', () => {
     expect((many as AggregateError).errors.map((each: Error) => each.message)).toEqual(['a', 'b']);
   });
 });
+
+test('the root is not the words of the system where the line above has its code', () => {
+  const system = Object.assign(new Error("ENOENT: no such file or directory, open '/x/env'"), { code: 'ENOENT' });
+  const told = readinessError('ERR_SPAWN', 'api', { reason: 'envFile: cannot read /x/env: ENOENT' }, system);
+  expect(rootLine(readinessError('ERR_BLOCKED', 'web', { reason: 'api' }, told))).toBe(told.message);
+  const silent = readinessError('ERR_SPAWN', 'api', { reason: 'envFile' }, system);
+  expect(rootLine(silent)).toBe(system.message);
+  expect(rootLine(system)).toBe(system.message);
+});
