@@ -54,7 +54,7 @@ export function oneLine(error: unknown): string {
 
 /**
  * The last line of the chain: what has to be mended. Not the words of the system below it where the line above has
- * its code: `open '/x'` tells less than who could not read what for.
+ * its code or its path: `open '/x'` tells less than who could not read what for.
  */
 export function rootLine(error: unknown): string {
   const json = jsonOf(error);
@@ -65,9 +65,12 @@ export function rootLine(error: unknown): string {
   return chainLines(json, at + 1).at(-1) ?? '';
 }
 
-/** An errno error, as Node.js names it, that is told by the error it is the cause of. */
-function isSystemErrorOf({ code }: ErrorJson, parent: ErrorJson | undefined): boolean {
-  return parent !== undefined && code !== undefined && /^E[A-Z0-9]+$/.test(code) && lineOf(parent).includes(code);
+/** An errno error, as Node.js words it (`ENOENT: …, open '/x'`), that is told by the error it is the cause of. */
+function isSystemErrorOf({ code, message }: ErrorJson, parent: ErrorJson | undefined): boolean {
+  if (parent === undefined || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return false;
+  const told = lineOf(parent);
+  const [, file] = /, \w+ '([^']+)'$/.exec(message) ?? [];
+  return told.includes(code) || (file !== undefined && told.includes(file));
 }
 
 function renderChain(json: ErrorJson, options: RenderOptions, isRootTold = false): string[] {

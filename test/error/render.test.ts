@@ -138,10 +138,12 @@ describe('errorFromJson', () => {
   });
 });
 
-test('the root is not the words of the system where the line above has its code', () => {
+test('the root is not the words of the system where the line above has its code or its path', () => {
   const system = Object.assign(new Error("ENOENT: no such file or directory, open '/x/env'"), { code: 'ENOENT' });
   const told = readinessError('ERR_SPAWN', 'api', { reason: 'envFile: cannot read /x/env: ENOENT' }, system);
   expect(rootLine(readinessError('ERR_BLOCKED', 'web', { reason: 'api' }, told))).toBe(told.message);
+  const named = readinessError('ERR_SPAWN', 'api', { reason: 'its file /x/env does not exist' }, system);
+  expect(rootLine(named)).toBe(named.message);
   const silent = readinessError('ERR_SPAWN', 'api', { reason: 'envFile' }, system);
   expect(rootLine(silent)).toBe(system.message);
   expect(rootLine(system)).toBe(system.message);
