@@ -33,7 +33,14 @@ export function builtinTable({ clock, events }: BuiltinPorts): BuiltinTable {
       const notice = (text: string, unit: string) => {
         events.emit({ type: 'notice', level: 'info', text, unit });
       };
-      set(clusterBuiltins(settings, { clock, notice }));
+      const ports = { clock, notice };
+      const common = clusterBuiltins(settings, ports);
+      if (settings.role === 'single') {
+        set(common);
+        return;
+      }
+      const { roleBuiltins } = await import('../cluster/join/role-builtins.ts');
+      set(new Map([...common, ...roleBuiltins(settings, ports)]));
     },
     restore: () => set(before),
   };

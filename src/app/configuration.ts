@@ -7,7 +7,7 @@ import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
 import { readConfigurationFiles } from './configuration-files.ts';
 import { unknownFlag, type FlagValues } from './flag-values.ts';
-import { camelCase, upFlags, type Flag } from './flags.ts';
+import { camelCase, environmentName, upFlags, type Flag } from './flags.ts';
 import { pathsOf, type Paths } from './paths.ts';
 
 export interface Configuration {
@@ -53,7 +53,7 @@ function pickKnown(options: Readonly<Record<string, unknown>>): FlagValues {
 
 function readEnv(env: Readonly<Record<string, string | undefined>>): FlagValues {
   const prefix = 'K3S_LITE_';
-  const known = new Map(upFlags.map((flag) => [`${prefix}${flag.name.toUpperCase().replaceAll('-', '_')}`, flag]));
+  const known = new Map(upFlags.map((flag) => [environmentName(flag.name), flag]));
   const values: Record<string, string | readonly string[] | boolean> = {};
   for (const flag of upFlags) {
     for (const name of flag.env ?? [])

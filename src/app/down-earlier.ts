@@ -15,6 +15,7 @@ import { endLeftovers, findLeftovers, type Leftover } from '../process/leftover.
 import { builtinTable } from './builtin-table.ts';
 import type { Configuration } from './configuration.ts';
 import { enterDataDirectory, runsPlace } from './data-directory.ts';
+import { unitEnv } from './flags.ts';
 import { type LastUp, readLastUp } from './last-up.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { askedFor, killedReason } from './stop-requests.ts';
@@ -84,7 +85,7 @@ export async function downEarlier(options: DownEarlierOptions): Promise<readonly
     runDir: paths.runDir,
     instance: path.basename(paths.runDir),
     builtins,
-    env: { ...options.env, PATH: searchPath.join(':') },
+    env: { ...unitEnv(options.env), PATH: searchPath.join(':') },
     ownProgram: [process.execPath, process.argv[1] ?? ''],
     clock,
     events,

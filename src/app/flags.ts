@@ -3,6 +3,7 @@
  * environment (`K3S_LITE_<NAME>`) and the help are all made from this table. Names are K3s's where
  * they mean the same.
  */
+import type { FlagValues } from './flag-values.ts';
 
 export interface Flag {
   /** Long name without dashes; the key in config.yaml. */
@@ -16,6 +17,8 @@ export interface Flag {
   readonly env?: readonly string[];
   /** Belongs to the cluster's settings (cluster/settings.ts) rather than to `up` itself. */
   readonly isSetting?: boolean;
+  /** Written nowhere, and kept from the environment of units. */
+  readonly isSecret?: boolean;
 }
 
 /** Units whose command line can be added to with `--<name>-arg key=value`, by flag. Source: K3s, the same names. */
@@ -53,6 +56,34 @@ export const graphFlags: readonly Flag[] = [
     value: 'mode',
     about: 'Prepare the container that this is the entrypoint of: auto (default), on or off',
   },
+  {
+    name: 'role',
+    value: 'role',
+    isSetting: true,
+    about: 'What this machine is of a cluster: server (default), or agent as with `k3s-lite agent`',
+  },
+  {
+    name: 'cluster-init',
+    isSetting: true,
+    about: 'Begin a cluster that other machines can join: with a token and a port to join at',
+  },
+  {
+    name: 'server',
+    value: 'url',
+    list: true,
+    isSetting: true,
+    env: ['K3S_URL'],
+    about: 'Server of the cluster to join, like https://server-1:9345; several, with commas too, are all tried',
+  },
+  {
+    name: 'token',
+    value: 'token',
+    isSetting: true,
+    isSecret: true,
+    env: ['K3S_TOKEN'],
+    about: 'Token of the cluster; other users can see it here, unlike in --token-file and K3S_TOKEN',
+  },
+  { name: 'token-file', value: 'file', isSetting: true, env: ['K3S_TOKEN_FILE'], about: 'File that holds the token' },
   { name: 'bin-dir', value: 'dir', about: 'Folder searched first for the components' },
   {
     name: 'node-name',
@@ -100,6 +131,7 @@ export const graphFlags: readonly Flag[] = [
     'kube-proxy-metrics-port',
     'dns-port',
     'dns-ready-port',
+    'join-port',
   ].map((name): Flag => ({
     name,
     value: 'port',
@@ -144,6 +176,25 @@ export const upFlags: readonly Flag[] = [
   },
   { name: 'allow-downgrade', about: 'Start on data that a newer Kubernetes or etcd has written' },
 ];
+
+const secretFlags = upFlags.filter(({ isSecret }) => isSecret === true);
+
+/** What was asked for, as it may be written down. */
+export function withoutSecrets(values: FlagValues): FlagValues {
+  const names = new Set(secretFlags.map(({ name }) => name));
+  return Object.fromEntries(Object.entries(values).filter(([name]) => !names.has(name)));
+}
+
+/** The environment for units: what they need no secret of ours for. */
+export function unitEnv<T extends Readonly<Record<string, string | undefined>>>(env: T): T {
+  const names = new Set(secretFlags.flatMap(({ name, env: other = [] }) => [environmentName(name), ...other]));
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.has(name))) as T;
+}
+
+/** "tls-san" → "K3S_LITE_TLS_SAN". */
+export function environmentName(name: string): string {
+  return `K3S_LITE_${name.toUpperCase().replaceAll('-', '_')}`;
+}
 
 /** "tls-san" → "tlsSan". */
 export function camelCase(name: string): string {

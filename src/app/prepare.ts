@@ -19,6 +19,7 @@ import { diagnosticsError } from '../unit/diagnostic.ts';
 import { loadUnits, type LoadedUnits } from '../unit/load-units.ts';
 import type { UnitInput } from '../unit/schema.ts';
 import type { Configuration } from './configuration.ts';
+import { requireJoinable, withRoleUnits } from './cluster-role.ts';
 import { isContainerEntry, withContainerUnits } from './container-mode.ts';
 import { checkExitWith } from './exit-with.ts';
 import type { FlagValues } from './flag-values.ts';
@@ -77,6 +78,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
   const components = componentsOf(graph, wanted);
   if (needsPrograms) {
     requireRoot(graph, wanted);
+    requireJoinable(draft.settings);
     if (report !== undefined) requirePrograms(report, components);
   }
   return { configuration, ...draft, versions: versionsOf(report, components) };
@@ -110,11 +112,12 @@ async function load(options: LoadInput) {
     disabled: listOf(values, 'disable'),
   });
   const asked = { dirs: dirs.length === 0 ? [shippedUnits()] : dirs, dropInDirs: configuration.dropInDirs };
+  const { leftOut, ...folders } = withRoleUnits(withContainerUnits(asked, isContainerEntry(values)), settings.role);
   const loading = await loadUnits({
-    ...withContainerUnits(asked, isContainerEntry(values)),
+    ...folders,
     variables: Object.fromEntries(variablesOf(settings)),
     overrides: overridesOf(values),
-    disable: [...listOf(values, 'disable'), ...(values['disable-agent'] === true ? ['agent'] : [])],
+    disable: [...leftOut, ...listOf(values, 'disable'), ...(values['disable-agent'] === true ? ['agent'] : [])],
     otherNames: manifestNames(settings, listOf(values, 'disable')),
     wanted: units,
   });
@@ -163,8 +166,10 @@ function settingsInput(values: FlagValues, cwd: string): SettingsInput {
   const keys = upFlags.filter(({ isSetting }) => isSetting === true);
   const input: Record<string, unknown> = {};
   for (const { name } of keys) if (values[name] !== undefined) input[camelCase(name)] = values[name];
-  const kubeconfig = input['writeKubeconfig'];
-  if (typeof kubeconfig === 'string') input['writeKubeconfig'] = path.resolve(cwd, kubeconfig);
+  for (const key of ['writeKubeconfig', 'tokenFile']) {
+    const file = input[key];
+    if (typeof file === 'string') input[key] = path.resolve(cwd, file);
+  }
   return input;
 }
 

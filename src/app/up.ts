@@ -30,6 +30,7 @@ import { prepare, textOf, timeoutOf, type Prepared } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
 import { reloader } from './reload.ts';
 import type { FlagValues } from './flag-values.ts';
+import { unitEnv, withoutSecrets } from './flags.ts';
 import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -121,7 +122,7 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
   const rests = restsWithout(manifestPlace, graph);
   const wanted = graph.closure(units.length === 0 ? graph.order.filter((name) => !rests(name)) : units);
   const programs: CommandPlace = {
-    baseEnv: { ...env, PATH: searchPath.join(':') },
+    baseEnv: { ...unitEnv(env), PATH: searchPath.join(':') },
     defaultCwd: paths.dataDir,
     ownProgram: [process.execPath, process.argv[1] ?? ''],
   };
@@ -133,7 +134,8 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
     events,
     isSameProgram: (unit, record) => isSameProgram(programs, unit, record),
   });
-  const remember = (values: FlagValues) => claim.remember({ values, units, mainArguments, cwd });
+  const remember = (values: FlagValues) =>
+    claim.remember({ values: withoutSecrets(values), units, mainArguments, cwd });
   remember(values);
   await recordData(data, events);
   // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.

@@ -178,6 +178,14 @@ export const commandRows: readonly CommandRow[] = [
     load: () => import('./commands/metrics.ts'),
   },
   {
+    name: 'token',
+    args: '<what>',
+    about: 'The token that machines join this cluster with: show, or rotate for a new one',
+    options: [...place, { flags: '--node', about: 'show: the token that is good for agents only' }],
+    examples: ['k3s-lite token show --node > node-token', 'k3s-lite token rotate'],
+    load: () => import('./commands/token.ts'),
+  },
+  {
     name: 'components',
     args: '<what> [names...]',
     about: 'The real binaries: list, build [NAME…], verify, export FILE or import FILE',

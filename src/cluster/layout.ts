@@ -9,6 +9,9 @@ export interface Layout {
   readonly serverCred: string;
   readonly agentCred: string;
   readonly etcdData: string;
+  /** The tokens that machines join with. Source: K3s, the same names. */
+  readonly serverToken: string;
+  readonly nodeToken: string;
   /** Files whose objects are applied and kept. */
   readonly manifests: string;
   /** What each of them has made. */
@@ -23,6 +26,12 @@ export interface Layout {
   readonly kubeletRoot: string;
   /** Results and addresses of the CNI plugins. */
   readonly cniState: string;
+  /** By which this node keeps its name in the cluster. */
+  readonly nodePassword: string;
+  /** Servers of the cluster that this node knows. */
+  readonly knownServers: string;
+  /** What this node was told when it joined. */
+  readonly joined: string;
   /** What was found before we changed it (kernel settings, folders). */
   readonly undoState: string;
 }
@@ -36,6 +45,8 @@ export function layoutOf({ dataDir, runDir }: Pick<Settings, 'dataDir' | 'runDir
     serverCred: `${server}/cred`,
     agentCred: `${agent}/cred`,
     etcdData: `${server}/db/etcd`,
+    serverToken: `${server}/token`,
+    nodeToken: `${server}/node-token`,
     manifests: `${server}/manifests`,
     manifestsRecord: `${server}/manifests.json`,
     agentEtc: `${agent}/etc`,
@@ -46,6 +57,9 @@ export function layoutOf({ dataDir, runDir }: Pick<Settings, 'dataDir' | 'runDir
     containerdSocket: `${runDir}/containerd/containerd.sock`,
     kubeletRoot: `${agent}/kubelet`,
     cniState: `${agent}/cni`,
+    nodePassword: `${agent}/node-password`,
+    knownServers: `${agent}/known-servers.json`,
+    joined: `${agent}/joined.json`,
     undoState: `${agent}/undo`,
   };
 }

@@ -8,7 +8,9 @@
  */
 import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
+import { Secret } from '../kernel/secret.ts';
 import { addressAt, contains, overlaps, parseAddress, parseNetwork, type Network } from './ipv4.ts';
+import { joinPort as defaultJoinPort, parseJoinUrls, type JoinUrl } from './join/server-url.ts';
 import { detectMachine, directoryOf, type Machine } from './machine.ts';
 
 const address = z.string().refine((text) => parseAddress(text) !== undefined, 'an IPv4 address like 192.0.2.10');
@@ -27,7 +29,7 @@ const nodeName = z
   .regex(dnsName, 'lower-case letters, digits, dashes and dots');
 const folder = z.string().startsWith('/', 'an absolute path');
 
-/** Ports and their defaults. Source: Kubernetes "Ports and Protocols"; etcd's own; CoreDNS beside a resolver on :53. */
+/** Ports and their defaults. Source: Kubernetes "Ports and Protocols"; etcd's own; CoreDNS beside a resolver on :53; RKE2's for joining. */
 export const portDefaults = {
   httpsListenPort: 6443,
   etcdClientPort: 2379,
@@ -41,6 +43,7 @@ export const portDefaults = {
   kubeProxyMetricsPort: 10249,
   dnsPort: 5353,
   dnsReadyPort: 8181,
+  joinPort: defaultJoinPort,
 } as const;
 export type PortName = keyof typeof portDefaults;
 const portNames = Object.keys(portDefaults) as PortName[];
@@ -66,9 +69,17 @@ export const settingsSchema = z.object({
   cgroupRoot: folder.default('/'),
   /** nftables: one table of its own, removed in one step. iptables: for kernels before 5.13. */
   proxyMode: z.enum(['nftables', 'iptables']).default('nftables'),
+  role: z.enum(['server', 'agent'], 'server or agent').default('server'),
+  clusterInit: z.boolean().default(false),
+  server: z.array(z.string()).default([]),
+  token: z.string().optional(),
+  tokenFile: folder.optional(),
   ...ports,
 });
 export type SettingsInput = z.input<typeof settingsSchema>;
+
+/** `single`: the whole cluster is this machine, and nobody can join it. */
+export type Role = 'single' | 'server' | 'agent';
 
 export interface Settings extends Readonly<Record<PortName, number>> {
   readonly dataDir: string;
@@ -90,6 +101,11 @@ export interface Settings extends Readonly<Record<PortName, number>> {
   readonly writeKubeconfig: string;
   readonly cgroupRoot: string;
   readonly proxyMode: 'nftables' | 'iptables';
+  readonly role: Role;
+  /** Where the cluster may be joined. */
+  readonly servers: readonly JoinUrl[];
+  readonly token: Secret | undefined;
+  readonly tokenFile: string | undefined;
   readonly canLowerOomScore: boolean;
   /** Hard limit of open files. */
   readonly openFilesLimit: number;
@@ -120,7 +136,7 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
       parsed.error.issues.map(({ path, message }) => {
         const key = String(path[0] ?? '');
         const value: unknown = (input as Record<string, unknown>)[key];
-        return `${flagOf(key)} is ${JSON.stringify(value)}, but must be ${message}`;
+        return `${flagOf(key)} is ${key === 'token' ? '(secret)' : JSON.stringify(value)}, but must be ${message}`;
       }),
     );
   }
@@ -150,6 +166,10 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     writeKubeconfig: given.writeKubeconfig ?? place.defaultKubeconfig ?? `${place.dataDir}/k3s-lite.yaml`,
     cgroupRoot: given.cgroupRoot,
     proxyMode: given.proxyMode,
+    role: given.role === 'agent' ? 'agent' : given.clusterInit ? 'server' : 'single',
+    servers: parseJoinUrls(given.server),
+    token: given.token === undefined ? undefined : new Secret(given.token),
+    tokenFile: given.tokenFile,
     canLowerOomScore: machine.canLowerOomScore,
     openFilesLimit: machine.openFilesLimit,
     disabled: place.disabled ?? [],
@@ -182,6 +202,12 @@ function contradictionsOf(settings: Settings): string[] {
     ['--service-cidr', services],
   ] as const) {
     if (contains(taken, nodeIp)) mistakes.push(`--node-ip ${settings.nodeIp} must not lie in ${flag}`);
+  }
+  if (settings.token !== undefined && settings.tokenFile !== undefined) {
+    mistakes.push('--token and --token-file exclude each other');
+  }
+  if (settings.role !== 'agent' && settings.servers.length > 0) {
+    mistakes.push('--server is for agents (`k3s-lite agent`): further servers cannot join yet');
   }
   const users = new Map<number, PortName>();
   for (const name of portNames) {

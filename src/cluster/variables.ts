@@ -16,6 +16,7 @@ const portAbout: Record<PortName, string> = {
   kubeProxyMetricsPort: 'Port of kube-proxy for metrics, loopback only',
   dnsPort: 'Port of the cluster’s DNS server on the node',
   dnsReadyPort: 'Port of the cluster’s DNS server for its readiness, loopback only',
+  joinPort: 'Port at which machines join the cluster',
 };
 
 export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {

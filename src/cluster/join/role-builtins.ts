@@ -1,0 +1,9 @@
+/** The builtins of a machine that is one of several; loaded for such only. */
+import type { Builtins } from '../../unit/builtin.ts';
+import type { ClusterPorts } from '../builtins.ts';
+import type { Settings } from '../settings.ts';
+import { serverBuiltins } from './server-builtins.ts';
+
+export function roleBuiltins(settings: Settings, ports: ClusterPorts): Builtins {
+  return new Map(Object.entries(settings.role === 'server' ? serverBuiltins(settings, ports) : {}));
+}
