@@ -146,6 +146,20 @@ export function certificatePlan(settings: Settings): CertificatePlan {
       client(serverTls, 'client-admin', 'system:admin', 'system:masters'),
       // As powerful as the administrator, since manifests may hold anything; but known by its own name.
       client(serverTls, 'client-manifests', 'system:k3s-lite:manifests', 'system:masters'),
+      ...(settings.role === 'server'
+        ? [
+            leaf(serverTls, 'serving-join', {
+              name: 'join server',
+              authority: 'server',
+              commonName: 'k3s-lite-join',
+              usages: ['server'],
+              dnsNames: unique([...local.dnsNames, ...extra.dnsNames]),
+              ips: unique([...local.ips, ...extra.ips]),
+            }),
+            // It holds the authorities' keys, so it can be whoever it likes; known by its own name.
+            client(serverTls, 'client-join', 'system:k3s-lite:join', 'system:masters'),
+          ]
+        : []),
       client(serverTls, 'client-kube-apiserver', 'system:apiserver', 'system:masters'),
       client(serverTls, 'client-controller', 'system:kube-controller-manager'),
       client(serverTls, 'client-scheduler', 'system:kube-scheduler'),

@@ -9,6 +9,19 @@ import type { CommandInput, CommandRun } from '../command.ts';
 
 const manifestsSchema = z.object({ dataDir: z.string(), server: z.url(), disable: z.string().default('') });
 const balancerSchema = z.object({ dataDir: z.string(), config: z.string() });
+const port = z.coerce.number().int().min(1).max(65535);
+const joinServerSchema = z.object({
+  dataDir: z.string(),
+  server: z.url(),
+  port,
+  nodeName: z.string(),
+  nodeIp: z.ipv4(),
+  apiPort: port,
+  clusterCidr: z.string(),
+  serviceCidr: z.string(),
+  clusterDns: z.string(),
+  clusterDomain: z.string(),
+});
 
 /** Each runs until its signal aborts, and then rejects with its reason. */
 const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>> = {
@@ -22,6 +35,13 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>
     const { dataDir, config } = parse('balancer', balancerSchema, input);
     const { internalBalancer } = await import('../../app/internal-balancer.ts');
     return internalBalancer({ dataDir, config, ...around(input) });
+  },
+  async 'join-server'(input) {
+    const parsed = parse('join-server', joinServerSchema, input);
+    const { clusterCidr, serviceCidr, clusterDns, clusterDomain, ...rest } = parsed;
+    const settings = { clusterCidr, serviceCidr, clusterDns, clusterDomain };
+    const { internalJoinServer } = await import('../../app/internal-join-server.ts');
+    return internalJoinServer({ ...rest, settings, ...around(input) });
   },
 };
 
@@ -38,7 +58,7 @@ export const run: CommandRun = async (input) => {
   const [what = ''] = input.args;
   const service = Object.hasOwn(services, what) ? services[what] : undefined;
   if (service === undefined) {
-    const known = Object.keys(services).join(' and ');
+    const known = Object.keys(services).join(', ');
     throw new StartupError('ERR_USAGE', `there is no internal service "${what}"; known are ${known}`, { what });
   }
   try {

@@ -11,6 +11,7 @@ import { unsealWithToken } from './seal.ts';
 import type { Token } from './token.ts';
 import {
   authorityFiles,
+  criticalSettings,
   issuedCertificate,
   knownServers,
   nodeHeaders,
@@ -40,6 +41,8 @@ export interface JoinClient {
   /** Names relative to the folder of the control plane's certificates, with their contents. */
   authorities(): Promise<AuthorityFiles>;
   servers(): Promise<KnownServers>;
+  /** The cluster's own. */
+  settings(): Promise<CriticalSettings>;
   /** Resolves when they agree with the cluster's. */
   compareSettings(settings: CriticalSettings): Promise<void>;
 }
@@ -89,6 +92,8 @@ export function joinClient({ cluster, token, clock, signal }: JoinClientOptions)
       const { sealed } = await call(paths.bootstrap, sealedBootstrap, { body: {} });
       return authorityFiles.parse(JSON.parse(await unsealWithToken(sealed, token.password)));
     },
+    // A newer server may tell more.
+    settings: () => call(paths.nodeSettings, z.object(criticalSettings.shape)),
     servers: () => call(paths.servers, knownServers),
     async compareSettings(settings) {
       await call(paths.settings, z.object({}), { body: settings });

@@ -82,6 +82,7 @@ const routes: Readonly<Record<string, Route>> = {
   [paths.ping]: { method: 'GET', handle: () => Promise.resolve(text('pong')) },
   [paths.authority]: { method: 'GET', handle: async (_, ports) => text((await ports.authorities()).server) },
   [paths.servers]: { method: 'GET', user: 'node', handle: async (_, ports) => json(await ports.servers()) },
+  [paths.nodeSettings]: { method: 'GET', user: 'node', handle: (_, ports) => Promise.resolve(json(ports.settings)) },
   [paths.certificates]: { method: 'POST', user: 'node', handle: certificate },
   [paths.bootstrap]: { method: 'POST', user: 'server', handle: bootstrap },
   [paths.settings]: { method: 'POST', user: 'server', handle: compareSettings },

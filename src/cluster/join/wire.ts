@@ -13,6 +13,8 @@ export const paths = {
   certificates: '/v1/certificates',
   /** GET {@link knownServers}. */
   servers: '/v1/servers',
+  /** GET {@link criticalSettings}: an agent takes them from its cluster. */
+  nodeSettings: '/v1/node-settings',
   /** POST nothing: the authorities' keys, sealed with the token. For servers only. */
   bootstrap: '/v1/bootstrap',
   /** POST {@link criticalSettings}: do both servers mean the same cluster? For servers only. */

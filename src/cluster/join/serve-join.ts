@@ -1,0 +1,128 @@
+/**
+ * The service behind units/cluster/join-server.yaml: the desk with everything that it gives away,
+ * each time as it is on disk. Certificates that were renewed are taken over while it runs.
+ */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { linkedAbort } from '../../kernel/abort.ts';
+import { sleep, type Clock } from '../../kernel/clock.ts';
+import type { KubeClient } from '../kube-client.ts';
+import { layoutOf, type Layout } from '../layout.ts';
+import { readPasswords } from './cluster-token.ts';
+import { failureLimit } from './failure-limit.ts';
+import type { JoinDeskPorts } from './join-desk.ts';
+import { startJoinServer } from './join-server.ts';
+import { claimNode } from './node-passwords.ts';
+import { originOf } from './server-url.ts';
+import type { AuthorityFiles, CriticalSettings } from './wire.ts';
+
+export interface ServeJoinOptions {
+  readonly dataDir: string;
+  readonly port: number;
+  readonly nodeName: string;
+  readonly nodeIp: string;
+  /** Of kube-apiserver. */
+  readonly apiPort: number;
+  readonly settings: CriticalSettings;
+  readonly connect: () => Promise<KubeClient>;
+  readonly clock: Clock;
+  readonly log: (line: string) => void;
+  /** To whoever supervises: "READY=1", "STATUS=…". */
+  readonly notify: (...lines: readonly string[]) => void;
+  readonly signal: AbortSignal;
+}
+
+/** The API may be away for as long as it likes, a joining node not: it asks again. */
+const claimWithinMs = 8_000;
+/** How often the certificate on disk is compared. They are renewed weeks before their end. */
+const renewalEveryMs = 60_000;
+
+/** Runs until `signal` aborts, and then rejects with its reason. @throws what listening fails with */
+export async function serveJoin(options: ServeJoinOptions): Promise<never> {
+  const { port, clock, log, notify, signal } = options;
+  const layout = layoutOf({ dataDir: options.dataDir, runDir: '' });
+  let pair = await servingPair(layout);
+  await using server = await startJoinServer({ host: '0.0.0.0', port, ...pair, desk: deskPorts(options, layout) });
+  log(`machines can join at port ${String(server.port)}`);
+  notify('READY=1', `STATUS=machines can join at port ${String(server.port)}`);
+  for (;;) {
+    await sleep(clock, renewalEveryMs, signal);
+    try {
+      const present = await servingPair(layout);
+      if (present.certificate === pair.certificate) continue;
+      server.renew(present.certificate, present.key);
+      pair = present;
+      log('its certificate was renewed');
+    } catch (error) {
+      log(`cannot take a renewed certificate over: ${String(error)}`);
+    }
+  }
+}
+
+async function servingPair({ serverTls }: Layout): Promise<{ certificate: string; key: string }> {
+  const [certificate, key] = await Promise.all(
+    ['serving-join.crt', 'serving-join.key'].map((name) => readFile(path.join(serverTls, name), 'utf8')),
+  );
+  return { certificate: certificate ?? '', key: key ?? '' };
+}
+
+function deskPorts(options: ServeJoinOptions, layout: Layout): JoinDeskPorts {
+  const { port, nodeName, nodeIp, apiPort, settings, connect, clock, log, signal } = options;
+  const read = (name: string) => readFile(path.join(layout.serverTls, name), 'utf8');
+  const signer = async (name: 'client' | 'server') => {
+    const [make, certificate, key] = await Promise.all([
+      import('../certificate-maker.ts'),
+      read(`${name}-ca.crt`),
+      read(`${name}-ca.key`),
+    ]);
+    return make.loadSigner(certificate, key);
+  };
+  return {
+    clock,
+    limit: failureLimit({ clock }),
+    passwords: () => readPasswords(layout),
+    async authorities() {
+      const [server, client] = await Promise.all([read('server-ca.crt'), read('client-ca.crt')]);
+      return { server, client };
+    },
+    async signers() {
+      const [client, server] = await Promise.all([signer('client'), signer('server')]);
+      return { client, server };
+    },
+    async authorityFiles(): Promise<AuthorityFiles> {
+      const entries = authorityNames.map(async (name) => [name, await read(name)] as const);
+      return Object.fromEntries(await Promise.all(entries));
+    },
+    servers: () =>
+      Promise.resolve({
+        servers: [{ name: nodeName, join: originOf(nodeIp, port), api: `${nodeIp}:${String(apiPort)}` }],
+      }),
+    settings,
+    async claimNode(name, password) {
+      using client = await connect();
+      using within = deadline(clock, signal);
+      return await claimNode({ client, name, password, clock, signal: within.signal });
+    },
+    log,
+  };
+}
+
+/** What another server of the same cluster cannot make by itself. Source: certificate-plan.ts. */
+const authorityNames: readonly string[] = [
+  ...['server-ca', 'client-ca', 'request-header-ca', 'etcd/ca'].flatMap((name) => [`${name}.crt`, `${name}.key`]),
+  'service.key',
+];
+
+function deadline(clock: Clock, outer: AbortSignal): Disposable & { readonly signal: AbortSignal } {
+  const end = linkedAbort(outer);
+  const timer = clock.timer(claimWithinMs, () => {
+    end.abort(new Error('the API did not answer in time'));
+  });
+  return {
+    signal: end.signal,
+    [Symbol.dispose]() {
+      timer[Symbol.dispose]();
+      end[Symbol.dispose]();
+    },
+  };
+}
