@@ -27,7 +27,9 @@ export function controlSource({ executor, metrics, current, reload, dump, stop }
       dataDir: configuration.paths.dataDir,
       startedAtMs,
       ...(executor.graph.has('node-ready') ? { nodeName: current().settings.nodeName } : {}),
-      ...(executor.graph.has('kubeconfigs') ? { kubeconfig: current().settings.writeKubeconfig } : {}),
+      ...(executor.graph.has('kubeconfigs') && current().settings.role !== 'agent'
+        ? { kubeconfig: current().settings.writeKubeconfig }
+        : {}),
     }),
     // From the files: also what an earlier generation wrote before it crashed.
     log: (unit) => ({

@@ -22,7 +22,7 @@ export function readySummary({ executor, prepared, elapsedMs, colour, width }: R
   for (const envelope of history) fold(model, envelope);
   const chain = criticalChain(startRecordOf(model, history.at(-1)?.monotonicMs ?? 0));
   const snapshots = executor.snapshots();
-  const hasCluster = executor.graph.has('kubeconfigs');
+  const hasCluster = executor.graph.has('kubeconfigs') && settings.role !== 'agent';
   const leavesAgentOut = [...loaded.disabled.values()].includes('agent');
   return renderReadySummary(
     {

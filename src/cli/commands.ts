@@ -38,6 +38,18 @@ export const commandRows: readonly CommandRow[] = [
     load: () => import('./commands/up.ts'),
   },
   {
+    name: 'agent',
+    args: '[units...]',
+    takesRest: true,
+    about: 'Join a cluster as a node and keep it up until a signal: `up` with the units of an agent',
+    options: optionsOf(upFlags.filter(({ name }) => name !== 'role' && name !== 'cluster-init')),
+    examples: [
+      'k3s-lite agent --server https://server-1:9345 --token-file ./node-token',
+      'k3s-lite agent --server https://server-1:9345,https://server-2:9345 --token-file ./node-token --wait',
+    ],
+    load: () => import('./commands/agent.ts'),
+  },
+  {
     name: 'down',
     about: 'Stop everything in stop order and leave nothing behind',
     options: [...place, { flags: '--hurry', about: 'Kill at once instead of waiting for a clean stop' }, json],

@@ -33,7 +33,12 @@ export function clusterBuiltins(settings: Settings, { clock, notice }: ClusterPo
     'import-images': importImagesBuiltin(settings),
     'cluster-dns-objects': clusterDnsObjectsBuiltin(settings, connect),
     'cluster-dns': clusterDnsBuiltin(settings, clock),
-    'node-object': nodeObjectBuiltin(settings.nodeName, { clock, connect }),
+    'node-object': nodeObjectBuiltin(settings.nodeName, {
+      clock,
+      connect,
+      // A single node gets the first part whatever it says; beside others it has to say so.
+      podCidr: settings.role === 'server' ? settings.podCidr : undefined,
+    }),
     'node-ready': nodeReadyBuiltin(settings.nodeName, { clock, connect }),
     ...configFilesBuiltins(settings),
     ...kernelSettingsBuiltins(settings),

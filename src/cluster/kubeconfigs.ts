@@ -36,6 +36,12 @@ export function kubeconfigPlan(settings: Settings): readonly KubeconfigPlan[] {
   ];
 }
 
+/** Of an agent: its node's alone. */
+export function agentKubeconfigPlan(settings: Settings): readonly KubeconfigPlan[] {
+  const { agentCred } = layoutOf(settings);
+  return kubeconfigPlan(settings).filter(({ file }) => path.dirname(file) === agentCred);
+}
+
 export interface KubeconfigData {
   readonly server: string;
   readonly user: string;
@@ -62,12 +68,19 @@ export function renderKubeconfig({ server, user, ca, cert, key }: KubeconfigData
   return `${JSON.stringify(config, null, 2)}\n`;
 }
 
-/** @returns the files that were written */
-export async function ensureKubeconfigs(settings: Settings): Promise<readonly string[]> {
-  const server = `https://127.0.0.1:${String(settings.httpsListenPort)}`;
-  const ca = await readFile(`${layoutOf(settings).serverTls}/server-ca.crt`);
+/**
+ * @param server - URL of kube-apiserver
+ * @param tls - folder with the authority that it has to prove itself by
+ * @returns the files that were written
+ */
+export async function writeKubeconfigs(
+  plan: readonly KubeconfigPlan[],
+  server: string,
+  tls: string,
+): Promise<readonly string[]> {
+  const ca = await readFile(`${tls}/server-ca.crt`);
   const written = await Promise.all(
-    kubeconfigPlan(settings).map(async ({ file, user, certificate }) => {
+    plan.map(async ({ file, user, certificate }) => {
       const [cert, key] = await Promise.all([readFile(`${certificate}.crt`), readFile(`${certificate}.key`)]);
       await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
       const isNew = await writeIfChanged(file, renderKubeconfig({ server, user, ca, cert, key }), 0o600);
@@ -76,6 +89,12 @@ export async function ensureKubeconfigs(settings: Settings): Promise<readonly st
     }),
   );
   return written.flat();
+}
+
+/** @returns the files that were written */
+export function ensureKubeconfigs(settings: Settings): Promise<readonly string[]> {
+  const server = `https://127.0.0.1:${String(settings.httpsListenPort)}`;
+  return writeKubeconfigs(kubeconfigPlan(settings), server, layoutOf(settings).serverTls);
 }
 
 export function kubeconfigsBuiltin(settings: Settings): Builtin {

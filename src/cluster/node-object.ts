@@ -18,11 +18,19 @@ const pace = { firstMs: 15, factor: 1.3, maxMs: 250, jitter: 0.1 };
 /** Refusals that asking again does not change. */
 const final: readonly number[] = [400, 401, 422];
 
-export function nodeObjectBuiltin(nodeName: string, { clock, connect }: { clock: Clock; connect: Connect }): Builtin {
+export interface NodeObjectPorts {
+  readonly clock: Clock;
+  readonly connect: Connect;
+  /** The part of the pod network that this node takes by itself; undefined: the controllers decide. */
+  readonly podCidr?: string | undefined;
+}
+
+export function nodeObjectBuiltin(nodeName: string, { clock, connect, podCidr }: NodeObjectPorts): Builtin {
   const body = {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: nodeName, labels: { 'kubernetes.io/hostname': nodeName } },
+    ...(podCidr === undefined ? {} : { spec: { podCIDR: podCidr } }),
   };
   return async ({ signal, log }) => {
     using client = await connect();

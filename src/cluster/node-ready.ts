@@ -3,14 +3,15 @@
  *
  * A stored Ready condition outlives its kubelet by 40 s and more, so it alone proves nothing: the
  * node's Lease must have been renewed after the present kubelet was spawned (design contract 2).
- * Both are watched, nothing is polled.
+ * Both are watched, nothing is polled; but a kubelet's own credentials (an agent has no others) may
+ * only read its Lease and not watch it, so there it is asked for until it is fresh.
  */
 import * as z from 'zod';
 import type { Builtin } from '../unit/builtin.ts';
 import { linkedAbort } from '../kernel/abort.ts';
-import type { Clock } from '../kernel/clock.ts';
+import { sleep, type Clock } from '../kernel/clock.ts';
 import type { Connect } from './cluster-dns.ts';
-import type { KubeClient } from './kube-client.ts';
+import { KubeApiError, type KubeClient } from './kube-client.ts';
 
 const node = z.object({
   status: z
@@ -55,7 +56,13 @@ export interface NodeReadyQuestion {
   readonly kubeletStartedMs: number;
   /** Says what is still missing, each time that changes. */
   readonly log: (line: string) => void;
+  /** Paces the questions for a Lease that may not be watched; undefined: it may. */
+  readonly askLeaseBy?: Clock | undefined;
 }
+
+const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
+/** A new kubelet makes its Lease within a second. */
+const askLeaseEveryMs = 200;
 
 /** @throws the signal's reason when it aborts, or the API's refusal */
 export async function untilNodeReady(
@@ -63,7 +70,7 @@ export async function untilNodeReady(
   question: NodeReadyQuestion,
   parent: AbortSignal,
 ): Promise<void> {
-  const { nodeName, kubeletStartedMs, log } = question;
+  const { nodeName, kubeletStartedMs, log, askLeaseBy } = question;
   using both = linkedAbort(parent);
   let facts: NodeFacts = { ready: false, reason: 'it is not registered yet' };
   let renewedMs: number | undefined;
@@ -83,13 +90,21 @@ export async function untilNodeReady(
       if (isReady()) return;
     }
   };
+  const takeLease = (object: unknown) => {
+    renewedMs = object === undefined ? undefined : readLease(object);
+  };
+  const ask = async (clock: Clock) => {
+    for (;;) {
+      takeLease(await leaseOf(client, nodeName, both.signal));
+      if (isReady()) return;
+      await sleep(clock, askLeaseEveryMs, both.signal);
+    }
+  };
   const watches = [
     follow('/api/v1/nodes', (object) => {
       facts = object === undefined ? { ready: false, reason: 'it was deleted' } : readNode(object);
     }),
-    follow('/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases', (object) => {
-      renewedMs = object === undefined ? undefined : readLease(object);
-    }),
+    askLeaseBy === undefined ? follow(leases, takeLease) : ask(askLeaseBy),
   ];
   try {
     await Promise.race(watches);
@@ -99,12 +114,31 @@ export async function untilNodeReady(
   }
 }
 
-export function nodeReadyBuiltin(nodeName: string, { clock, connect }: { clock: Clock; connect: Connect }): Builtin {
+/** Undefined while there is none, and while the API cannot say: its refusals end it, as they end a watch. */
+async function leaseOf(client: KubeClient, nodeName: string, signal: AbortSignal): Promise<unknown> {
+  try {
+    return await client.get(`${leases}/${nodeName}`, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof KubeApiError && error.status < 500 && error.status !== 404) throw error;
+    return undefined;
+  }
+}
+
+export interface NodeReadyPorts {
+  readonly clock: Clock;
+  readonly connect: Connect;
+  /** How the Lease is followed: `get` with credentials that may not watch it. */
+  readonly leaseBy?: 'watch' | 'get';
+}
+
+export function nodeReadyBuiltin(nodeName: string, { clock, connect, leaseBy = 'watch' }: NodeReadyPorts): Builtin {
   return async ({ snapshotOf, signal, log }) => {
     using client = await connect();
     // No start is known of an unmanaged kubelet: then only a renewal from now on counts.
     const kubeletStartedMs = snapshotOf('kubelet').startedAt?.wallMs ?? clock.wallMs();
-    await untilNodeReady(client, { nodeName, kubeletStartedMs, log }, signal);
+    const askLeaseBy = leaseBy === 'get' ? clock : undefined;
+    await untilNodeReady(client, { nodeName, kubeletStartedMs, log, askLeaseBy }, signal);
     log(`node ${nodeName} is Ready`);
   };
 }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { KubeApiError, type KubeClient } from '../../src/cluster/kube-client.ts';
 import { untilNodeReady } from '../../src/cluster/node-ready.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
 import { scriptedApi, type ScriptedApi } from './scripted-api.ts';
 
 const nodes = '/api/v1/nodes';
@@ -102,5 +104,34 @@ describe('a node is not ready', () => {
     expect(isDone()).toBe(false);
     abort();
     await expect(answer).rejects.toThrow('enough');
+  });
+});
+
+describe('with credentials that may not watch leases', () => {
+  test('its lease is asked for until it is fresh', async () => {
+    const api = await scriptedApi();
+    api.set(nodes, node('True'));
+    const renewals = [undefined, -5000, 700];
+    const client: KubeClient = {
+      ...api.client,
+      get: () => {
+        const renewed = renewals.shift();
+        return renewed === undefined
+          ? Promise.reject(new KubeApiError('GET', 404, 'NotFound', 'no lease'))
+          : Promise.resolve(lease(renewed));
+      },
+    };
+    const question = { nodeName: 'n1', kubeletStartedMs: started, log: () => undefined, askLeaseBy: systemClock };
+    await untilNodeReady(client, question, new AbortController().signal);
+    expect(renewals).toEqual([]);
+    expect(api.requests.filter(({ path }) => path.includes('/leases'))).toEqual([]);
+  });
+
+  test('a refusal is told and not asked for again', async () => {
+    const api = await scriptedApi();
+    const refused = new KubeApiError('GET', 403, 'Forbidden', 'no');
+    const client: KubeClient = { ...api.client, get: () => Promise.reject(refused) };
+    const question = { nodeName: 'n1', kubeletStartedMs: started, log: () => undefined, askLeaseBy: systemClock };
+    await expect(untilNodeReady(client, question, new AbortController().signal)).rejects.toBe(refused);
   });
 });

@@ -23,7 +23,13 @@ export interface FindClusterOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly limits?: JoinLimits;
+  /** Told of each server that was asked and has answered or failed. Who was still silent when another won is not told of. */
+  readonly onTried?: (tried: Tried) => void;
 }
+
+export type Tried =
+  | { readonly url: JoinUrl; readonly ok: true; readonly tookMs: number }
+  | { readonly url: JoinUrl; readonly ok: false; readonly reason: string };
 
 export interface FoundCluster {
   /** Of the join server that answered. */
@@ -40,13 +46,24 @@ export interface FoundCluster {
  * @throws StartupError ERR_TOKEN when a server answered, and none belongs to the token's cluster;
  *   ERR_JOIN when none answered, with a reason for each; the reason of `signal`
  */
-export async function findCluster({ urls, token, clock, signal, limits }: FindClusterOptions): Promise<FoundCluster> {
+export async function findCluster(options: FindClusterOptions): Promise<FoundCluster> {
+  const { urls, token, clock, signal, limits, onTried = () => undefined } = options;
   const result = await staggeredRace({
     candidates: urls,
     staggerMs,
     clock,
     signal,
-    attempt: (url, end) => askServer(url, token, { clock, signal: end, ...(limits === undefined ? {} : { limits }) }),
+    async attempt(url, end) {
+      const begunMs = clock.monotonicMs();
+      try {
+        const found = await askServer(url, token, { clock, signal: end, ...(limits === undefined ? {} : { limits }) });
+        onTried({ url, ok: true, tookMs: clock.monotonicMs() - begunMs });
+        return found;
+      } catch (error) {
+        if (!end.aborted) onTried({ url, ok: false, reason: reasonOf(error) });
+        throw error;
+      }
+    },
   });
   const failures = result.failures.map(describeFailure);
   if (result.ok) return { ...result.value, failures };

@@ -2,8 +2,11 @@
 import type { Builtins } from '../../unit/builtin.ts';
 import type { ClusterPorts } from '../builtins.ts';
 import type { Settings } from '../settings.ts';
+import { agentBuiltins } from './agent-builtins.ts';
 import { serverBuiltins } from './server-builtins.ts';
 
 export function roleBuiltins(settings: Settings, ports: ClusterPorts): Builtins {
-  return new Map(Object.entries(settings.role === 'server' ? serverBuiltins(settings, ports) : {}));
+  return new Map(
+    Object.entries(settings.role === 'agent' ? agentBuiltins(settings, ports) : serverBuiltins(settings, ports)),
+  );
 }

@@ -1,0 +1,104 @@
+/**
+ * Finds the cluster through whichever server it can: those that a person named and those that this
+ * node has learned of, the most promising first (discovery/known-servers.ts). What each attempt
+ * showed is remembered, over restarts too.
+ *
+ * One call is one round: who is in backoff is left out of it, unless nobody else is left. Whoever
+ * calls tries again.
+ */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Clock } from '../../kernel/clock.ts';
+import { knownServersText, readKnownServers } from '../discovery/known-servers-file.ts';
+import { askingOrder, observed, withServers, type KnownServers } from '../discovery/known-servers.ts';
+import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { findCluster, type FoundCluster, type Tried } from './find-cluster.ts';
+import type { JoinLimits } from './join-request.ts';
+import { originOf, type JoinUrl } from './server-url.ts';
+import type { Token } from './token.ts';
+
+export interface ClusterFinderOptions {
+  /** Named by a person. */
+  readonly urls: readonly JoinUrl[];
+  /** Where the known servers are kept. */
+  readonly file: string;
+  readonly token: () => Promise<Token>;
+  readonly clock: Clock;
+  /** [0, 1): jitter of retries. */
+  readonly random: () => number;
+  readonly limits?: JoinLimits;
+  readonly log: (line: string) => void;
+}
+
+export interface Finding {
+  readonly cluster: FoundCluster;
+  readonly token: Token;
+}
+
+export interface ClusterFinder {
+  /** @throws StartupError ERR_JOIN or ERR_TOKEN with a reason for each server that was asked; the reason of `signal` */
+  find(signal: AbortSignal): Promise<Finding>;
+  /** Remembers servers that another one has told of. */
+  learn(origins: readonly string[]): Promise<void>;
+}
+
+export function clusterFinder(options: ClusterFinderOptions): ClusterFinder {
+  const { urls, file, clock, random, limits, log } = options;
+  let known: KnownServers | undefined;
+
+  const load = async (): Promise<KnownServers> => {
+    if (known !== undefined) return known;
+    const read = readKnownServers(await readIfThere(file), clock.wallMs());
+    if (read.ignored !== undefined) log(`${file} is not used: ${read.ignored}`);
+    return (known = withServers(read.known, urls.map(originOfUrl), 'given'));
+  };
+  const save = async () => {
+    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+    await writeIfChanged(file, knownServersText(known ?? []), 0o600);
+  };
+
+  return {
+    async find(signal) {
+      const token = await options.token();
+      const candidates = candidatesOf(await load(), urls, clock.wallMs());
+      const onTried = ({ url, ...outcome }: Tried) => {
+        known = observed(known ?? [], { origin: originOfUrl(url), ...outcome }, clock.wallMs(), random);
+      };
+      try {
+        const cluster = await findCluster({
+          urls: candidates,
+          token,
+          clock,
+          signal,
+          onTried,
+          ...(limits === undefined ? {} : { limits }),
+        });
+        return { cluster, token };
+      } finally {
+        await save();
+      }
+    },
+    async learn(origins) {
+      known = withServers(await load(), origins, 'learned');
+      await save();
+    },
+  };
+}
+
+/** By which one that was given is known: its port for joining comes last. */
+function originOfUrl({ host, ports }: JoinUrl): string {
+  return originOf(host, ports.at(-1) ?? 0);
+}
+
+function candidatesOf(known: KnownServers, urls: readonly JoinUrl[], nowMs: number): readonly JoinUrl[] {
+  const ordered = askingOrder(known, nowMs);
+  const due = ordered.filter(({ retryAtMs }) => (retryAtMs ?? 0) <= nowMs);
+  return (due.length === 0 ? ordered : due).map(
+    ({ origin }) => urls.find((url) => originOfUrl(url) === origin) ?? urlOf(origin),
+  );
+}
+
+function urlOf(origin: string): JoinUrl {
+  const { hostname, port } = new URL(origin);
+  return { given: origin, host: hostname.replace(/^\[|\]$/g, ''), ports: [port === '' ? 443 : Number(port)] };
+}

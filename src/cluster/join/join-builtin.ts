@@ -1,0 +1,72 @@
+/**
+ * The `join` builtin of an agent: finds the cluster, and learns from it where its API and its other
+ * servers are and which settings it has. Certificates are the next unit's.
+ *
+ * Each call is one round over all servers; a round that fails has a reason for each, and the unit's
+ * backoff begins the next, for ever. A node that has joined before goes on without an answer: what it
+ * was told is on disk, and it may be the servers that wait for the nodes.
+ */
+import { readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { StartupError } from '../../error/startup-error.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { Builtin } from '../../unit/builtin.ts';
+import type { Layout } from '../layout.ts';
+import type { ClusterFinder } from './cluster-finder.ts';
+import { joinClient } from './join-client.ts';
+import { readJoinedIfThere, writeJoined } from './joined.ts';
+import type { KnownServers } from './wire.ts';
+
+export interface JoinPorts {
+  readonly layout: Pick<Layout, 'agentTls' | 'joined'>;
+  readonly finder: ClusterFinder;
+  readonly clock: Clock;
+  /** Tells a person. */
+  readonly notice: (text: string) => void;
+}
+
+export function joinBuiltin({ layout, finder, clock, notice }: JoinPorts): Builtin {
+  return async ({ signal, log }) => {
+    const before = await readJoinedIfThere(layout.joined);
+    try {
+      const { cluster, token } = await finder.find(signal);
+      const { origin, authority, isVerified, failures } = cluster;
+      const client = joinClient({ cluster, token, clock, signal });
+      const [{ servers }, settings] = await Promise.all([client.servers(), client.settings()]);
+      await finder.learn(servers.map(({ join }) => join));
+      if (await forgetOtherCluster(layout.agentTls, authority)) {
+        notice('the authority of the cluster is another than before: this node asks for new certificates');
+      }
+      const apiServer = apiServerOf(servers, origin);
+      await writeJoined(layout.joined, { apiServer, settings });
+      const others = failures.length === 0 ? '' : ` (${failures.join('; ')})`;
+      const text = `the cluster was found through ${origin}${others}; its API is at ${apiServer}`;
+      if (before === undefined || failures.length > 0) notice(text);
+      log(text);
+      if (!isVerified) notice(`the token has no hash of the authority: ${origin} was believed unseen`);
+    } catch (error) {
+      signal.throwIfAborted();
+      const isExpected = error instanceof StartupError && (error.code === 'ERR_JOIN' || error.code === 'ERR_TOKEN');
+      if (before === undefined || !isExpected) throw error;
+      notice(`${error.message}; going on with what is known from before: the API is at ${before.apiServer}`);
+    }
+  };
+}
+
+/** The one that answered, when it has an API; else any that has. */
+function apiServerOf(servers: KnownServers['servers'], origin: string): string {
+  const withApi = servers.filter(({ api }) => api !== undefined);
+  const chosen = withApi.find(({ join }) => join === origin) ?? withApi[0];
+  if (chosen?.api !== undefined) return `https://${chosen.api}`;
+  throw new StartupError('ERR_JOIN', `${origin} knows of no server with an API yet`, { origin });
+}
+
+/** Certificates of a cluster that this node was of before are good for nothing. @returns whether there were any */
+async function forgetOtherCluster(agentTls: string, authority: string): Promise<boolean> {
+  const file = path.join(agentTls, 'server-ca.crt');
+  const kept = await readFile(file, 'utf8').catch(() => undefined);
+  if (kept === undefined || kept === authority) return false;
+  // Without the authorities all certificates count as missing; keys are kept.
+  for (const name of ['server-ca.crt', 'client-ca.crt']) await rm(path.join(agentTls, name), { force: true });
+  return true;
+}

@@ -1,0 +1,39 @@
+/** What a node was told when it joined, kept for its next start: whoever it is told by then may be away. */
+import path from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import * as z from 'zod';
+import { StartupError } from '../../error/startup-error.ts';
+import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { criticalSettings } from './wire.ts';
+
+const joinedSchema = z.object({
+  version: z.literal(1),
+  /** Of the kube-apiserver that this node's components talk to. The one place that says so. */
+  apiServer: z.url({ protocol: /^https$/ }),
+  settings: criticalSettings,
+});
+export type Joined = Readonly<Omit<z.infer<typeof joinedSchema>, 'version'>>;
+
+/** Undefined when this node has never joined, and for what another version wrote. */
+export async function readJoinedIfThere(file: string): Promise<Joined | undefined> {
+  const text = await readIfThere(file);
+  if (text === undefined) return undefined;
+  try {
+    const parsed = joinedSchema.safeParse(JSON.parse(text));
+    return parsed.success ? { apiServer: parsed.data.apiServer, settings: parsed.data.settings } : undefined;
+  } catch {
+    return undefined; // Damaged: it joins again, which writes it anew.
+  }
+}
+
+/** @throws StartupError ERR_JOIN when this node has not joined */
+export async function readJoined(file: string): Promise<Joined> {
+  const joined = await readJoinedIfThere(file);
+  if (joined !== undefined) return joined;
+  throw new StartupError('ERR_JOIN', `this node has not joined a cluster yet: there is no usable ${file}`, { file });
+}
+
+export async function writeJoined(file: string, joined: Joined): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  await writeIfChanged(file, `${JSON.stringify({ version: 1, ...joined }, undefined, 2)}\n`, 0o600);
+}

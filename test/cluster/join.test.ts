@@ -1,0 +1,140 @@
+/**
+ * A server and two agents, each on a machine of its own.
+ *
+ *   a1 asks while no server is up ─► s1 begins the cluster ─► a1 joins by itself
+ *   a2 is given three servers: one refuses, one swallows everything, s1 ─► it joins at once, a pod runs on it
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { busyboxRecipe } from '../../src/cluster/first-pod.ts';
+import { directoryOf } from '../../src/cluster/machine.ts';
+import { packOciArchive } from '../../src/cluster/oci-archive.ts';
+import { blackHoleIp, clusterRig, refusingIp, type ClusterRig } from './rig/cluster-rig.ts';
+import type { Machine, MachineUp } from './rig/machine.ts';
+
+const isRoot = process.getuid?.() === 0;
+const image = 'test.local/web:1';
+/** Source: issue 5, "joined within 2 s of the healthy one's answer". */
+const joinedWithinMs = 2_000;
+const patience = { timeout: 60_000, interval: 200 };
+
+describe.skipIf(!isRoot)('agents and a server', () => {
+  let rig: ClusterRig;
+  let server: Machine;
+  let early: Machine;
+  let late: Machine;
+  let serverUp: MachineUp | undefined;
+  const agents: MachineUp[] = [];
+
+  const startAgent = (machine: Machine, token: string): MachineUp => {
+    const urls = [`https://${refusingIp}:9345,https://${blackHoleIp}:9345`, `https://${server.ip}:9345`];
+    const up = machine.up('agent', [...urls.flatMap((url) => ['--server', url]), '--token-file', token]);
+    agents.push(up);
+    return up;
+  };
+  const kubectl = (...args: string[]) => server.k3sLite('kubectl', ...args);
+  const tokenFile = () => path.join(server.dataDir, 'given-token');
+
+  beforeAll(async () => {
+    rig = await clusterRig(['s1', 'a1', 'a2']);
+    [server, early, late] = [rig.machine('s1'), rig.machine('a1'), rig.machine('a2')];
+    writeFileSync(tokenFile(), 'a-token-of-my-choice\n', { mode: 0o600 });
+  });
+  afterAll(async () => {
+    // Agents first: an API server waits for its clients. Whatever is left is the rig's to take away.
+    try {
+      await Promise.all(agents.map((up) => up.interrupt()));
+      await serverUp?.interrupt();
+    } finally {
+      await rig[Symbol.asyncDispose]();
+    }
+  });
+
+  test('[H4] an agent goes on asking while no server can be reached, and says of each why', async () => {
+    const { events } = startAgent(early, tokenFile());
+    const first = await events.state('join', 'backoff');
+    const after = events.all.findIndex(({ seq }) => seq === first.seq) + 1;
+    const second = await events.state('join', 'backoff', after);
+    expect(second.snapshot.generation).toBeGreaterThan(first.snapshot.generation);
+    const error = events.chain('join').find(({ code }) => code === 'ERR_JOIN');
+    for (const why of [`${refusingIp}:9345: ECONNREFUSED`, `${blackHoleIp}:9345: no connection within 4.0 s`]) {
+      expect(error?.message, JSON.stringify(events.chain('join'))).toContain(why);
+    }
+    expect(error?.message).toContain(`${server.ip}:9345: ECONNREFUSED`);
+  });
+
+  test('[H1] [H5] a cluster begins, and the agent that waited is part of it by itself', async () => {
+    serverUp = server.up('up', ['--cluster-init', '--token-file', tokenFile()]);
+    await serverUp.events.ready();
+    await agents[0]?.events.ready();
+    expect(kubectl('get', 'nodes', '--no-headers').output).toMatch(/^a1 +Ready .*\ns1 +Ready /);
+  });
+
+  test('[H1] [H5] [H6] with two of three servers dead, an agent has joined within 2 s of the third one’s answer', async () => {
+    const folder = path.join(late.dataDir, 'agent/images');
+    mkdirSync(folder, { recursive: true });
+    const directory = directoryOf('busybox', (process.env['PATH'] ?? '').split(':'));
+    if (directory === undefined) throw new Error('busybox was not found: install busybox-static');
+    const recipe = { ...busyboxRecipe(readFileSync(path.join(directory, 'busybox'))), name: image };
+    writeFileSync(path.join(folder, 'web.tar'), packOciArchive(recipe).bytes);
+
+    const token = path.join(late.dataDir, 'node-token');
+    writeFileSync(token, server.k3sLite('token', 'show', '--node').output, { mode: 0o600 });
+    const { events } = startAgent(late, token);
+    const asked = await events.state('join', 'starting');
+    const told = await events.state('join', 'done');
+    const joined = await events.state('node-object', 'done');
+    expect(events.states('join').map(({ snapshot }) => snapshot.state)).not.toContain('backoff');
+    expect(told.monotonicMs - asked.monotonicMs).toBeLessThan(joinedWithinMs);
+    expect(joined.monotonicMs - told.monotonicMs).toBeLessThan(joinedWithinMs);
+    await events.ready();
+    expect(kubectl('get', 'node', 'a2', '--no-headers').output).toMatch(/^a2 +Ready /);
+  });
+
+  test('a pod runs on the agent; exec reaches it, and it reaches the API as a service', async () => {
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'web' },
+      spec: {
+        nodeName: 'a2',
+        terminationGracePeriodSeconds: 0,
+        containers: [{ name: 'web', image, imagePullPolicy: 'Never', command: ['/bin/sleep', '3600'] }],
+      },
+    };
+    const file = path.join(server.dataDir, 'pod.json');
+    writeFileSync(file, JSON.stringify(pod));
+    await expect.poll(() => kubectl('apply', '-f', file).code, patience).toBe(0);
+    await expect
+      .poll(() => kubectl('get', 'pod', 'web', '-o', 'jsonpath={.status.phase} {.status.podIP}').output, patience)
+      .toMatch(/^Running 10\.42\.[12]\./);
+    const query = kubectl('exec', 'web', '--', 'nslookup', 'kubernetes.default.svc.cluster.local', '10.43.0.10');
+    expect(query.output).toContain('10.43.0.1');
+  });
+
+  test('no log, record or command line has a token in it', () => {
+    const secrets = [server, late].map((machine) =>
+      readFileSync(path.join(machine.dataDir, machine === server ? 'server/token' : 'node-token'), 'utf8')
+        .trim()
+        .split(':')
+        .at(-1),
+    );
+    for (const machine of [server, early, late]) {
+      for (const secret of secrets) {
+        const found = machine.run(
+          'grep',
+          '-rlsF',
+          '--exclude=*token',
+          '--exclude-dir=db',
+          secret ?? '',
+          machine.dataDir,
+          '/run/k3s-lite',
+        );
+        expect(found.output).toBe('');
+      }
+    }
+    const commands = server.run('sh', '-c', 'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null').output;
+    for (const secret of secrets) expect(commands).not.toContain(secret);
+  });
+});
