@@ -24,7 +24,7 @@ export interface KnownServer {
   readonly lastError: string | undefined;
 }
 
-/** In no order; one entry for each origin. */
+/** As they were named or learned; one entry for each origin. */
 export type KnownServers = readonly KnownServer[];
 
 /** Weight of the newest answer. Source: RFC 6298, the smoothing of round-trip times. */
@@ -111,8 +111,8 @@ export function askingOrder(known: KnownServers, nowMs: number): KnownServers {
       waitMs(a) - waitMs(b) ||
       rank(a) - rank(b) ||
       compare(latency(a), latency(b)) ||
-      Number(a.source === 'learned') - Number(b.source === 'learned') ||
-      (a.origin < b.origin ? -1 : 1),
+      // Sorting is stable: of equals, the one that was named first.
+      Number(a.source === 'learned') - Number(b.source === 'learned'),
   );
 }
 

@@ -8,6 +8,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { StartupError } from '../../error/startup-error.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { knownServersText, readKnownServers } from '../discovery/known-servers-file.ts';
 import { askingOrder, observed, withServers, type KnownServers } from '../discovery/known-servers.ts';
@@ -60,7 +61,7 @@ export function clusterFinder(options: ClusterFinderOptions): ClusterFinder {
   return {
     async find(signal) {
       const token = await options.token();
-      const candidates = candidatesOf(await load(), urls, clock.wallMs());
+      const { candidates, resting } = roundOf(await load(), urls, clock.wallMs());
       const onTried = ({ url, ...outcome }: Tried) => {
         known = observed(known ?? [], { origin: originOfUrl(url), ...outcome }, clock.wallMs(), random);
       };
@@ -74,6 +75,8 @@ export function clusterFinder(options: ClusterFinderOptions): ClusterFinder {
           ...(limits === undefined ? {} : { limits }),
         });
         return { cluster, token };
+      } catch (error) {
+        throw withResting(error, resting);
       } finally {
         await save();
       }
@@ -90,12 +93,28 @@ function originOfUrl({ host, ports }: JoinUrl): string {
   return originOf(host, ports.at(-1) ?? 0);
 }
 
-function candidatesOf(known: KnownServers, urls: readonly JoinUrl[], nowMs: number): readonly JoinUrl[] {
+interface Round {
+  readonly candidates: readonly JoinUrl[];
+  /** Left out because they are in backoff, with why: "https://a:9345: ECONNREFUSED (before)". */
+  readonly resting: readonly string[];
+}
+
+function roundOf(known: KnownServers, urls: readonly JoinUrl[], nowMs: number): Round {
   const ordered = askingOrder(known, nowMs);
   const due = ordered.filter(({ retryAtMs }) => (retryAtMs ?? 0) <= nowMs);
-  return (due.length === 0 ? ordered : due).map(
-    ({ origin }) => urls.find((url) => originOfUrl(url) === origin) ?? urlOf(origin),
-  );
+  const asked = due.length === 0 ? ordered : due;
+  return {
+    candidates: asked.map(({ origin }) => urls.find((url) => originOfUrl(url) === origin) ?? urlOf(origin)),
+    resting: ordered
+      .filter((one) => !asked.includes(one))
+      .map(({ origin, lastError }) => `${origin}: ${lastError ?? 'it failed'} (before)`),
+  };
+}
+
+/** Whoever reads the error wants a reason for each server, also for those that this round has spared. */
+function withResting(error: unknown, resting: readonly string[]): unknown {
+  if (!(error instanceof StartupError) || resting.length === 0) return error;
+  return new StartupError(error.code, [error.message, ...resting].join('; '), error.detail, { cause: error.cause });
 }
 
 function urlOf(origin: string): JoinUrl {

@@ -25,8 +25,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   const { ports } = deskKit(authority, authority);
-  // Of two that nobody has asked yet, the one with the lower port is asked first.
-  const [goneAt = 0, port = 0] = (await freePorts(2)).toSorted((a, b) => a - b);
+  const [goneAt = 0, port = 0] = await freePorts(2);
   server = await startJoinServer({ host: '127.0.0.1', port, ...(await servingPair(authority)), desk: ports });
   gone = `https://127.0.0.1:${String(goneAt)}`;
   there = `https://127.0.0.1:${String(server.port)}`;
@@ -73,11 +72,24 @@ test('[H4] when everybody is in backoff, everybody is asked again', async () => 
   }
 });
 
+test('[H4] who is spared in a round is told of with its last error', async () => {
+  const finder = finderOf(gone, there);
+  await finder.find(signal);
+  await server[Symbol.asyncDispose]();
+  const error = finder.find(signal);
+  await expect(error).rejects.toThrow(`${there}: ECONNREFUSED; ${gone}: ECONNREFUSED (before)`);
+});
+
 test('a server that never answered is not kept over a restart', async () => {
   await expect(finderOf(gone).find(signal)).rejects.toThrow();
   expect(kept()).toEqual([]);
   await finderOf(gone, there).find(signal);
   expect(kept().map(({ origin }) => origin)).toEqual([there]);
+});
+
+test('of servers that nobody has asked yet, the one that was named first is asked first', async () => {
+  expect((await finderOf(gone, there).find(signal)).cluster.failures).toHaveLength(1);
+  expect((await finderOf(there, gone).find(signal)).cluster.failures).toHaveLength(0);
 });
 
 test('a damaged file is said and does not matter', async () => {
