@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { answerControl, type ControlTarget } from '../balancer/control-api.ts';
+import { jsonBody } from '../control/json-body.ts';
 import { listenPrivately } from '../control/socket-file.ts';
 import { errorToJson, StartupError } from '../error/startup-error.ts';
 
@@ -33,7 +34,11 @@ async function serve(request: IncomingMessage, response: ServerResponse, target:
   response.on('error', () => undefined); // A reader that goes away is no error of ours.
   try {
     const url = new URL(request.url ?? '/', 'http://balancer');
-    const reply = answerControl(target, { method: request.method ?? 'GET', url, body: await bodyOf(request) });
+    const reply = answerControl(target, {
+      method: request.method ?? 'GET',
+      url,
+      body: await jsonBody(request, maxBodyBytes),
+    });
     if (response.destroyed) return;
     if (reply.kind === 'json') send(response, 200, 'application/json', JSON.stringify(reply.value));
     else if (reply.kind === 'text') send(response, 200, 'text/plain; version=0.0.4', reply.text);
@@ -53,22 +58,4 @@ async function serve(request: IncomingMessage, response: ServerResponse, target:
 function send(response: ServerResponse, status: number, type: string, text: string): void {
   response.writeHead(status, { 'content-type': `${type}; charset=utf-8`, connection: 'close' });
   response.end(text);
-}
-
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > maxBodyBytes) {
-      throw new StartupError('ERR_USAGE', `a request may have ${String(maxBodyBytes)} bytes`, { status: 413 });
-    }
-    chunks.push(chunk);
-  }
-  if (bytes === 0) return undefined;
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
-  } catch {
-    throw new StartupError('ERR_USAGE', 'the request is not understood: its body is no JSON', { status: 400 });
-  }
 }

@@ -9,6 +9,7 @@ import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { errorToJson, StartupError } from '../error/startup-error.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
+import { jsonBody } from './json-body.ts';
 import { matchRoute, statusOf, type Reply } from './routes.ts';
 import { listenPrivately } from './socket-file.ts';
 import type { ControlSource } from './source.ts';
@@ -58,7 +59,7 @@ export async function createControlServer(options: ControlServerOptions): Promis
   const answer = async (request: IncomingMessage): Promise<Reply> => {
     const url = urlOf(request);
     const { route, name } = matchRoute(request.method ?? 'GET', url.pathname);
-    const body = await readBody(request);
+    const body = await jsonBody(request, maxBodyBytes);
     return route.answer({ source, clock, name, query: Object.fromEntries(url.searchParams), body });
   };
 
@@ -131,27 +132,6 @@ function urlOf(request: IncomingMessage): URL {
     return new URL(request.url ?? '/', 'http://k3s-lite');
   } catch {
     throw new StartupError('ERR_USAGE', 'the request is not understood: its path is no path', { status: 400 });
-  }
-}
-
-/** The JSON body of a request, or undefined if it has none. */
-async function readBody(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  // A request that is refused in the middle must stay open for the answer.
-  const body = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > maxBodyBytes) {
-      throw new StartupError('ERR_USAGE', `a request may have ${String(maxBodyBytes)} bytes`, { status: 413 });
-    }
-    chunks.push(chunk);
-  }
-  if (bytes === 0) return undefined;
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
-  } catch {
-    throw new StartupError('ERR_USAGE', 'the request is not understood: its body is no JSON', { status: 400 });
   }
 }
 

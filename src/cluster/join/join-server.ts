@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { bodyText } from '../../kernel/request-body.ts';
 import { answerJoin, type JoinAnswer, type JoinDeskPorts } from './join-desk.ts';
 import { nodeHeaders } from './wire.ts';
 
@@ -86,7 +87,7 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
 }
 
 async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<JoinAnswer> {
-  const body = await bodyOf(request).catch(() => undefined);
+  const body = await bodyText(request, longestBody).catch(() => undefined);
   if (body === undefined) {
     return {
       status: 413,
@@ -106,18 +107,6 @@ async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<Joi
     },
     desk,
   );
-}
-
-/** @throws when it is too long or breaks off */
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    length += (chunk as Buffer).length;
-    if (length > longestBody) throw new Error('too long');
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);
