@@ -17,7 +17,7 @@ export const demands = {
   S6: 'Checks run concurrently',
   S7: 'Hard, soft and parallel dependencies, visible in the graph (DOT, SVG, terminal)',
   S8: 'State, since when, waiting for what, last error, next retry, at any time; time per stage; critical path',
-  S9: 'A shorter start than a shell entrypoint or a supervisor that polls ([figures](docs/benchmarks.md))',
+  S9: 'A shorter start than a shell entrypoint or a supervisor that polls: [measured](docs/benchmarks.md), and the tests show that nothing waits for a poll',
   C1: 'Made with execa, graphlib, pino, p-retry, zod and vitest',
   C2: 'Top level: package.json, tsconfig.json, src, units, test, bin, README.md',
   C3: 'Unit files set hard, soft and parallel edges between containerd, etcd, API server, controllers and kubelet',
