@@ -94,10 +94,11 @@ function cutHalfLine(file: string): string {
   try {
     const { size } = fstatSync(fd);
     const from = Math.max(0, size - lastLineBytes);
-    const bytes = Buffer.alloc(size - from);
+    const bytes = Buffer.allocUnsafe(size - from);
     const end = bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, from)).lastIndexOf(0x0a) + 1;
     if (from + end < size) ftruncateSync(fd, from + end);
-    return bytes.toString('utf8', 0, end).trimEnd().split('\n').at(-1) ?? '';
+    const lines = bytes.subarray(0, Math.max(0, end - 1));
+    return lines.toString('utf8', lines.lastIndexOf(0x0a) + 1);
   } finally {
     closeSync(fd);
   }
