@@ -217,7 +217,7 @@ const controllerLine = {
   cpu: /^\d+:(?:[^:\n]*,)?cpu(?:,[^:\n]*)?:(.*)$/m,
 } as const;
 
-async function makeFolderSoon(directory: string): Promise<void> {
+export async function makeFolderSoon(directory: string): Promise<void> {
   try {
     await mkdir(directory);
   } catch (error) {

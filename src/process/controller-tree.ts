@@ -30,14 +30,11 @@ export function openControllerTree(
     const version = own === undefined ? 2 : 1;
     const place = own ?? ownCgroup(procSelf);
     if (place === undefined || (version === 2 && !hasController(place, controller))) return undefined;
-    const folders = [place, path.join(place, 'k3s-lite')];
     const root = path.join(place, 'k3s-lite', instance);
-    for (const folder of folders) {
+    for (const folder of [place, path.dirname(root), root]) {
       makeFolder(folder);
       if (version === 2) pass(folder, controller);
     }
-    makeFolder(root);
-    if (version === 2) pass(root, controller);
     return { version, root };
   } catch {
     return undefined;

@@ -4,14 +4,13 @@
  * Entering waits for the kernel as in cgroup.ts, so it is done in the background after the spawn:
  * what a process takes in its first milliseconds is not counted. Not here: killing (cgroup.ts).
  */
-import { mkdir as mkdirCallback, readFileSync, writeFile as writeFileCallback } from 'node:fs';
+import { readFileSync, writeFile as writeFileCallback } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { isOfInstance, pidsWithin, removeEmpty, removeFolder } from './cgroup.ts';
+import { isOfInstance, makeFolderSoon, pidsWithin, removeEmpty, removeFolder } from './cgroup.ts';
 import { type Controller, type ControllerTree, openControllerTree } from './controller-tree.ts';
 import { errnoOf } from './spawn-error.ts';
 
-const mkdir = promisify(mkdirCallback);
 const writeFile = promisify(writeFileCallback);
 
 export interface Limits {
@@ -151,9 +150,7 @@ function limitGroup(folders: readonly LimitFolder[], limits: Limits, notice: (te
         const limit = limits[controller];
         if (limit === undefined) continue;
         try {
-          await mkdir(directory).catch((error: unknown) => {
-            if (errnoOf(error) !== 'EEXIST') throw error;
-          });
+          await makeFolderSoon(directory);
           for (const { file, value, isOptional = false } of files[version][controller].settings(limit)) {
             await writeFile(path.join(directory, file), value, { flag: 'r+' }).catch((error: unknown) => {
               if (!isOptional) throw error;
