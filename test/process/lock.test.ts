@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeAll, afterAll, describe, expect, test } from 'vitest';
@@ -9,26 +9,23 @@ import { libc } from '../../src/kernel/foreign.ts';
 import { takeFlock } from '../../src/process/flock.ts';
 import { lockDataDirectory, lockHolder } from '../../src/process/lock.ts';
 import { systemProc } from '../../src/process/proc-reader.ts';
-import { bundle } from './bundle.ts';
+import { bundledProgram, type Program } from './bundle.ts';
 
 let folder = '';
-let programs = '';
-let program = '';
+let program: Program;
 const children: ChildProcess[] = [];
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-lock-'));
-  // Within the repository, so that the C library is found.
-  const cache = path.resolve(import.meta.dirname, '../../.cache');
-  mkdirSync(cache, { recursive: true });
-  programs = mkdtempSync(path.join(cache, 'lock-'));
-  program = await bundle('locker.ts', programs);
+  // Lies within the repository, so that the C library is found.
+  program = await bundledProgram('test/process/fixtures/locker.ts');
 });
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 afterAll(() => {
-  for (const made of [folder, programs]) rmSync(made, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+  program[Symbol.dispose]();
 });
 
 const dataDirectory = () => mkdtempSync(path.join(folder, 'data-'));
@@ -42,7 +39,7 @@ interface Starter {
 
 /** @param wrapper - program and arguments before it: a namespace of its own */
 async function starter(dataDir: string, wrapper: readonly string[] = []): Promise<Starter> {
-  const argv: readonly string[] = [...wrapper, process.execPath, program, dataDir];
+  const argv: readonly string[] = [...wrapper, process.execPath, program.file, dataDir];
   const [file = '', ...args] = argv;
   const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   children.push(child);
