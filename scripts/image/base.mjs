@@ -20,13 +20,13 @@ const unwanted =
 
 /** @returns the layer: digest, size, file */
 export async function baseLayer(say) {
-  const suite = await debianSuite();
+  const { suite, sources } = await debianOfThisMachine();
   const name = `layers/base-${keyOf(suite, packages, process.arch, String(unwanted))}.tar`;
   return cached(
     name,
     async (file) => {
       const bootstrapped = `${file}.rootfs.tar`;
-      await bootstrap(suite, bootstrapped);
+      await bootstrap(suite, sources, bootstrapped);
       try {
         return await copyLayer(file, bootstrapped, (path) => !unwanted.test(path));
       } finally {
@@ -37,32 +37,31 @@ export async function baseLayer(say) {
   );
 }
 
-async function bootstrap(suite, file) {
+async function bootstrap(suite, sources, file) {
   if (!(await hasPackages(['mmdebstrap'], 'the root file system of the image'))) {
     throw new SetupError('the image needs mmdebstrap: install it (on Debian: `sudo apt-get install mmdebstrap`)');
   }
   const leftOut = ['doc', 'man', 'locale', 'info'].map((each) => `--dpkgopt=path-exclude=/usr/share/${each}/*`);
   const options = ['--variant=minbase', `--include=${packages.join(',')}`, '--aptopt=APT::Install-Recommends "false"'];
-  const result = await run(
-    'mmdebstrap',
-    [...options, ...leftOut, '--format=tar', suite, file, ...(await sourcesOfThisMachine())],
-    { capture: true, env: { ...process.env, SOURCE_DATE_EPOCH: '0' } },
-  );
+  const result = await run('mmdebstrap', [...options, ...leftOut, '--format=tar', suite, file, ...sources], {
+    capture: true,
+    env: { ...process.env, SOURCE_DATE_EPOCH: '0' },
+  });
   if (result.code !== 0) {
     throw new SetupError(`mmdebstrap failed:\n${result.output.trimEnd().split('\n').slice(-15).join('\n')}`);
   }
 }
 
-/** The release of a Debian machine: then its own packages are near. */
-async function debianSuite() {
+/**
+ * The release of a Debian machine, because its own packages are near, and where it gets them from;
+ * elsewhere mmdebstrap's own default.
+ */
+async function debianOfThisMachine() {
   const text = await readFile('/etc/os-release', 'utf8').catch(() => '');
-  if (!/^ID=debian$/m.test(text)) return defaultSuite;
-  return /^VERSION_CODENAME=(\w+)$/m.exec(text)?.[1] ?? defaultSuite;
-}
-
-/** Where this machine gets its packages from; elsewhere mmdebstrap's own default. */
-async function sourcesOfThisMachine() {
-  if (!/^ID=debian$/m.test(await readFile('/etc/os-release', 'utf8').catch(() => ''))) return [];
+  if (!/^ID=debian$/m.test(text)) return { suite: defaultSuite, sources: [] };
   const file = ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list'].find((each) => existsSync(each));
-  return file === undefined ? [] : [file];
+  return {
+    suite: /^VERSION_CODENAME=(\w+)$/m.exec(text)?.[1] ?? defaultSuite,
+    sources: file === undefined ? [] : [file],
+  };
 }

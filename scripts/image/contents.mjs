@@ -44,13 +44,12 @@ export async function ownEntries(root, { withComponents }) {
  * @param report - of `components list --json`
  */
 export async function componentEntries(report, wanted) {
-  const folders = new Map();
+  const folders = new Set();
   for (const { artefact, origin, path: file } of report.programs) {
-    if (origin === 'cache' && (wanted === undefined || wanted.includes(artefact)))
-      folders.set(path.dirname(file), artefact);
+    if (origin === 'cache' && (wanted === undefined || wanted.includes(artefact))) folders.add(path.dirname(file));
   }
   const entries = [];
-  for (const folder of folders.keys()) {
+  for (const folder of folders) {
     const at = `${home}/cache/k3s-lite/components/${path.basename(folder)}`;
     entries.push(...(await treeEntries(folder, at)));
     for (const name of await readdir(folder)) {
@@ -58,7 +57,7 @@ export async function componentEntries(report, wanted) {
         entries.push(linkEntry(`usr/local/bin/${name}`, `/${at}/${name}`));
     }
   }
-  return { entries, versions: [...folders.keys()].map((folder) => path.basename(folder)).sort() };
+  return { entries, versions: [...folders].map((folder) => path.basename(folder)).sort() };
 }
 
 /** A program and the shared libraries it is linked with, where its interpreter looks for them. */

@@ -1,5 +1,5 @@
 /** The two images: the whole node, and the smallest that runs units of one's own. */
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { baseLayer } from './base.mjs';
 import { cached, treeKey } from './cache.mjs';
@@ -81,15 +81,13 @@ async function applicationEntries(root) {
   const isPart = (file) => !/(?:Dockerfile|README\.md|entrypoint\.sh)$/.test(file);
   return [
     ...(await treeEntries(folder, 'app', isPart)),
-    await fileEntry(await staticBusybox(), 'app/bin/busybox', 0o755),
+    await fileEntry(staticBusybox(), 'app/bin/busybox', 0o755),
     linkEntry('usr/bin/env', '/app/bin/busybox'),
   ];
 }
 
-async function staticBusybox() {
-  for (const file of ['/bin/busybox', '/usr/bin/busybox']) {
-    const found = await readFile(file).catch(() => undefined);
-    if (found !== undefined) return file;
-  }
-  throw new Error('there is no busybox: install busybox-static');
+function staticBusybox() {
+  const file = ['/bin/busybox', '/usr/bin/busybox'].find((each) => existsSync(each));
+  if (file === undefined) throw new Error('there is no busybox: install busybox-static');
+  return file;
 }
