@@ -6,17 +6,15 @@
  *      ─► up again: all objects are still there ─► killed, then `down` leaves nothing
  */
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { busyboxRecipe } from '../../src/cluster/first-pod.ts';
-import { directoryOf } from '../../src/cluster/machine.ts';
-import { packOciArchive } from '../../src/cluster/oci-archive.ts';
 import { buildProgram } from '../cli/up-place.ts';
+import { putBusyboxImage } from './kit/busybox-image.ts';
 import { runningContainers } from './kit/running-containers.ts';
 import { steadyClient } from './kit/steady-client.ts';
-import { folder, isRoot, nodeRig, type NodeRig } from './node-rig.ts';
+import { isRoot, nodeRig, type NodeRig } from './node-rig.ts';
 
 /** How long a client has to be answered without an error. Source: issue 4, "Done when". */
 const askedForMs = 30_000;
@@ -60,10 +58,7 @@ describe.skipIf(!isRoot)('a whole node', () => {
 
   beforeAll(async () => {
     rig = await nodeRig();
-    const directory = directoryOf('busybox', (process.env['PATH'] ?? '').split(':'));
-    if (directory === undefined) throw new Error('busybox was not found: install busybox-static');
-    const recipe = { ...busyboxRecipe(readFileSync(path.join(directory, 'busybox'))), name: image };
-    writeFileSync(path.join(folder(rig.dataDir, 'agent/images'), 'web.tar'), packOciArchive(recipe).bytes);
+    putBusyboxImage(rig.dataDir, image);
     before = rig.traces();
     await rig.up();
   });

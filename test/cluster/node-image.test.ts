@@ -4,16 +4,14 @@
  *
  *   node Ready ─► a pod runs ─► killed: scheduler, kubelet, k3s-lite itself ─► SIGTERM leaves nothing
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { busyboxRecipe } from '../../src/cluster/first-pod.ts';
-import { directoryOf } from '../../src/cluster/machine.ts';
-import { packOciArchive } from '../../src/cluster/oci-archive.ts';
+import { putBusyboxImage } from './kit/busybox-image.ts';
 import { ContainerEngine, type Container } from './kit/container-engine.ts';
 import { makeImage, nodeImage } from './kit/image-archive.ts';
 import { runningContainers } from './kit/running-containers.ts';
-import { folder, isRoot } from './node-rig.ts';
+import { isRoot } from './node-rig.ts';
 
 const dataDir = '/var/lib/k3s-lite';
 const components = [
@@ -59,10 +57,7 @@ describe.skipIf(!isRoot)('[C5] the node image', () => {
     engine = await ContainerEngine.start();
     engine.import(archive);
     volume = engine.volume('data');
-    const busybox = directoryOf('busybox', (process.env['PATH'] ?? '').split(':'));
-    if (busybox === undefined) throw new Error('busybox was not found: install busybox-static');
-    const recipe = { ...busyboxRecipe(readFileSync(path.join(busybox, 'busybox'))), name: podImage };
-    writeFileSync(path.join(folder(volume, 'agent/images'), 'web.tar'), packOciArchive(recipe).bytes);
+    putBusyboxImage(volume, podImage);
     writeFileSync(path.join(volume, 'pod.json'), JSON.stringify(pod));
     container = engine.start(nodeImage, { volumes: { [volume]: dataDir } });
     await container.line(/^ready in|node-ready (?:ready|done)/, 90_000);

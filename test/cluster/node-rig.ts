@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { tmpdir } from 'node:os';
@@ -315,11 +315,4 @@ function processesIn(enter: readonly string[]): string[] {
         return []; // it ended meanwhile
       }
     });
-}
-
-/** Makes a folder and returns its path. */
-export function folder(...parts: string[]): string {
-  const made = path.join(...parts);
-  mkdirSync(made, { recursive: true });
-  return made;
 }

@@ -2,13 +2,11 @@
  * An unclean power-off of a whole node: every process is gone at once, nobody could tidy up. The next
  * `up` ends ready, what etcd had acknowledged is there, and each pod runs again, once.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { busyboxRecipe } from '../../src/cluster/first-pod.ts';
-import { directoryOf } from '../../src/cluster/machine.ts';
-import { packOciArchive } from '../../src/cluster/oci-archive.ts';
-import { folder, isRoot, nodeRig, type NodeRig } from './node-rig.ts';
+import { putBusyboxImage } from './kit/busybox-image.ts';
+import { isRoot, nodeRig, type NodeRig } from './node-rig.ts';
 
 const image = 'test.local/steady:1';
 const pod = {
@@ -36,10 +34,7 @@ describe.skipIf(!isRoot)('after a power-off', () => {
 
   beforeAll(async () => {
     rig = await nodeRig();
-    const directory = directoryOf('busybox', (process.env['PATH'] ?? '').split(':'));
-    if (directory === undefined) throw new Error('busybox was not found: install busybox-static');
-    const recipe = { ...busyboxRecipe(readFileSync(path.join(directory, 'busybox'))), name: image };
-    writeFileSync(path.join(folder(rig.dataDir, 'agent/images'), 'steady.tar'), packOciArchive(recipe).bytes);
+    putBusyboxImage(rig.dataDir, image);
     before = rig.traces();
     await rig.up();
     const file = path.join(rig.dataDir, 'pod.json');
