@@ -2,7 +2,7 @@
  * A whole node in a network namespace of its own: `k3s-lite up` as a person would start it, with
  * own paths, node name and cgroup root, so that it meets nothing else on this machine.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { writeFileSync } from 'node:fs';
@@ -13,19 +13,16 @@ import { pathsOf } from '../../src/app/paths.ts';
 import { findComponents } from '../../src/component/find.ts';
 import { controlClient, type ControlClient } from '../../src/control/client.ts';
 import { deferred } from '../../src/kernel/deferred.ts';
-import { parseMountinfo } from '../../src/cluster/mountinfo.ts';
+import { readMounts } from '../../src/cluster/mountinfo.ts';
 import { EventLog } from './kit/event-log.ts';
+import { makeNodeNetwork } from './kit/node-network.ts';
+import { must, run, type Ran } from './rig/run.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 /** Folder of components for this run, if they are not where `k3s-lite` finds them by itself. */
 const binDir = process.env['K3S_LITE_BIN_DIR'];
 
 export const isRoot = process.getuid?.() === 0;
-
-export interface Run {
-  readonly code: number;
-  readonly output: string;
-}
 
 export interface NodeRig extends AsyncDisposable {
   readonly dataDir: string;
@@ -51,60 +48,28 @@ export interface NodeRig extends AsyncDisposable {
   powerOff(options: { readonly reboot: boolean }): Promise<void>;
   /** Processes in the cgroups of this node's pods, one command line each. */
   podProcesses(): readonly string[];
-  kubectl(...args: string[]): Run;
+  kubectl(...args: string[]): Ran;
   /** `k3s-lite down`, to its end. */
-  down(): Run;
+  down(): Ran;
   /** kubectl that keeps running (port-forward); it is killed with the rig. */
   kubectlInBackground(...args: string[]): ChildProcess;
   /** What becomes a program inside the node's network. */
   readonly enter: readonly string[];
   /** A program inside the node's network. */
-  inNetwork(...argv: string[]): Run;
+  inNetwork(...argv: string[]): Ran;
   /** Everything that a node could leave behind on this machine, line by line. */
   traces(): ReadonlyMap<string, readonly string[]>;
-}
-
-function run(argv: readonly string[], options: { mustPass?: boolean } = {}): Run {
-  const [program = '', ...args] = argv;
-  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', timeout: 60_000 });
-  if (error !== undefined) throw error;
-  const result = { code: status ?? -1, output: `${stdout}${stderr}` };
-  if (options.mustPass === true && result.code !== 0) throw new Error(`${argv.join(' ')}: ${result.output}`);
-  return result;
 }
 
 export async function nodeRig(): Promise<NodeRig> {
   const id = randomBytes(3).toString('hex');
   const namespace = `k3sl-${id}`;
-  const outside = `k3sl${id}`;
   const nodeName = `node-${id}`;
-  const nodeIp = '198.51.100.1';
   const dataDir = mkdtempSync(path.join(tmpdir(), 'k3s-lite-node-'));
   const { runDir, controlSocket } = pathsOf({ dataDir, env: process.env, uid: 0 });
   const children: ChildProcess[] = [];
-  // nsenter and not `ip netns exec`: that mounts a new /sys, which hides the cgroups.
-  const enter = ['nsenter', `--net=/run/netns/${namespace}`];
-
-  const removeNamespace = () => {
-    run(['ip', 'link', 'delete', outside]);
-    run(['ip', 'netns', 'delete', namespace]);
-  };
-  try {
-    run(['ip', 'netns', 'add', namespace], { mustPass: true });
-    run(['ip', 'link', 'add', outside, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace], { mustPass: true });
-    run(['ip', 'link', 'set', outside, 'up'], { mustPass: true });
-    for (const command of [
-      ['link', 'set', 'lo', 'up'],
-      ['address', 'add', `${nodeIp}/24`, 'dev', 'eth0'],
-      ['link', 'set', 'eth0', 'up'],
-      ['route', 'add', 'default', 'via', '198.51.100.254'],
-    ]) {
-      run([...enter, 'ip', ...command], { mustPass: true });
-    }
-  } catch (error) {
-    removeNamespace();
-    throw error;
-  }
+  const network = makeNodeNetwork(namespace, `k3sl${id}`);
+  const { nodeIp, enter } = network;
 
   const report = await findComponents({ env: process.env, dataDir, ...(binDir === undefined ? {} : { binDir }) });
   const found = report.programs.find(({ program }) => program === 'kubectl');
@@ -164,9 +129,9 @@ export async function nodeRig(): Promise<NodeRig> {
     }
     await exited;
     if (!reboot) return;
-    const points = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')).map(({ point }) => point);
+    const points = readMounts().map(({ point }) => point);
     const ours = points.filter((point) => point.startsWith(`${dataDir}/`) || point.startsWith(`${runDir}/`));
-    if (ours.length > 0) run(['umount', ...ours.reverse()], { mustPass: true });
+    if (ours.length > 0) must('umount', ...ours.reverse());
     rmSync(runDir, { recursive: true, force: true });
     run([...enter, 'ip', 'link', 'delete', 'cni0']);
     run([...enter, 'nft', 'flush', 'ruleset']);
@@ -203,7 +168,7 @@ export async function nodeRig(): Promise<NodeRig> {
     async [Symbol.asyncDispose]() {
       for (const child of children) child.kill('SIGKILL');
       await interrupt('SIGTERM');
-      removeNamespace();
+      network[Symbol.dispose]();
       rmSync(dataDir, { recursive: true, force: true });
     },
   };
@@ -230,7 +195,7 @@ interface Marks {
 function traces({ enter, words }: Marks): ReadonlyMap<string, readonly string[]> {
   const listing = (...argv: string[]) => run([...enter, ...argv]).output.split('\n');
   const isOurs = (line: string) => words.some((word) => line.includes(word));
-  const mounts = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+  const mounts = readMounts();
   const cgroups = mounts
     .filter(({ type }) => type === 'cgroup' || type === 'cgroup2')
     .flatMap(({ point }) => listing('find', point, '-type', 'd'));
@@ -260,7 +225,7 @@ function traces({ enter, words }: Marks): ReadonlyMap<string, readonly string[]>
 /** Pids below the node's cgroup root, in whichever hierarchy. */
 function pidsInCgroups(namespace: string): readonly number[] {
   const found = new Set<number>();
-  for (const { point, type } of parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'))) {
+  for (const { point, type } of readMounts()) {
     if (type !== 'cgroup' && type !== 'cgroup2') continue;
     const top = path.join(point, namespace);
     if (!existsSync(top)) continue;

@@ -20,7 +20,9 @@ import path from 'node:path';
 import { vi } from 'vitest';
 import { findComponents } from '../../../src/component/find.ts';
 import { isUnder, readMounts } from '../../../src/cluster/mountinfo.ts';
+import { run, type Ran } from '../rig/run.ts';
 import { privilegedSpec } from './container-spec.ts';
+import { makeNodeNetwork } from './node-network.ts';
 
 /** What differs from a container's image. */
 export interface RunOptions {
@@ -38,34 +40,16 @@ export interface Image {
   readonly env: readonly string[];
 }
 
-export interface Output {
-  readonly code: number;
-  readonly output: string;
-}
-
-function run(argv: readonly string[], options: { env?: NodeJS.ProcessEnv; mustPass?: boolean } = {}): Output {
-  const [program = '', ...args] = argv;
-  const { status, stdout, stderr, error } = spawnSync(program, args, {
-    encoding: 'utf8',
-    timeout: 60_000,
-    ...(options.env === undefined ? {} : { env: options.env }),
-  });
-  if (error !== undefined) throw error;
-  // ctr's own remarks are none of the program's.
-  const errors = stderr.replaceAll(/^time=".*\n/gm, '');
-  const result = { code: status ?? -1, output: `${stdout}${errors}` };
-  if (options.mustPass === true && result.code !== 0) throw new Error(`${argv.join(' ')}: ${result.output}`);
-  return result;
-}
-
 export class ContainerEngine implements AsyncDisposable {
   readonly #id = randomBytes(3).toString('hex');
+  readonly #namespace = `k3si-${this.#id}`;
+  readonly #network = makeNodeNetwork(this.#namespace, this.#namespace);
   readonly folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-engine-'));
   readonly #ctr: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #daemon: ChildProcess;
   readonly #containers: Container[] = [];
-  readonly #namespace: string;
+  readonly #address: readonly string[];
 
   static async start(): Promise<ContainerEngine> {
     const report = await findComponents({ env: process.env });
@@ -73,7 +57,6 @@ export class ContainerEngine implements AsyncDisposable {
     if (found?.status !== 'found') throw new Error('containerd was not found: build the components first');
     const engine = new ContainerEngine(path.dirname(found.path));
     try {
-      engine.#makeNetwork();
       await vi.waitFor(() => engine.ping(), { timeout: 20_000, interval: 50 });
       return engine;
     } catch (error) {
@@ -85,7 +68,7 @@ export class ContainerEngine implements AsyncDisposable {
   private constructor(programs: string) {
     const at = (name: string) => path.join(this.folder, name);
     this.#ctr = path.join(programs, 'ctr');
-    this.#namespace = `k3si-${this.#id}`;
+    this.#address = ['--address', at('grpc.sock')];
     this.#env = { ...process.env, PATH: `${programs}:${process.env['PATH'] ?? ''}` };
     const address = (name: string) => JSON.stringify(at(name));
     writeFileSync(
@@ -119,8 +102,16 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", 
     if (code !== 0) throw new Error(output);
   }
 
-  ctr(...args: readonly string[]): Output {
-    return run([this.#ctr, '--address', path.join(this.folder, 'grpc.sock'), ...args], { env: this.#env });
+  ctr(...args: readonly string[]): Ran {
+    const { status, stdout, stderr, error } = spawnSync(this.#ctr, [...this.#address, ...args], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      env: this.#env,
+    });
+    if (error !== undefined) throw error;
+    // ctr's own remarks are none of the program's.
+    const errors = stderr.replaceAll(/^time=".*\n/gm, '');
+    return { code: status ?? -1, output: `${stdout}${errors}` };
   }
 
   import(archive: string): void {
@@ -129,8 +120,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", 
   }
 
   /** A program in the containers' network. */
-  inNetwork(...argv: readonly string[]): Output {
-    return run(['nsenter', `--net=/run/netns/${this.#namespace}`, ...argv]);
+  inNetwork(...argv: readonly string[]): Ran {
+    return run([...this.#network.enter, ...argv]);
   }
 
   start(image: Image, { args = [], env = [], volumes = {}, isMute = false }: RunOptions = {}): Container {
@@ -150,8 +141,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", 
     });
     const specFile = path.join(this.folder, `spec-${id}.json`);
     writeFileSync(specFile, JSON.stringify(spec));
-    const address = ['--address', path.join(this.folder, 'grpc.sock')];
-    const child = spawn(this.#ctr, [...address, 'run', '--rm', '--config', specFile, id], {
+    const child = spawn(this.#ctr, [...this.#address, 'run', '--rm', '--config', specFile, id], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: this.#env,
     });
@@ -185,25 +175,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", 
       if (isUnder(this.folder, point)) run(['umount', '--lazy', point]);
     }
     for (const folder of [...this.#cgroups()].reverse()) rmdirSync(folder);
-    run(['ip', 'link', 'delete', this.#namespace]);
-    run(['ip', 'netns', 'delete', this.#namespace]);
+    this.#network[Symbol.dispose]();
     rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  #makeNetwork(): void {
-    const enter = ['nsenter', `--net=/run/netns/${this.#namespace}`];
-    const link = ['ip', 'link', 'add', this.#namespace, 'type', 'veth', 'peer', 'name', 'eth0'];
-    for (const argv of [
-      ['ip', 'netns', 'add', this.#namespace],
-      [...link, 'netns', this.#namespace],
-      ['ip', 'link', 'set', this.#namespace, 'up'],
-      [...enter, 'ip', 'link', 'set', 'lo', 'up'],
-      [...enter, 'ip', 'address', 'add', '198.51.100.1/24', 'dev', 'eth0'],
-      [...enter, 'ip', 'link', 'set', 'eth0', 'up'],
-      [...enter, 'ip', 'route', 'add', 'default', 'via', '198.51.100.254'],
-    ]) {
-      run(argv, { mustPass: true });
-    }
   }
 
   #shims(): readonly number[] {
@@ -282,7 +255,7 @@ export class Container {
     return line;
   }
 
-  exec(...argv: readonly string[]): Output {
+  exec(...argv: readonly string[]): Ran {
     this.#execs += 1;
     const exec = `e${String(this.#execs)}`;
     return this.#parts.engine.ctr('tasks', 'exec', '--exec-id', exec, this.#parts.id, ...argv);
