@@ -14,13 +14,6 @@ describe.skipIf(!isRoot)('[C5] the minimal image', () => {
   let container: Container;
   const get = (at: string) => engine.inNetwork('busybox', 'wget', '-q', '-O', '-', `http://127.0.0.1:8080${at}`);
   const [backend, web, supervisor] = [/^\/app\/bin\/busybox httpd/, /front\.mjs/, /^node \S+k3s-lite up/];
-  /** Ends the one process that runs it, and returns its pid. */
-  const killHard = (command: RegExp) => {
-    const pids = container.pids(command);
-    expect(pids, String(command)).toHaveLength(1);
-    process.kill(pids[0] ?? 0, 'SIGKILL');
-    return pids[0];
-  };
 
   beforeAll(async () => {
     const archive = makeImage('--minimal');
@@ -48,7 +41,7 @@ describe.skipIf(!isRoot)('[C5] the minimal image', () => {
   test('a killed unit comes again, the others stay', async () => {
     const others = container.pids(web);
     expect(others).toHaveLength(1);
-    const before = killHard(backend);
+    const before = container.killHard(backend);
     await expect.poll(() => get('/api/index.html').output, { timeout: 10_000 }).toContain('made by the task');
     // It forks for each request.
     await expect.poll(() => container.pids(backend)).toHaveLength(1);
@@ -60,11 +53,10 @@ describe.skipIf(!isRoot)('[C5] the minimal image', () => {
     const pids = () => [backend, web].map((command) => container.pids(command));
     await expect.poll(pids).toEqual([[expect.any(Number)], [expect.any(Number)]]);
     const pidsBefore = pids();
-    const before = killHard(supervisor);
+    const before = container.killHard(supervisor);
     const fresh = () => container.pids(supervisor).filter((pid) => pid !== before);
     await expect.poll(fresh, { timeout: 10_000 }).toHaveLength(1);
-    const isReady = () => /"ready":\s*true/.test(container.exec('k3s-lite', 'status', '--json').output);
-    await expect.poll(isReady, { timeout: 20_000, interval: 200 }).toBe(true);
+    await expect.poll(() => container.isReady(), { timeout: 20_000, interval: 200 }).toBe(true);
     expect(get('/api/index.html').output).toContain('made by the task');
     // One of them forks for each request.
     await expect.poll(pids).toEqual(pidsBefore);

@@ -41,13 +41,7 @@ describe.skipIf(!isRoot)('[C5] the node image', () => {
   let container: Container;
   let volume: string;
   const kubectl = (...args: string[]) => container.exec('kubectl', ...args);
-  const killHard = (command: RegExp) => {
-    const pids = container.pids(command);
-    expect(pids, String(command)).toHaveLength(1);
-    process.kill(pids[0] ?? 0, 'SIGKILL');
-    return pids[0];
-  };
-  const isReady = () => /"ready":\s*true/.test(container.exec('k3s-lite', 'status', '--json').output);
+  const isReady = () => container.isReady();
   const leaseOf = () =>
     kubectl('-n', 'kube-node-lease', 'get', 'lease', '-o', 'jsonpath={.items[0].spec.renewTime}').output;
   const supervisor = /^node \S+k3s-lite up/;
@@ -93,7 +87,7 @@ describe.skipIf(!isRoot)('[C5] the node image', () => {
   });
 
   test('a killed component comes again, and does its work', async () => {
-    const before = killHard(/\/kube-scheduler /);
+    const before = container.killHard(/\/kube-scheduler /);
     await expect
       .poll(() => container.pids(/\/kube-scheduler /).filter((pid) => pid !== before), { timeout: 20_000 })
       .toHaveLength(1);
@@ -114,7 +108,7 @@ describe.skipIf(!isRoot)('[C5] the node image', () => {
     const [pidsBefore, containersBefore, lease] = [pids(), await containers(), leaseOf()];
     for (const name of components) expect(pidsBefore[name], name).toHaveLength(1);
     expect(containersBefore.length).toBeGreaterThan(1);
-    const before = killHard(supervisor);
+    const before = container.killHard(supervisor);
     await expect
       .poll(() => container.pids(supervisor).filter((pid) => pid !== before), { timeout: 20_000 })
       .toHaveLength(1);

@@ -17,7 +17,7 @@ import {
 import { createInterface } from 'node:readline';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { vi } from 'vitest';
+import { expect, vi } from 'vitest';
 import { findComponents } from '../../../src/component/find.ts';
 import { isUnder, readMounts } from '../../../src/cluster/mountinfo.ts';
 import { run, type Ran } from '../rig/run.ts';
@@ -275,6 +275,20 @@ export class Container {
         }
       })
       .map(Number);
+  }
+
+  /** Ends the one process that runs it, and returns its pid. */
+  killHard(command: RegExp): number {
+    const pids = this.pids(command);
+    expect(pids, String(command)).toHaveLength(1);
+    const [pid = 0] = pids;
+    process.kill(pid, 'SIGKILL');
+    return pid;
+  }
+
+  /** Whether all units of the k3s-lite in it are ready. */
+  isReady(): boolean {
+    return /"ready":\s*true/.test(this.exec('k3s-lite', 'status', '--json').output);
   }
 
   signal(name: string): void {
