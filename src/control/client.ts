@@ -1,11 +1,9 @@
 /** The typed client of the control API. Every answer is checked; an error of the server comes back as the same error. */
 import { statSync } from 'node:fs';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import * as z from 'zod';
-import { errorFromJson, isErrorJson } from '../error/from-json.ts';
+import type * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
 import type { GraphFormat } from '../graph/draw.ts';
-import { abortError } from '../kernel/abort.ts';
+import { ask, linesOf, parseReply, textOf, valuesOf, type Peer } from './ask.ts';
 import {
   downReplySchema,
   dumpReplySchema,
@@ -65,26 +63,34 @@ export interface UnitsRequest {
 const answerWithinMs = 30_000;
 
 export function controlClient(options: ControlClientOptions): ControlClient {
-  const get = async <T>(path: string, schema: z.ZodType<T>) => parseReply(schema, await textOf(await ask(path)));
+  const { socketPath, signal } = options;
+  const peer: Peer = {
+    name: 'k3s-lite',
+    socketPath,
+    signal,
+    connectionError: (error) => connectionError(error, options),
+  };
+  const send = (path: string, body?: unknown, withinMs = answerWithinMs) => ask(peer, { path, body, withinMs });
+  const get = async <T>(path: string, schema: z.ZodType<T>) => parseReply(peer, schema, await textOf(await send(path)));
   const post = async <T>(path: string, body: unknown, schema: z.ZodType<T>, withinMs?: number) =>
-    parseReply(schema, await textOf(await ask(path, body, withinMs)));
-  const ask = (path: string, body?: unknown, withinMs = answerWithinMs) => send(options, path, body, withinMs);
+    parseReply(peer, schema, await textOf(await send(path, body, withinMs)));
   return {
     status: ({ usage = false } = {}) => get(`/v1/status${usage ? '?usage=1' : ''}`, statusSchema),
     unit: (name) => get(unitPath(name), unitReplySchema),
     why: (name) => get(`${unitPath(name)}/why`, whyReplySchema),
     async logs(name, { lines, follow }) {
-      return linesOf(options, await ask(`${unitPath(name)}/logs?lines=${String(lines)}&follow=${follow ? '1' : '0'}`));
+      return linesOf(peer, await send(`${unitPath(name)}/logs?lines=${String(lines)}&follow=${follow ? '1' : '0'}`));
     },
     async graph(format) {
-      return textOf(await ask(`/v1/graph?format=${format}`));
+      return textOf(await send(`/v1/graph?format=${format}`));
     },
     async events({ since, follow }) {
       const from = since === undefined ? '' : `&since=${String(since)}`;
-      return eventsOf(options, await ask(`/v1/events?follow=${follow ? '1' : '0'}${from}`));
+      const response = await send(`/v1/events?follow=${follow ? '1' : '0'}${from}`);
+      return valuesOf(peer, eventLineSchema, linesOf(peer, response));
     },
     async metrics() {
-      return textOf(await ask('/v1/metrics'));
+      return textOf(await send('/v1/metrics'));
     },
     start: (request) => post('/v1/start', request, movedSchema),
     stop: (request) => post('/v1/stop', request, movedSchema),
@@ -105,37 +111,7 @@ const notRunning = 'not running';
 
 const unitPath = (name: string) => `/v1/units/${encodeURIComponent(name)}`;
 
-/** @param withinMs - how long the answer may take to begin, in milliseconds; 0: as long as it likes */
-function send(options: ControlClientOptions, path: string, body: unknown, withinMs: number): Promise<IncomingMessage> {
-  const { socketPath, signal } = options;
-  return new Promise((resolve, reject) => {
-    const request = httpRequest({
-      socketPath,
-      path,
-      method: body === undefined ? 'GET' : 'POST',
-      // Without an agent the connection ends with the answer, and nothing keeps this process alive.
-      agent: false,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    request.setTimeout(withinMs, () => {
-      request.destroy(
-        new StartupError('ERR_CONTROL', `k3s-lite does not answer on ${socketPath}`, { reason: 'silent', socketPath }),
-      );
-    });
-    request.once('error', (error) => reject(connectionError(error, options)));
-    request.once('response', (response) => {
-      request.setTimeout(0);
-      if ((response.statusCode ?? 500) < 300) resolve(response);
-      else textOf(response).then((text) => reject(errorOf(text, response.statusCode ?? 500)), reject);
-    });
-    if (body === undefined) request.end();
-    else request.end(JSON.stringify(body));
-  });
-}
-
-function connectionError(error: NodeJS.ErrnoException, { socketPath, dataDir, signal }: ControlClientOptions): Error {
-  if (signal?.aborted === true) return abortError(signal);
-  if (error instanceof StartupError) return error;
+function connectionError(error: NodeJS.ErrnoException, { socketPath, dataDir }: ControlClientOptions): Error {
   const where = { socketPath, dataDir };
   switch (error.code) {
     case 'ENOENT':
@@ -179,57 +155,4 @@ function ownerOf(folder: string): number | undefined {
   } catch {
     return undefined;
   }
-}
-
-function errorOf(text: string, status: number): Error {
-  try {
-    const json: unknown = JSON.parse(text);
-    if (isErrorJson(json)) return errorFromJson(json);
-  } catch {
-    // Not ours; told below.
-  }
-  return new StartupError('ERR_CONTROL', `k3s-lite answered with status ${String(status)}`, { status });
-}
-
-function parseReply<T>(schema: z.ZodType<T>, text: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined;
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new StartupError('ERR_CONTROL', 'k3s-lite answered something else: is it of another version?', {
-    reason: 'protocol',
-    problems: z.prettifyError(result.error),
-  });
-}
-
-async function textOf(response: IncomingMessage): Promise<string> {
-  response.setEncoding('utf8');
-  let text = '';
-  for await (const chunk of response as AsyncIterable<string>) text += chunk;
-  return text;
-}
-
-async function* linesOf({ signal }: ControlClientOptions, response: IncomingMessage): AsyncIterable<string> {
-  response.setEncoding('utf8');
-  let rest = '';
-  try {
-    for await (const chunk of response as AsyncIterable<string>) {
-      const lines = `${rest}${chunk}`.split('\n');
-      rest = lines.pop() ?? '';
-      yield* lines;
-    }
-  } catch (error) {
-    if (signal?.aborted === true) throw abortError(signal);
-    // A server that was killed resets the connection in the middle; for a follower that is the end.
-    if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
-  }
-  if (rest !== '') yield rest;
-}
-
-async function* eventsOf(options: ControlClientOptions, response: IncomingMessage): AsyncIterable<EventLine> {
-  for await (const line of linesOf(options, response)) yield parseReply(eventLineSchema, line);
 }

@@ -1,14 +1,12 @@
-/** The client of a balancer's control socket. What comes back is checked; its errors come back as errors. */
+/** The client of a balancer's control socket. */
 import { readdirSync } from 'node:fs';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
 import path from 'node:path';
 import * as z from 'zod';
 import { balancerSocket, type Paths } from '../../app/paths.ts';
 import type { Supposition } from '../../balancer/explain.ts';
 import { policies, serverStates } from '../../balancer/routing-state.ts';
-import { errorFromJson, isErrorJson } from '../../error/from-json.ts';
+import { ask, parseReply, textOf, valuesOf, wholeLinesOf, type Peer } from '../../control/ask.ts';
 import { StartupError } from '../../error/startup-error.ts';
-import { abortError } from '../../kernel/abort.ts';
 
 const serverSchema = z.object({
   address: z.string(),
@@ -87,9 +85,19 @@ export interface BalancerClient {
 }
 
 export function balancerClient({ name, socketPath }: RunningBalancer, signal: AbortSignal): BalancerClient {
-  const ask = async (path: string, body?: object) => textOf(await send({ name, socketPath, signal, path, body }));
-  const get = async <T>(path: string, schema: z.ZodType<T>) => reply(schema, await ask(path));
-  const post = async <T>(path: string, body: object, schema: z.ZodType<T>) => reply(schema, await ask(path, body));
+  const peer: Peer = {
+    name: `the balancer ${name}`,
+    socketPath,
+    signal,
+    connectionError(cause) {
+      const message = `the balancer ${name} does not answer on ${socketPath}`;
+      return new StartupError('ERR_CONTROL', message, { name }, { cause });
+    },
+  };
+  const text = async (path: string, body?: object) => textOf(await ask(peer, { path, body }));
+  const get = async <T>(path: string, schema: z.ZodType<T>) => parseReply(peer, schema, await text(path));
+  const post = async <T>(path: string, body: object, schema: z.ZodType<T>) =>
+    parseReply(peer, schema, await text(path, body));
   return {
     name,
     servers: () => get('/v1/servers', listSchema),
@@ -97,78 +105,10 @@ export function balancerClient({ name, socketPath }: RunningBalancer, signal: Ab
     events: async (since = 0) => (await get(`/v1/events?since=${String(since)}`, eventsSchema)).events,
     async follow(since) {
       const path = `/v1/events?follow=1${since === undefined ? '' : `&since=${String(since)}`}`;
-      return linesOf(await send({ name, socketPath, signal, path, body: undefined }), signal);
+      return valuesOf(peer, lineSchema, wholeLinesOf(peer, await ask(peer, { path })));
     },
-    metrics: () => ask('/v1/metrics'),
+    metrics: () => text('/v1/metrics'),
     operate: (verb, body) => post(`/v1/${verb}`, body, movedSchema),
     simulate: (steps) => post('/v1/simulate', { steps }, simulationSchema),
   };
-}
-
-interface Question extends RunningBalancer {
-  readonly signal: AbortSignal;
-  readonly path: string;
-  readonly body: object | undefined;
-}
-
-function send({ name, socketPath, signal, path, body }: Question): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const method = body === undefined ? 'GET' : 'POST';
-    const request = httpRequest({ socketPath, path, method, agent: false, signal });
-    request.once('error', (cause) => {
-      if (signal.aborted) reject(abortError(signal));
-      const message = `the balancer ${name} does not answer on ${socketPath}`;
-      reject(new StartupError('ERR_CONTROL', message, { name }, { cause }));
-    });
-    request.once('response', (response) => {
-      response.setEncoding('utf8');
-      if ((response.statusCode ?? 500) < 300) resolve(response);
-      else textOf(response).then((text) => reject(errorOf(text)), reject);
-    });
-    request.end(body === undefined ? undefined : JSON.stringify(body));
-  });
-}
-
-async function textOf(response: IncomingMessage): Promise<string> {
-  let text = '';
-  for await (const chunk of response as AsyncIterable<string>) text += chunk;
-  return text;
-}
-
-async function* linesOf(response: IncomingMessage, signal: AbortSignal): AsyncIterable<WireLine> {
-  let rest = '';
-  try {
-    for await (const chunk of response as AsyncIterable<string>) {
-      const lines = `${rest}${chunk}`.split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) yield reply(lineSchema, line);
-    }
-  } catch (error) {
-    if (signal.aborted) throw abortError(signal);
-    // A balancer that ends or is killed resets the connection; for a follower that is the end.
-    if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
-  }
-}
-
-function errorOf(text: string): Error {
-  const json = parsed(text);
-  return isErrorJson(json)
-    ? errorFromJson(json)
-    : new StartupError('ERR_CONTROL', 'the balancer answered something else', {});
-}
-
-function reply<T>(schema: z.ZodType<T>, text: string): T {
-  const result = schema.safeParse(parsed(text));
-  if (result.success) return result.data;
-  throw new StartupError('ERR_CONTROL', 'the balancer answered something else: is it of another version?', {
-    problems: z.prettifyError(result.error),
-  });
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
