@@ -4,6 +4,7 @@ import type { BuiltArtefact } from '../../component/build.ts';
 import { type ComponentReport, isUsable, type ProgramStatus } from '../../component/report.ts';
 import type { Verified } from '../../component/verify.ts';
 import { formatDurationMs } from '../../kernel/duration.ts';
+import { paintedTable } from './painted-table.ts';
 
 /** One line per program; what is missing or unsupported is told below the table, with the remedy. */
 export function renderComponents(report: ComponentReport, colour: boolean): string {
@@ -12,16 +13,7 @@ export function renderComponents(report: ComponentReport, colour: boolean): stri
     cells: [each.program, version(each), each.status === 'found' ? each.origin : '-', each.role, place(each)],
     paint: each.status === 'missing' ? red : isUsable(each) ? green : yellow,
   }));
-  const header = ['PROGRAM', 'VERSION', 'FROM', 'FOR', 'PATH'];
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...rows.map(({ cells }) => (cells[column] ?? '').length)),
-  );
-  const pad = (cells: readonly string[]) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0));
-  const lines = [dim(pad(header).join('  ').trimEnd())];
-  for (const { cells, paint } of rows) {
-    const [name = '', ...others] = pad(cells);
-    lines.push([paint(name), ...others].join('  ').trimEnd());
-  }
+  const lines = paintedTable({ header: ['PROGRAM', 'VERSION', 'FROM', 'FOR', 'PATH'], rows, painted: 0, dim });
   return `${[...lines, ...remarks(report)].join('\n')}\n`;
 }
 

@@ -5,6 +5,7 @@ import { eventText } from '../../balancer/event-text.ts';
 import { printable } from '../../error/text.ts';
 import { formatDurationMs } from '../../kernel/duration.ts';
 import type { WireLine, WireExplanation, WireList, WireServer, WireSimulation } from './lb-client.ts';
+import { paintedTable } from './painted-table.ts';
 
 export function renderServers(lists: readonly WireList[], colour: boolean): string {
   return lists.map((list) => renderList(list, colour)).join('\n');
@@ -35,15 +36,7 @@ function serverTable(servers: readonly WireServer[], colour: boolean): string {
     paint: paint(server),
   }));
   const header = ['SERVER', 'STATE', 'FOR', 'CONNS', 'WEIGHT', 'DIAL', 'LAST ERROR'];
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...rows.map(({ cells }) => (cells[column] ?? '').length)),
-  );
-  const pad = (cells: readonly string[]) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0));
-  const lines = [dim(pad(header).join('  ').trimEnd())];
-  for (const row of rows) {
-    const [address = '', state = '', ...rest] = pad(row.cells);
-    lines.push([address, row.paint(state), ...rest].join('  ').trimEnd());
-  }
+  const lines = paintedTable({ header, rows, painted: 1, dim });
   return lines.map((line) => `  ${line}\n`).join('');
 }
 
