@@ -3,11 +3,9 @@
  * units/cluster/ too; an agent has those of units/agent/ instead of the control plane. Without
  * either, the shipped units are what they are: a plain `up` knows nothing of all this.
  */
-import path from 'node:path';
 import type { Role, Settings } from '../cluster/settings.ts';
 import { StartupError } from '../error/startup-error.ts';
-import type { UnitFolders } from './container-mode.ts';
-import { shippedUnits } from './shipped.ts';
+import { shippedUnits, type UnitFolders, withShippedPart } from './shipped.ts';
 
 export interface RoleUnits extends UnitFolders {
   /** Shipped units that this role does without. */
@@ -21,15 +19,11 @@ const onServersOnly: readonly string[] = [
 ];
 
 /** The folders to load, with those of the role behind the shipped units that they belong to. */
-export function withRoleUnits({ dirs, dropInDirs }: UnitFolders, role: Role): RoleUnits {
-  const shipped = shippedUnits();
-  if (role === 'single' || !dirs.includes(shipped)) return { dirs, dropInDirs, leftOut: [] };
-  const folder = path.join(shipped, role === 'agent' ? 'agent' : 'cluster');
-  return {
-    dirs: dirs.flatMap((dir) => (dir === shipped ? [dir, folder] : [dir])),
-    dropInDirs: [...(role === 'agent' ? [`${folder}.d`] : []), ...dropInDirs],
-    leftOut: role === 'agent' ? onServersOnly : [],
-  };
+export function withRoleUnits(folders: UnitFolders, role: Role): RoleUnits {
+  if (role === 'single') return { ...folders, leftOut: [] };
+  const isAgent = role === 'agent';
+  const leavesOut = isAgent && folders.dirs.includes(shippedUnits());
+  return { ...withShippedPart(folders, isAgent ? 'agent' : 'cluster'), leftOut: leavesOut ? onServersOnly : [] };
 }
 
 /** What an agent cannot begin without. Looked at when it is to be started, not when its graph is drawn. @throws StartupError ERR_CONFIG */

@@ -5,11 +5,10 @@
  * Marks that engines leave (`/.dockerenv`, `/run/.containerenv`) say too little: a shell in a development
  * container has them, and there nothing is ours to change.
  */
-import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
 import { initRole, type RoleQuestion } from '../process/init-role.ts';
 import type { FlagValues } from './flag-values.ts';
-import { shippedUnits } from './shipped.ts';
+import { type UnitFolders, withShippedPart } from './shipped.ts';
 
 type OwnProcess = Omit<RoleQuestion, 'isWanted'>;
 
@@ -31,17 +30,7 @@ export function isContainerEntry(values: FlagValues, own: OwnProcess = ownProces
   }
 }
 
-export interface UnitFolders {
-  readonly dirs: readonly string[];
-  readonly dropInDirs: readonly string[];
-}
-
 /** The folders to load, with those of the container behind the shipped units that they belong to. */
-export function withContainerUnits({ dirs, dropInDirs }: UnitFolders, isContainer: boolean): UnitFolders {
-  const shipped = shippedUnits();
-  if (!isContainer || !dirs.includes(shipped)) return { dirs, dropInDirs };
-  return {
-    dirs: dirs.flatMap((dir) => (dir === shipped ? [dir, path.join(dir, 'container')] : [dir])),
-    dropInDirs: [path.join(shipped, 'container.d'), ...dropInDirs],
-  };
+export function withContainerUnits(folders: UnitFolders, isContainer: boolean): UnitFolders {
+  return isContainer ? withShippedPart(folders, 'container') : folders;
 }
