@@ -11,8 +11,11 @@ export interface Connection {
 
 export async function connect(input: CommandInput): Promise<Connection> {
   const paths = await placeOf(input);
-  const { controlSocket: socketPath, dataDir } = paths;
-  return { client: controlClient({ socketPath, dataDir, signal: input.signal }), paths };
+  return { client: clientOf(paths, input.signal), paths };
+}
+
+export function clientOf({ controlSocket: socketPath, dataDir }: Paths, signal: AbortSignal): ControlClient {
+  return controlClient({ socketPath, dataDir, signal });
 }
 
 export async function placeOf(input: CommandInput): Promise<Paths> {

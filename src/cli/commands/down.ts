@@ -7,8 +7,9 @@
  */
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
+import type { Configuration } from '../../app/configuration.ts';
 import { killedReason } from '../../app/stop-requests.ts';
-import { isNotRunning } from '../../control/client.ts';
+import { type ControlClient, isNotRunning } from '../../control/client.ts';
 import { type EventLine, eventLineSchema } from '../../control/protocol.ts';
 import { exitCode, type ExitCode } from '../../error/codes.ts';
 import { StartupError } from '../../error/startup-error.ts';
@@ -19,7 +20,7 @@ import { formatDurationMs } from '../../kernel/duration.ts';
 import { lockHolder } from '../../process/lock.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 import { configurationOf } from '../configuration-of.ts';
-import { connect, placeOf } from './connect.ts';
+import { clientOf } from './connect.ts';
 
 /** Between two looks whether the process has ended; nothing tells of the end of a process that is not ours. */
 const lookEveryMs = 20;
@@ -28,24 +29,26 @@ const endWithinMs = 10_000;
 
 export const run: CommandRun = async (input) => {
   const { signal } = input;
+  const configuration = await configurationOf(input);
+  const { paths } = configuration;
+  const client = clientOf(paths, signal);
   const untilMs = systemClock.monotonicMs() + endWithinMs;
   for (;;) {
     try {
-      return await stopRunning(input);
+      return await stopRunning(input, client);
     } catch (error) {
       if (!isNotRunning(error)) throw error;
     }
-    const { dataDir } = await placeOf(input);
     // Held, and nobody answers: it is about to end, or has just begun.
-    if (lockHolder(dataDir) === undefined || systemClock.monotonicMs() > untilMs) return stopWhatIsLeft(input);
+    if (lockHolder(paths.dataDir) === undefined || systemClock.monotonicMs() > untilMs)
+      return stopWhatIsLeft(input, configuration);
     await sleep(systemClock, lookEveryMs, signal);
   }
 };
 
 /** @throws ERR_CONTROL if none runs (see `isNotRunning`) */
-async function stopRunning(input: CommandInput): Promise<ExitCode> {
+async function stopRunning(input: CommandInput, client: ControlClient): Promise<ExitCode> {
   const { options, signal } = input;
-  const { client } = await connect(input);
   const show = shower(input);
   let finished: Finished | undefined;
   // Followed before it is asked for, so that nothing of it is missed.
@@ -67,9 +70,8 @@ async function stopRunning(input: CommandInput): Promise<ExitCode> {
 }
 
 /** What a killed k3s-lite left is stopped by this command itself. Its code is loaded only then. */
-async function stopWhatIsLeft(input: CommandInput): Promise<ExitCode> {
+async function stopWhatIsLeft(input: CommandInput, configuration: Configuration): Promise<ExitCode> {
   const { io, options, env, signal } = input;
-  const configuration = await configurationOf(input);
   const { downEarlier } = await import('../../app/down-earlier.ts');
   const events = createEventStream({ clock: systemClock });
   const show = shower(input);
