@@ -1,5 +1,6 @@
 /** The cluster's builtins, loaded only for a graph that has some, and exchanged when the settings change. */
 import type { Settings } from '../cluster/settings.ts';
+import { noticeTo } from '../event/notice.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -30,10 +31,7 @@ export function builtinTable({ clock, events }: BuiltinPorts): BuiltinTable {
     async fill(graph, settings) {
       if (!hasBuiltins(graph)) return;
       const { clusterBuiltins } = await import('../cluster/builtins.ts');
-      const notice = (text: string, unit: string) => {
-        events.emit({ type: 'notice', level: 'info', text, unit });
-      };
-      const ports = { clock, notice };
+      const ports = { clock, notice: noticeTo(events, 'info') };
       const common = clusterBuiltins(settings, ports);
       if (settings.role === 'single') {
         set(common);

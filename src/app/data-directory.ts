@@ -3,13 +3,14 @@ import { mkdirSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
 import { makePrivateFolder } from '../control/socket-file.ts';
 import { StartupError } from '../error/startup-error.ts';
+import { noticeTo } from '../event/notice.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { planAdoption, type SameProgram } from '../executor/plan-adoption.ts';
-import { endLeftovers, findLeftovers, type Leftover } from '../process/leftover.ts';
+import { endLeftovers, findLeftovers, type Leftover, type LeftoverOptions } from '../process/leftover.ts';
 import { lockDataDirectory } from '../process/lock.ts';
-import type { RunRecord } from '../process/run-record.ts';
+import type { Notice, RunRecord } from '../process/run-record.ts';
 import { type LastUp, removeLastUp, writeLastUp } from './last-up.ts';
 import type { Paths } from './paths.ts';
 
@@ -47,12 +48,8 @@ export function makeFolders(...folders: readonly string[]): void {
 export async function claimDataDirectory(options: ClaimOptions): Promise<Claim> {
   const { paths, graph, wanted, clock, events } = options;
   const entered = enterDataDirectory(paths, clock);
-  const notice = (text: string, unit?: string) =>
-    events.emit({ type: 'notice', level: 'warning', text, ...(unit === undefined ? {} : { unit }) });
-  const place = {
-    ...runsPlace(paths, notice),
-    programOf: (unit: string) => (graph.has(unit) ? graph.unit(unit).run[0] : undefined),
-  };
+  const notice = noticeTo(events, 'warning');
+  const place = runsPlace(paths, graph, notice);
   const found = findLeftovers(place);
   const plan = planAdoption(graph, wanted, found, options.isSameProgram);
   const end = async (leftovers: readonly Leftover[], reasonOf: (leftover: Leftover) => string) => {
@@ -113,8 +110,13 @@ export function enterDataDirectory(paths: Paths, clock: Clock): Disposable {
 }
 
 /** Where runs of a data directory are recorded, and how their processes are known. */
-export function runsPlace({ runDir }: Paths, notice: (text: string, unit?: string) => void) {
-  return { recordDir: path.join(runDir, 'runs'), marker: path.basename(runDir), notice };
+export function runsPlace({ runDir }: Paths, graph: UnitGraph | undefined, notice: Notice): LeftoverOptions {
+  return {
+    recordDir: path.join(runDir, 'runs'),
+    marker: path.basename(runDir),
+    programOf: (unit) => (graph?.has(unit) === true ? graph.unit(unit).run[0] : undefined),
+    notice,
+  };
 }
 
 /** What the file system refuses is a mistake of the place, not of ours. */

@@ -7,6 +7,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { oneLine } from '../error/render.ts';
+import { noticeTo } from '../event/notice.ts';
 import type { EventStream } from '../event/stream.ts';
 import { endEarlier } from '../executor/end-earlier.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
@@ -38,8 +39,7 @@ export async function downEarlier(options: DownEarlierOptions): Promise<readonly
   const { paths } = configuration;
   if (!existsSync(paths.dataDir)) return undefined;
   using _entered = enterDataDirectory(paths, clock);
-  const notice = (text: string, unit?: string) =>
-    events.emit({ type: 'notice', level: 'warning', text, ...(unit === undefined ? {} : { unit }) });
+  const notice = noticeTo(events, 'warning');
   const lastUp = readLastUp(paths.runDir);
   const notUndone = (reason: string) =>
     notice(`nothing will be undone (\`k3s-lite up\`, and then \`down\`, does it): ${reason}`);
@@ -49,10 +49,7 @@ export async function downEarlier(options: DownEarlierOptions): Promise<readonly
       notUndone(oneLine(error));
       return undefined;
     }));
-  const place = {
-    ...runsPlace(paths, notice),
-    programOf: (unit: string) => (prepared?.graph.has(unit) === true ? prepared.graph.unit(unit).run[0] : undefined),
-  };
+  const place = runsPlace(paths, prepared?.graph, notice);
   const leftovers = findLeftovers(place);
   if (lastUp === undefined) {
     if (leftovers.length === 0) return undefined;

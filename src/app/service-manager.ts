@@ -6,6 +6,7 @@
 import type { DgramSocket } from 'node-unix-socket';
 import type { Executor } from '../executor/executor-api.ts';
 import { dgramSocket } from '../probe/dgram-socket.ts';
+import { noticeTo } from '../event/notice.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { notifyUpward } from '../report/notify-upward.ts';
@@ -23,7 +24,7 @@ export interface ServiceManagerOptions {
 export function connectServiceManager({ env, events, clock, executor, pid }: ServiceManagerOptions): Disposable {
   const path = env['NOTIFY_SOCKET'];
   if (path === undefined || path === '') return { [Symbol.dispose]: () => undefined };
-  const warn = (text: string) => events.emit({ type: 'notice', level: 'warning', text });
+  const warn = noticeTo(events, 'warning');
   if (!path.startsWith('/')) {
     // node-unix-socket sends to the abstract name with all its 107 bytes, which is another one (tried).
     warn(`NOTIFY_SOCKET is ${path}: only a socket with a path can be told; the service manager will hear nothing`);

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { layoutOf } from '../cluster/layout.ts';
 import { exitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
+import { noticeTo } from '../event/notice.ts';
 import { createEventStream, type EventStream } from '../event/stream.ts';
 import type { Executor } from '../executor/executor-api.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
@@ -162,7 +163,7 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
   using _output = showsUnits
     ? showUnitOutput({ units: graph.order, process: executor.process, stream: process.stdout })
     : undefined;
-  const notice = (text: string) => events.emit({ type: 'notice', level: 'warning', text });
+  const notice = noticeTo(events, 'warning');
   using _init = actAsInit({ role, clock, notice });
   using metrics = metricsSource({ events, clock, usage: executor.usage });
   await using _metricsServer = await serveMetrics(metricsAddress, metrics, events);

@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { noticeTo } from '../event/notice.ts';
 import { createEventStream, type EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
@@ -52,9 +53,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
   const { graph, dataDir, instance, clock = systemClock, env = process.env } = options;
   const { runDir = path.join(dataDir, 'run'), events = createEventStream({ clock }) } = options;
   for (const dir of [dataDir, runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const notice = (text: string, unit?: string) => {
-    events.emit({ type: 'notice', level: 'info', text, ...(unit === undefined ? {} : { unit }) });
-  };
+  const notice = noticeTo(events, 'info');
   const cgroup = openCgroup(graph, instance, notice);
   const layer = createProcessLayer({
     clock,
