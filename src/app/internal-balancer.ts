@@ -14,6 +14,7 @@ import { StartupError } from '../error/startup-error.ts';
 import { abortable } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { deferred } from '../kernel/deferred.ts';
+import { describeAddress } from '../probe/connection.ts';
 import { notifySender } from '../probe/notify-sender.ts';
 import { serveBalancerControl } from './balancer-control.ts';
 import { balancerSocket, pathsOf } from './paths.ts';
@@ -59,7 +60,7 @@ export async function internalBalancer(options: InternalBalancerOptions): Promis
   balancer.attach(forwarder);
   const metrics = balancerMetrics(settings.name);
   using _metrics = events.subscribe(metrics);
-  const listen = `${settings.listen.host}:${String(forwarder.address.port)}`;
+  const listen = describeAddress({ kind: 'tcp', ...forwarder.address });
   await fill(balancer, settings, log);
   using _store = keepStore(balancer, events, settings, log);
   await using _control = await serveBalancerControl({
@@ -91,10 +92,7 @@ function rulesOf(settings: BalancerSettings) {
   return {
     policy,
     graces: { removedMs: graceRemoved, takeoverMs: graceTakeover, drainedMs: graceDrained },
-    ownAddresses:
-      listen.port === 0
-        ? []
-        : [`${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${String(listen.port)}`],
+    ownAddresses: listen.port === 0 ? [] : [describeAddress({ kind: 'tcp', ...listen })],
   };
 }
 
