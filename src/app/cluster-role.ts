@@ -5,6 +5,7 @@
  */
 import type { Role, Settings } from '../cluster/settings.ts';
 import { StartupError } from '../error/startup-error.ts';
+import type { UnitGraph } from '../graph/unit-graph.ts';
 import { shippedUnits, type UnitFolders, withShippedPart } from './shipped.ts';
 
 export interface RoleUnits extends UnitFolders {
@@ -24,6 +25,11 @@ export function withRoleUnits(folders: UnitFolders, role: Role): RoleUnits {
   const isAgent = role === 'agent';
   const leavesOut = isAgent && folders.dirs.includes(shippedUnits());
   return { ...withShippedPart(folders, isAgent ? 'agent' : 'cluster'), leftOut: leavesOut ? onServersOnly : [] };
+}
+
+/** The kubeconfig for people, once it is written. An agent writes those of its own components alone. */
+export function userKubeconfig(graph: Pick<UnitGraph, 'has'>, { role, writeKubeconfig }: Settings): string | undefined {
+  return graph.has('kubeconfigs') && role !== 'agent' ? writeKubeconfig : undefined;
 }
 
 /** What an agent cannot begin without. Looked at when it is to be started, not when its graph is drawn. @throws StartupError ERR_CONFIG */

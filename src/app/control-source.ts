@@ -1,6 +1,7 @@
 /** What the control socket may see and do. */
 import type { ControlSource } from '../control/source.ts';
 import type { LocalExecutor } from '../executor/local-executor.ts';
+import { userKubeconfig } from './cluster-role.ts';
 import type { Prepared } from './prepare.ts';
 import { lastLogLines } from './read-log.ts';
 import { version } from './version.ts';
@@ -21,16 +22,19 @@ export function controlSource({ executor, metrics, current, reload, dump, stop }
   const startedAtMs = Date.now();
   return {
     executor,
-    facts: () => ({
-      version,
-      pid: process.pid,
-      dataDir: configuration.paths.dataDir,
-      startedAtMs,
-      ...(executor.graph.has('node-ready') ? { nodeName: current().settings.nodeName } : {}),
-      ...(executor.graph.has('kubeconfigs') && current().settings.role !== 'agent'
-        ? { kubeconfig: current().settings.writeKubeconfig }
-        : {}),
-    }),
+    facts() {
+      const { graph } = executor;
+      const { settings } = current();
+      const kubeconfig = userKubeconfig(graph, settings);
+      return {
+        version,
+        pid: process.pid,
+        dataDir: configuration.paths.dataDir,
+        startedAtMs,
+        ...(graph.has('node-ready') ? { nodeName: settings.nodeName } : {}),
+        ...(kubeconfig === undefined ? {} : { kubeconfig }),
+      };
+    },
     // From the files: also what an earlier generation wrote before it crashed.
     log: (unit) => ({
       ...executor.process.log(unit),

@@ -3,6 +3,7 @@ import type { LocalExecutor } from '../executor/local-executor.ts';
 import { criticalChain, startRecordOf } from '../report/start-record.ts';
 import { emptyModel, fold } from '../report/model.ts';
 import { renderReadySummary } from '../report/summary.ts';
+import { userKubeconfig } from './cluster-role.ts';
 import { commandName } from './command-name.ts';
 import type { Prepared } from './prepare.ts';
 
@@ -22,7 +23,7 @@ export function readySummary({ executor, prepared, elapsedMs, colour, width }: R
   for (const envelope of history) fold(model, envelope);
   const chain = criticalChain(startRecordOf(model, history.at(-1)?.monotonicMs ?? 0));
   const snapshots = executor.snapshots();
-  const hasCluster = executor.graph.has('kubeconfigs') && settings.role !== 'agent';
+  const kubeconfig = userKubeconfig(executor.graph, settings);
   const leavesAgentOut = [...loaded.disabled.values()].includes('agent');
   return renderReadySummary(
     {
@@ -30,18 +31,18 @@ export function readySummary({ executor, prepared, elapsedMs, colour, width }: R
       units: snapshots.filter(({ desired }) => desired === 'up').length,
       adopted: [...model.units.values()].filter(({ adopted }) => adopted).length,
       nodeName: executor.graph.has('node-ready') ? settings.nodeName : undefined,
-      kubeconfig: hasCluster ? settings.writeKubeconfig : undefined,
+      kubeconfig,
       chain: chain.map(({ unit, selfMs }) => ({ unit, selfMs })),
       degraded: snapshots
         .filter(({ degraded }) => degraded.length > 0)
         .map(({ unit, degraded }) => ({ unit, without: degraded.map((each) => each.unit) })),
       notes: [
         ...(leavesAgentOut ? [`control plane only: no containers run here; a full node ${needsForNode()}`] : []),
-        ...(hasCluster
-          ? [
+        ...(kubeconfig === undefined
+          ? []
+          : [
               `try \`${commandName(process.argv[1] ?? '', process.cwd())} kubectl --data-dir ${prepared.configuration.paths.dataDir} get all -A\``,
-            ]
-          : []),
+            ]),
       ],
     },
     { colour, width },
