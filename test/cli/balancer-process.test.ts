@@ -7,6 +7,7 @@ import { balancerClient, balancersIn } from '../../src/cli/commands/lb-client.ts
 import { run as lbRun } from '../../src/cli/commands/lb.ts';
 import { StartupError } from '../../src/error/startup-error.ts';
 import { client, echoServer } from '../balancer/servers-kit.ts';
+import { capturedIo } from '../kit/captured-io.ts';
 import type { Program } from '../process/bundle.ts';
 import { buildProgram, upPlace } from './up-place.ts';
 
@@ -41,23 +42,15 @@ async function running(servers: readonly string[]) {
 
 /** The command itself, in this process: starting Node.js for each word takes longer than all of this. */
 async function lbCommand(dataDir: string, args: readonly string[], options: Record<string, unknown>) {
-  let out = '';
-  const io = {
-    out: (text: string) => void (out += text),
-    err: (text: string) => void (out += text),
-    outIsTty: false,
-    errIsTty: false,
-    columns: 200,
-    colour: false,
-  };
+  const { io, all } = capturedIo({ columns: 200 });
   const { signal } = new AbortController();
   const input = { args, options: { dataDir, ...options }, io, env: process.env, cwd: dataDir, signal };
   const code = await lbRun(input).catch((error: unknown) => {
     if (!(error instanceof StartupError)) throw error;
-    out += error.message;
+    io.err(error.message);
     return error.exitCode;
   });
-  return { code, out };
+  return { code, out: all() };
 }
 
 test('[L8] list, explain, pin, drain, simulate, events and metrics of a balancer that runs as a unit', async () => {

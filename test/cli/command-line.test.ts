@@ -1,19 +1,12 @@
 /** What a mistake on the command line is answered with: the same shape for each, and never without a way on. */
 import { expect, test } from 'vitest';
 import { runCommandLine } from '../../src/cli/command-line.ts';
+import { capturedIo } from '../kit/captured-io.ts';
 
 async function say(...argv: string[]): Promise<{ readonly code: number; readonly err: string }> {
-  let err = '';
-  const code = await runCommandLine(argv, {
-    out: () => undefined,
-    err: (text) => void (err += text),
-    outIsTty: false,
-    errIsTty: false,
-    columns: 80,
-    colour: false,
-    hasLostOutput: () => false,
-  });
-  return { code, err };
+  const { io, err } = capturedIo();
+  const code = await runCommandLine(argv, { ...io, hasLostOutput: () => false });
+  return { code, err: err() };
 }
 
 const mistakes: readonly (readonly [argv: string[], said: string, hint: string])[] = [

@@ -9,6 +9,7 @@ import type { CommandInput } from '../../src/cli/command.ts';
 import { shippedUnits } from '../../src/app/shipped.ts';
 import { writeRecord } from '../../src/report/start-store.ts';
 import { unit, unitFolder, type UnitFolder } from '../unit/unit-folder.ts';
+import { capturedIo } from '../kit/captured-io.ts';
 
 type Command = (input: CommandInput, source: GraphSource) => Promise<number>;
 
@@ -27,20 +28,19 @@ async function say(
     readonly source?: GraphSource;
   } = {},
 ): Promise<Said> {
-  let out = '';
-  const write = (text: string) => void (out += text);
+  const { io, all } = capturedIo();
   const code = await command(
     {
       args: given.args ?? [],
       options: { units: [path.join(folder.dir, 'units')], dataDir: path.join(folder.dir, 'data'), ...given.options },
-      io: { out: write, err: write, outIsTty: false, errIsTty: false, columns: 80, colour: false },
+      io,
       env: { HOME: folder.dir, XDG_CONFIG_HOME: path.join(folder.dir, 'config'), PATH: '' },
       cwd: folder.dir,
       signal: new AbortController().signal,
     },
     given.source ?? installedGraph,
   );
-  return { code, out: out.replaceAll(`${folder.dir}/`, '') };
+  return { code, out: all().replaceAll(`${folder.dir}/`, '') };
 }
 
 const shop = {

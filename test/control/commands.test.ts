@@ -12,6 +12,7 @@ import { createControlServer } from '../../src/control/server.ts';
 import { emptyModel, fold } from '../../src/report/model.ts';
 import { startRecordOf } from '../../src/report/start-record.ts';
 import { writeRecord } from '../../src/report/start-store.ts';
+import { capturedIo } from '../kit/captured-io.ts';
 import { goodStart, moment, portConflict, snapshot, state } from '../report/facts.ts';
 import { fakeSource, temporaryFolder } from './fake-source.ts';
 
@@ -41,24 +42,16 @@ async function call(
   signal?: AbortSignal,
 ) {
   writeFileSync(path.join(folder.dir, 'config.yaml'), '');
-  let out = '';
-  let err = '';
+  const { io, out, err } = capturedIo();
   const code = await run({
     args,
     options: { dataDir: paths.dataDir, ...options },
-    io: {
-      out: (text) => (out += text),
-      err: (text) => (err += text),
-      outIsTty: false,
-      errIsTty: false,
-      columns: 80,
-      colour: false,
-    },
+    io,
     env: envOf(),
     cwd: folder.dir,
     signal: signal ?? new AbortController().signal,
   });
-  return { code, out, err };
+  return { code, out: out(), err: err() };
 }
 
 const serve = (fake: ReturnType<typeof fakeSource>) =>
