@@ -6,8 +6,9 @@
  * nothing is asked again at once, as often as `silences` says, before that counts: a busy one
  * answers late, and moving everybody's connections makes nothing less busy.
  */
-import { linkedAbort, onAbort } from '../kernel/abort.ts';
+import { linkedAbort } from '../kernel/abort.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { wakeablePause } from '../kernel/wakeable-pause.ts';
 import { outcomeOf } from '../probe/outcome.ts';
 import type { Probe } from '../probe/probe.ts';
 
@@ -45,21 +46,7 @@ const jitter = 0.1;
 /** Asks at once, and then on and on until it is disposed. */
 export function checkLoop({ probe, pace, clock, random, report }: CheckLoopOptions): CheckLoop {
   const life = linkedAbort();
-  let wake: (() => void) | undefined;
-
-  const pause = (delayMs: number) =>
-    new Promise<void>((resolve) => {
-      const end = () => {
-        timer[Symbol.dispose]();
-        ended[Symbol.dispose]();
-        wake = undefined;
-        resolve();
-      };
-      const timer = clock.timer(delayMs, end);
-      const ended = onAbort(life.signal, end);
-      wake = end;
-    });
-
+  const pause = wakeablePause(clock, life.signal);
   const isAlive = () => !life.signal.aborted;
 
   const run = async () => {
@@ -75,13 +62,15 @@ export function checkLoop({ probe, pace, clock, random, report }: CheckLoopOptio
           : answer,
       );
       silences = 0;
-      await pause(pace.everyMs * (1 + jitter * (2 * random() - 1)));
+      // What was asked for meanwhile, that answer has given.
+      pause.forgetHints();
+      await pause.wait(pace.everyMs * (1 + jitter * (2 * random() - 1))).catch(() => undefined); // its life is over
     }
   };
   void run();
 
   return {
-    recheck: () => wake?.(),
+    recheck: pause.wake,
     [Symbol.dispose]: () => life.abort(new Error('the server has left')),
   };
 }

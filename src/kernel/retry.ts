@@ -8,9 +8,10 @@
  * through it in a wrapper and comes out as it was.
  */
 import pRetry from 'p-retry';
-import { abortable, abortError, onAbort } from './abort.ts';
+import { abortable, abortError } from './abort.ts';
 import { backoffDelayMs, type Backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
+import { wakeablePause } from './wakeable-pause.ts';
 
 export interface RetryOptions<T> {
   /** One attempt, counted from 1. It should end when `signal` aborts; it is not waited for if it does not. */
@@ -83,42 +84,3 @@ class Failed extends Error {
 }
 
 const failureOf = (error: unknown): unknown => (error instanceof Failed ? error.failure : error);
-
-function wakeablePause(clock: Clock, signal: AbortSignal) {
-  let hinted = false;
-  let endWait: (() => void) | undefined;
-  return {
-    wake: (): void => {
-      hinted = true;
-      endWait?.();
-    },
-    forgetHints: (): void => {
-      hinted = false;
-    },
-    /** Ends after `delayMs`, at a hint (also one that came before), or with the reason of `signal`. */
-    wait: (delayMs: number): Promise<void> =>
-      new Promise((resolve, reject) => {
-        if (signal.aborted) {
-          reject(abortError(signal));
-          return;
-        }
-        if (hinted) {
-          resolve();
-          return;
-        }
-        const end = () => {
-          endWait = undefined;
-          timer[Symbol.dispose]();
-          abort[Symbol.dispose]();
-          resolve();
-        };
-        const timer = clock.timer(delayMs, end);
-        const abort = onAbort(signal, () => {
-          endWait = undefined;
-          timer[Symbol.dispose]();
-          reject(abortError(signal));
-        });
-        endWait = end;
-      }),
-  };
-}

@@ -4,9 +4,9 @@
  */
 import { watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { onAbort } from '../../kernel/abort.ts';
 import { backoffDelayMs } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { wakeablePause } from '../../kernel/wakeable-pause.ts';
 import type { KubeClient } from '../kube-client.ts';
 import { readManifestFolder } from './manifest-folder.ts';
 import { manifestObjects } from './manifest-objects.ts';
@@ -55,11 +55,12 @@ export async function serveManifests(options: ServeManifestsOptions): Promise<ne
     },
     log,
   });
-  using changes = folderChanges(folder, log);
+  const pause = wakeablePause(clock, signal);
+  using _changes = onChange(folder, pause.wake, log);
   let isReady = false;
   let away = 0;
   for (;;) {
-    changes.reset();
+    pause.forgetHints();
     let waitMs = rescanMs;
     try {
       const report = await sync(await readManifestFolder(folder, disabled), signal);
@@ -75,7 +76,7 @@ export async function serveManifests(options: ServeManifestsOptions): Promise<ne
       notify(`STATUS=cannot apply manifests: ${reason}`);
       waitMs = backoffDelayMs(awayPace, away, Math.random);
     }
-    await changes.wait(clock, waitMs, signal);
+    if (await pause.wait(waitMs)) await sleep(clock, settleMs, signal);
   }
 }
 
@@ -85,47 +86,11 @@ export function statusOf({ files, objects, failures }: SyncReport): string {
   return files === 0 ? 'no manifests' : `${String(objects)} objects of ${String(files)} files applied`;
 }
 
-interface FolderChanges extends Disposable {
-  /** From here on changes count. */
-  reset(): void;
-  /** Until something has changed and settled, or `atMostMs` have passed. */
-  wait(clock: Clock, atMostMs: number, signal: AbortSignal): Promise<void>;
-}
-
-function folderChanges(folder: string, log: (line: string) => void): FolderChanges {
-  let hasChanged = false;
-  let tell: (() => void) | undefined;
-  const watcher = watch(folder, () => {
-    hasChanged = true;
-    tell?.();
-  });
+/** Calls `changed` whenever something changes in the folder itself. */
+function onChange(folder: string, changed: () => void, log: (line: string) => void): Disposable {
+  const watcher = watch(folder, changed);
   watcher.on('error', (error) => {
     log(`${folder} cannot be watched (${error.message}): changes are found within ${String(rescanMs / 1000)} s`);
   });
-  return {
-    reset() {
-      hasChanged = false;
-    },
-    async wait(clock, atMostMs, signal) {
-      signal.throwIfAborted();
-      if (!hasChanged) {
-        await new Promise<void>((resolve) => {
-          const end = () => {
-            timer[Symbol.dispose]();
-            aborted[Symbol.dispose]();
-            tell = undefined;
-            resolve();
-          };
-          const timer = clock.timer(atMostMs, end);
-          const aborted = onAbort(signal, end);
-          tell = end;
-        });
-      }
-      signal.throwIfAborted();
-      if (hasChanged) await sleep(clock, settleMs, signal);
-    },
-    [Symbol.dispose]() {
-      watcher.close();
-    },
-  };
+  return { [Symbol.dispose]: () => watcher.close() };
 }
