@@ -4,6 +4,7 @@
  * same default server and for a while, and an update replaces it.
  */
 import * as z from 'zod';
+import { parseJson } from '../kernel/json.ts';
 import type { ServerSpec } from './routing-input.ts';
 import type { RoutingState } from './routing-state.ts';
 
@@ -41,12 +42,8 @@ export interface Stored {
 export function readStore(text: string | undefined, byDefault: string | undefined, nowWallMs: number): Stored {
   if (text === undefined) return { servers: [] };
   const ignored = (reason: string): Stored => ({ servers: [], ignored: reason });
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return ignored('it is no JSON');
-  }
+  const json = parseJson(text);
+  if (json === undefined) return ignored('it is no JSON');
   const parsed = storeSchema.safeParse(json);
   if (!parsed.success) return ignored('it is of another version, or damaged');
   const { default: storedDefault, savedAtMs, servers } = parsed.data;

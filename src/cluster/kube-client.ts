@@ -11,6 +11,7 @@ import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
 import { onAbort, abortError } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
+import { parseJson } from '../kernel/json.ts';
 import { lines } from './line-stream.ts';
 
 /** What the API said no with. Source: Kubernetes `metav1.Status`. */
@@ -192,18 +193,10 @@ export function kubeClient({ url, ca, cert, key }: KubeCredentials, clock: Clock
 const search = (query: Readonly<Record<string, string>>): string => new URLSearchParams(query).toString();
 
 function apiError(what: string, code: number, text: string): KubeApiError {
-  const parsed = status.safeParse(jsonOr(text));
+  const parsed = status.safeParse(parseJson(text));
   return parsed.success && parsed.data.message !== ''
     ? new KubeApiError(what, code, parsed.data.reason, parsed.data.message)
     : new KubeApiError(what, code, '', text.slice(0, 200));
-}
-
-function jsonOr(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {

@@ -10,6 +10,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
+import { parseJson } from '../kernel/json.ts';
 import { errnoOf } from './spawn-error.ts';
 
 const version = 1;
@@ -119,12 +120,4 @@ export function openRunRecords(directory: string, notice: Notice): RunRecords {
         .flatMap((name) => read(name.slice(0, -'.json'.length)) ?? []);
     },
   };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -6,6 +6,7 @@
  * file that is damaged or of another version is ignored, and why is told.
  */
 import * as z from 'zod';
+import { parseJson } from '../../kernel/json.ts';
 import { withoutOld, type KnownServer, type KnownServers } from './known-servers.ts';
 
 const server = z.object({
@@ -41,12 +42,8 @@ export interface ReadServers {
  */
 export function readKnownServers(text: string | undefined, nowMs: number): ReadServers {
   if (text === undefined) return { known: [] };
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return { known: [], ignored: 'it is no JSON' };
-  }
+  const json = parseJson(text);
+  if (json === undefined) return { known: [], ignored: 'it is no JSON' };
   const parsed = fileSchema.safeParse(json);
   if (!parsed.success) return { known: [], ignored: 'it is of another version, or damaged' };
   const known = parsed.data.servers.map(({ origin, source, latencyMs, lastSuccessMs }): KnownServer => ({

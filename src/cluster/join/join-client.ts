@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { StartupError } from '../../error/startup-error.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { parseJson } from '../../kernel/json.ts';
 import type { FoundCluster } from './find-cluster.ts';
 import { joinRequest } from './join-request.ts';
 import { unsealWithToken } from './seal.ts';
@@ -74,7 +75,7 @@ export function joinClient({ cluster, token, clock, signal }: JoinClientOptions)
       throw new StartupError('ERR_JOIN', `${origin}${path} gave no answer`, { origin, path }, { cause: error });
     });
     if (reply.status !== 200) throw refusalOf(origin, path, reply.status, reply.body);
-    const parsed = schema.safeParse(jsonOr(reply.body));
+    const parsed = schema.safeParse(parseJson(reply.body));
     if (parsed.success) return parsed.data;
     throw new StartupError('ERR_JOIN', `${origin}${path} answered with something else than was asked for`, {
       origin,
@@ -102,19 +103,11 @@ export function joinClient({ cluster, token, clock, signal }: JoinClientOptions)
 }
 
 function refusalOf(origin: string, path: string, status: number, body: string): StartupError {
-  const parsed = refusal.safeParse(jsonOr(body));
+  const parsed = refusal.safeParse(parseJson(body));
   const why = parsed.success ? parsed.data.message : `status ${String(status)}`;
   const detail = { origin, path, status };
   if (status === 401) return new StartupError('ERR_TOKEN', `${origin} does not take the token: ${why}`, detail);
   // Too many requests and not-yet: the same question may be answered later.
   const isFinal = status >= 400 && status < 500 && status !== 429;
   return new StartupError(isFinal ? 'ERR_JOIN_REFUSED' : 'ERR_JOIN', `${origin}: ${why}`, detail);
-}
-
-function jsonOr(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import * as z from 'zod';
 import { StartupError } from '../../error/startup-error.ts';
+import { parseJson } from '../../kernel/json.ts';
 import { readIfThere, writeIfChanged } from '../stored-file.ts';
 import { criticalSettings } from './wire.ts';
 
@@ -18,12 +19,9 @@ export type Joined = Readonly<Omit<z.infer<typeof joinedSchema>, 'version'>>;
 export async function readJoinedIfThere(file: string): Promise<Joined | undefined> {
   const text = await readIfThere(file);
   if (text === undefined) return undefined;
-  try {
-    const parsed = joinedSchema.safeParse(JSON.parse(text));
-    return parsed.success ? { apiServer: parsed.data.apiServer, settings: parsed.data.settings } : undefined;
-  } catch {
-    return undefined; // Damaged: it joins again, which writes it anew.
-  }
+  const parsed = joinedSchema.safeParse(parseJson(text));
+  // Damaged: it joins again, which writes it anew.
+  return parsed.success ? { apiServer: parsed.data.apiServer, settings: parsed.data.settings } : undefined;
 }
 
 /** @throws StartupError ERR_JOIN when this node has not joined */
