@@ -28,6 +28,16 @@ export class KubeApiError extends Error {
   }
 }
 
+/** What the API answers, or undefined when it says that there is no such thing. */
+export async function unlessMissing(answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof KubeApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
 export interface KubeCredentials {
   readonly url: string;
   readonly ca: string | Buffer;
@@ -177,11 +187,7 @@ export function kubeClient({ url, ca, cert, key }: KubeCredentials, clock: Clock
         body,
       }),
     async delete(path, signal) {
-      try {
-        await call('DELETE', path, signal);
-      } catch (error) {
-        if (!(error instanceof KubeApiError && error.status === 404)) throw error;
-      }
+      await unlessMissing(call('DELETE', path, signal));
     },
     watch,
     [Symbol.dispose]: () => {

@@ -9,7 +9,7 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import * as z from 'zod';
 import type { Clock } from '../../kernel/clock.ts';
-import { KubeApiError, type KubeClient } from '../kube-client.ts';
+import { KubeApiError, unlessMissing, type KubeClient } from '../kube-client.ts';
 
 /** Source: K3s keeps `<node>.node-password.k3s` in the same namespace. */
 const pathOf = (name = '') =>
@@ -63,15 +63,6 @@ async function makeSecret({ client, name, password, signal }: ClaimOptions): Pro
     if (!(error instanceof KubeApiError && error.reason === 'AlreadyExists')) throw error;
     const { data } = secretSchema.parse(await client.get(pathOf(name), signal));
     return matches(password, Buffer.from(data.hash, 'base64').toString('utf8'));
-  }
-}
-
-async function unlessMissing(answer: Promise<unknown>): Promise<unknown> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof KubeApiError && error.status === 404) return undefined;
-    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
 /** Where an object lives in the API: the server is asked once for each group what its kinds are called. */
 import * as z from 'zod';
 import { nearestName } from '../../kernel/nearest.ts';
-import { KubeApiError, type KubeClient } from '../kube-client.ts';
+import { unlessMissing, type KubeClient } from '../kube-client.ts';
 import type { ObjectRef } from './parse-manifest.ts';
 
 /** Source: Kubernetes `metav1.APIResourceList`. */
@@ -27,15 +27,11 @@ export interface ApiPaths {
 export function apiPaths(client: Pick<KubeClient, 'get'>): ApiPaths {
   const groups = new Map<string, ReadonlyMap<string, Resource>>();
   const ask = async (apiVersion: string, signal: AbortSignal) => {
-    const root = rootOf(apiVersion);
-    try {
-      const { resources } = resourcesSchema.parse(await client.get(root, signal));
-      // "pods/status" is a part of one, not a kind of its own.
-      return new Map(resources.filter(({ name }) => !name.includes('/')).map((each) => [each.kind, each]));
-    } catch (error) {
-      if (error instanceof KubeApiError && error.status === 404) return new Map<string, Resource>();
-      throw error;
-    }
+    const answer = await unlessMissing(client.get(rootOf(apiVersion), signal));
+    if (answer === undefined) return new Map<string, Resource>();
+    const { resources } = resourcesSchema.parse(answer);
+    // "pods/status" is a part of one, not a kind of its own.
+    return new Map(resources.filter(({ name }) => !name.includes('/')).map((each) => [each.kind, each]));
   };
   return {
     async pathOf({ apiVersion, kind, namespace, name }, signal) {

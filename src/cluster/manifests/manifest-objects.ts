@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import { backoffDelayMs } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
-import { KubeApiError, type KubeClient } from '../kube-client.ts';
+import { unlessMissing, type KubeClient } from '../kube-client.ts';
 import { apiPaths, UnknownKindError } from './api-paths.ts';
 import { nameOf, type ManifestObject, type ObjectRef } from './parse-manifest.ts';
 
@@ -39,12 +39,8 @@ export function manifestObjects(client: KubeClient, clock: Clock): ManifestObjec
   let hasNewKinds = false;
 
   const find = async (path: string, signal: AbortSignal): Promise<Existing | undefined> => {
-    try {
-      return existingSchema.parse(await client.get(path, signal));
-    } catch (error) {
-      if (error instanceof KubeApiError && error.status === 404) return undefined;
-      throw error;
-    }
+    const found = await unlessMissing(client.get(path, signal));
+    return found === undefined ? undefined : existingSchema.parse(found);
   };
   /** Asks again until `look` finds something; undefined when time is over. */
   const within = async <T>(look: () => Promise<T | undefined>, signal: AbortSignal): Promise<T | undefined> => {
