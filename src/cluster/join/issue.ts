@@ -22,7 +22,8 @@ export interface IssueOptions {
  */
 export async function issue({ request, nodeName, signers, nowMs }: IssueOptions): Promise<string> {
   const make = await import('../certificate-maker.ts');
-  const { content, signer } = contentOf(request, nodeName);
+  const { purpose, ips } = request;
+  const content = contentFor(purpose, nodeName, ips);
   const read = await make.readRequest(request.csr).catch((error: unknown) => {
     throw refused('the request to sign cannot be read', error);
   });
@@ -30,7 +31,7 @@ export async function issue({ request, nodeName, signers, nowMs }: IssueOptions)
     throw refused('the request to sign is not signed with its own key, or the key is not of the kind P-256');
   }
   checkSubject(read, content);
-  return make.makeLeafFor(content, read.publicKey, signers[signer], nowMs);
+  return make.makeLeafFor(content, read.publicKey, signers[authorityFor(purpose)], nowMs);
 }
 
 /** What a certificate for this purpose says. Source of the names: Kubernetes, "Using Node Authorization". */
@@ -50,16 +51,20 @@ export function subjectFor(
   }
 }
 
-function contentOf({ purpose, ips }: CertificateRequest, nodeName: string) {
+/** Who signs it, and what the key may be used as. */
+export const authorityFor = (purpose: CertificatePurpose): 'server' | 'client' =>
+  purpose === 'kubelet-serving' ? 'server' : 'client';
+
+/** All that a certificate for this purpose says: what a server signs, and what the node has to find in it. */
+export function contentFor(purpose: CertificatePurpose, nodeName: string, ips: readonly string[]): LeafContent {
   const isServing = purpose === 'kubelet-serving';
-  const content: LeafContent = {
+  return {
     ...subjectFor(purpose, nodeName),
-    name: purpose,
-    usages: [isServing ? 'server' : 'client'],
-    dnsNames: isServing ? ['localhost', nodeName] : [],
+    name: `${purpose} certificate`,
+    usages: [authorityFor(purpose)],
+    dnsNames: isServing ? [...new Set(['localhost', nodeName])] : [],
     ips: isServing ? [...new Set(['127.0.0.1', ...ips])] : [],
   };
-  return { content, signer: isServing ? ('server' as const) : ('client' as const) };
 }
 
 function checkSubject(read: ReadRequest, { commonName, organization }: LeafContent): void {

@@ -9,7 +9,7 @@ import { StartupError } from '../../error/startup-error.ts';
 import { readPair, renewalReason } from '../certificate-check.ts';
 import type { LeafPlan } from '../certificate-plan.ts';
 import { readIfThere, writeAtomically, writeIfChanged } from '../stored-file.ts';
-import { subjectFor } from './issue.ts';
+import { authorityFor, contentFor } from './issue.ts';
 import type { JoinClient, NodeIdentity } from './join-client.ts';
 import type { CertificatePurpose, IssuedCertificate } from './wire.ts';
 
@@ -47,7 +47,7 @@ export async function ensureNodeCertificates(options: NodeCertificatesOptions): 
   for (const purpose of Object.keys(files) as CertificatePurpose[]) {
     const plan = planOf(purpose, options);
     const { certificate, keyPem } = readPair(plan.name, plan);
-    const authority = authorities[plan.authority === 'server' ? 'server' : 'client'];
+    const authority = authorities[authorityFor(purpose)];
     const reason =
       certificate === undefined || keyPem === undefined || authority === undefined
         ? 'it was missing'
@@ -62,7 +62,7 @@ export async function ensureNodeCertificates(options: NodeCertificatesOptions): 
   for (const { plan, purpose, keyPem: stored, reason } of missing) {
     const keyPem = stored ?? (await make.makeEcdsaKey());
     if (stored === undefined) await writeAtomically(plan.keyFile, keyPem, 0o600);
-    const csr = await make.makeRequest(subjectFor(purpose, node.name), keyPem);
+    const csr = await make.makeRequest(plan, keyPem);
     const issued = await client.certificate({ purpose, csr, ips: [...ips] }, node);
     checkIssued(plan, issued, nowMs);
     await writeIfChanged(path.join(folder, 'client-ca.crt'), issued.clientAuthority);
@@ -74,16 +74,11 @@ export async function ensureNodeCertificates(options: NodeCertificatesOptions): 
 }
 
 function planOf(purpose: CertificatePurpose, { folder, node, ips }: NodeCertificatesOptions): LeafPlan {
-  const isServing = purpose === 'kubelet-serving';
   return {
-    ...subjectFor(purpose, node.name),
-    name: `${purpose} certificate`,
-    authority: isServing ? 'server' : 'client',
+    ...contentFor(purpose, node.name, ips),
+    authority: authorityFor(purpose),
     certFile: path.join(folder, `${files[purpose]}.crt`),
     keyFile: path.join(folder, `${files[purpose]}.key`),
-    usages: [isServing ? 'server' : 'client'],
-    dnsNames: isServing ? [...new Set(['localhost', node.name])] : [],
-    ips: isServing ? [...new Set(['127.0.0.1', ...ips])] : [],
   };
 }
 
