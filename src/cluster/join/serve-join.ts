@@ -100,8 +100,9 @@ function deskPorts(options: ServeJoinOptions, layout: Layout): JoinDeskPorts {
     settings,
     async claimNode(name, password) {
       using client = await connect();
-      using within = deadline(clock, signal);
-      return await claimNode({ client, name, password, clock, signal: within.signal });
+      using end = linkedAbort(signal);
+      using _timer = clock.timer(claimWithinMs, () => end.abort(new Error('the API did not answer in time')));
+      return await claimNode({ client, name, password, clock, signal: end.signal });
     },
     log,
   };
@@ -112,17 +113,3 @@ const authorityNames: readonly string[] = [
   ...['server-ca', 'client-ca', 'request-header-ca', 'etcd/ca'].flatMap((name) => [`${name}.crt`, `${name}.key`]),
   'service.key',
 ];
-
-function deadline(clock: Clock, outer: AbortSignal): Disposable & { readonly signal: AbortSignal } {
-  const end = linkedAbort(outer);
-  const timer = clock.timer(claimWithinMs, () => {
-    end.abort(new Error('the API did not answer in time'));
-  });
-  return {
-    signal: end.signal,
-    [Symbol.dispose]() {
-      timer[Symbol.dispose]();
-      end[Symbol.dispose]();
-    },
-  };
-}
