@@ -6,10 +6,11 @@
  * name is free again when its Node is gone, but not within the first minutes: a node has its
  * certificates before it has its Node.
  */
-import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import * as z from 'zod';
 import type { Clock } from '../../kernel/clock.ts';
 import { KubeApiError, unlessMissing, type KubeClient } from '../kube-client.ts';
+import { deriveKey } from './derive-key.ts';
 
 /** Source: K3s keeps `<node>.node-password.k3s` in the same namespace. */
 const pathOf = (name = '') =>
@@ -17,6 +18,7 @@ const pathOf = (name = '') =>
 /** Passwords are random and long, so the hash need not be slow. Source: RFC 7914, §2, a quarter of its interactive cost. */
 const cost = { N: 4_096, r: 8, p: 1 };
 const hashBytes = 32;
+const derive = (password: string, salt: Buffer) => deriveKey(password, salt, hashBytes, cost);
 /** A joining node has its Node object within seconds. */
 const settledAfterMs = 10 * 60_000;
 
@@ -77,13 +79,4 @@ async function matches(password: string, stored: string): Promise<boolean> {
   const wanted = Buffer.from(hash, 'base64url');
   if (version !== 'v1' || wanted.length !== hashBytes) return false;
   return timingSafeEqual(await derive(password, Buffer.from(salt, 'base64url')), wanted);
-}
-
-function derive(password: string, salt: Buffer): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    scrypt(password, salt, hashBytes, cost, (error, key) => {
-      if (error === null) resolve(key);
-      else reject(error);
-    });
-  });
 }

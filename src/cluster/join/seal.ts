@@ -5,8 +5,9 @@
  * AES-256-GCM with a key by scrypt. The text is `v1.<salt>.<nonce>.<tag>.<data>`, each in base64url:
  * whoever changes a bit of it, its salt included, is noticed.
  */
-import { createCipheriv, createDecipheriv, randomBytes, scrypt } from 'node:crypto';
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { StartupError } from '../../error/startup-error.ts';
+import { deriveKey } from './derive-key.ts';
 
 const version = 'v1';
 const saltBytes = 16;
@@ -16,6 +17,8 @@ const tagBytes = 16;
 const keyBytes = 32;
 /** N = 2^15 takes about 0.1 s and 32 MiB: once for each server that joins. Source: RFC 7914, §2. */
 const cost = { N: 32_768, r: 8, p: 1, maxmem: 64 * 1024 * 1024 };
+
+const keyOf = (password: string, salt: Buffer) => deriveKey(password, salt, keyBytes, cost);
 
 export async function sealWithToken(text: string, password: string): Promise<string> {
   const salt = randomBytes(saltBytes);
@@ -45,15 +48,6 @@ export async function unsealWithToken(sealed: string, password: string): Promise
   } catch (error) {
     throw sealError('it was sealed with another token, or changed on its way', error);
   }
-}
-
-function keyOf(password: string, salt: Buffer): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    scrypt(password, salt, keyBytes, cost, (error, key) => {
-      if (error === null) resolve(key);
-      else reject(error);
-    });
-  });
 }
 
 function sealError(why: string, cause?: unknown): StartupError {
