@@ -2,7 +2,7 @@
  * The `kubeconfigs` builtin. Certificates are embedded, so that a file can be copied elsewhere and
  * holds no path of this machine (three components exit at once over such a path).
  */
-import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { chmod, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Builtin } from '../unit/builtin.ts';
 import { layoutOf } from './layout.ts';
@@ -82,7 +82,6 @@ export async function writeKubeconfigs(
   const written = await Promise.all(
     plan.map(async ({ file, user, certificate }) => {
       const [cert, key] = await Promise.all([readFile(`${certificate}.crt`), readFile(`${certificate}.key`)]);
-      await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
       const isNew = await writeIfChanged(file, renderKubeconfig({ server, user, ca, cert, key }), 0o600);
       if (!isNew) await chmod(file, 0o600); // somebody may have opened it: it holds a key
       return isNew ? [file] : [];

@@ -25,10 +25,15 @@ export async function writeAtomically(file: string, content: string | Uint8Array
   }
 }
 
-/** @returns true when the file was written, false when it already had this text */
+/**
+ * Makes its folder too, which is as private as the file.
+ *
+ * @returns true when the file was written, false when it already had this text
+ */
 export async function writeIfChanged(file: string, content: string, mode = 0o644): Promise<boolean> {
   if ((await readIfThere(file)) === content) return false;
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o755 });
+  const isPrivate = (mode & 0o077) === 0;
+  await mkdir(path.dirname(file), { recursive: true, mode: isPrivate ? 0o700 : 0o755 });
   await writeAtomically(file, content, mode);
   return true;
 }

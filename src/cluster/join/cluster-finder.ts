@@ -6,8 +6,6 @@
  * One call is one round: who is in backoff is left out of it, unless nobody else is left. Whoever
  * calls tries again.
  */
-import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
 import { StartupError } from '../../error/startup-error.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { knownServersText, readKnownServers } from '../discovery/known-servers-file.ts';
@@ -53,10 +51,7 @@ export function clusterFinder(options: ClusterFinderOptions): ClusterFinder {
     if (read.ignored !== undefined) log(`${file} is not used: ${read.ignored}`);
     return (known = withServers(read.known, urls.map(originOfUrl), 'given'));
   };
-  const save = async () => {
-    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-    await writeIfChanged(file, knownServersText(known ?? []), 0o600);
-  };
+  const save = () => writeIfChanged(file, knownServersText(known ?? []), 0o600);
 
   return {
     async find(signal) {

@@ -7,12 +7,12 @@
  * rotated, maybe because it got into wrong hands, must not come back by way of an old configuration.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { chmod, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { StartupError } from '../../error/startup-error.ts';
 import type { Secret } from '../../kernel/secret.ts';
 import type { Layout } from '../layout.ts';
-import { readIfThere, writeAtomically, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeIfChanged } from '../stored-file.ts';
 import { caHashOf, formatToken, parseToken, sameSecret, type Token, type TokenUser } from './token.ts';
 
 type Files = Pick<Layout, 'serverTls' | 'serverToken' | 'nodeToken'>;
@@ -121,7 +121,6 @@ async function readPasswordIfThere(file: string, user: TokenUser): Promise<strin
 async function write(files: Files, caHash: string, passwords: TokenPasswords): Promise<void> {
   for (const user of ['server', 'node'] as const) {
     const file = fileOf(files, user);
-    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
     const isNew = await writeIfChanged(file, `${formatToken({ user, password: passwords[user], caHash })}\n`, 0o600);
     if (!isNew) await chmod(file, 0o600); // somebody may have opened it
   }
@@ -135,8 +134,7 @@ export async function ensureNodePassword(file: string): Promise<string> {
   const stored = (await readIfThere(file))?.trim();
   if (stored !== undefined && stored !== '') return stored;
   const password = newPassword();
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-  await writeAtomically(file, `${password}\n`, 0o600);
+  await writeIfChanged(file, `${password}\n`, 0o600);
   return password;
 }
 

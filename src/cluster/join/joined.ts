@@ -1,6 +1,4 @@
 /** What a node was told when it joined, kept for its next start: whoever it is told by then may be away. */
-import path from 'node:path';
-import { mkdir } from 'node:fs/promises';
 import * as z from 'zod';
 import { StartupError } from '../../error/startup-error.ts';
 import { parseJson } from '../../kernel/json.ts';
@@ -32,6 +30,5 @@ export async function readJoined(file: string): Promise<Joined> {
 }
 
 export async function writeJoined(file: string, joined: Joined): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   await writeIfChanged(file, `${JSON.stringify({ version: 1, ...joined }, undefined, 2)}\n`, 0o600);
 }
