@@ -4,9 +4,12 @@ import { abortError, onAbort } from '../kernel/abort.ts';
 import { outcomeOf } from './outcome.ts';
 import { ProbeFailure, type ProbePace } from './probe.ts';
 
-export type Address =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+export interface TcpAddress {
+  readonly kind: 'tcp';
+  readonly host: string;
+  readonly port: number;
+}
+export type Address = TcpAddress | { readonly kind: 'unix'; readonly path: string };
 
 /**
  * Refused connections to this machine cost about 0.1 ms, so they may be frequent: delays of 2 ms
@@ -31,6 +34,12 @@ export function parseTcpAddress(text: string): Address | undefined {
 export function parseTarget(text: string): Address | undefined {
   const path = /^unix:(?:\/\/)?(\/.+)$/.exec(text)?.[1];
   return path === undefined ? parseTcpAddress(text) : { kind: 'unix', path };
+}
+
+/** Where an http or https URL leads; without a port the scheme's own. */
+export function addressOfUrl(url: URL): TcpAddress {
+  const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
+  return { kind: 'tcp', host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port };
 }
 
 export function describeAddress(address: Address): string {

@@ -9,7 +9,7 @@ import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { abortError, onAbort } from '../kernel/abort.ts';
-import { connectionFailure, openConnection, paceOf, type Address } from './connection.ts';
+import { addressOfUrl, connectionFailure, openConnection, paceOf } from './connection.ts';
 import { asksKubernetes, failedChecks } from './kubernetes-checks.ts';
 import { listenHint } from './listen-hint.ts';
 import type { ListenWatch } from './listen-watch.ts';
@@ -39,7 +39,7 @@ const maxBody = 64 * 1024;
 
 export function httpProbe(options: HttpProbeOptions): Probe {
   const { url } = options;
-  const address = addressOf(url);
+  const address = addressOfUrl(url);
   const pace = paceOf(address, url.protocol === 'https:');
   const scheme = url.protocol.slice(0, -1);
   const path = requestPath(url, options.exclude);
@@ -52,8 +52,7 @@ export function httpProbe(options: HttpProbeOptions): Probe {
   const openFor = async (signal: AbortSignal): Promise<Socket> => {
     const socket = await openConnection(address, signal, { owner: options.owner, isWatched });
     if (url.protocol === 'http:') return socket;
-    const host = address.kind === 'tcp' ? address.host : '';
-    return secureConnection(socket, { host, files: options.tls ?? {}, protocol: 'http/1.1' }, signal);
+    return secureConnection(socket, { host: address.host, files: options.tls ?? {}, protocol: 'http/1.1' }, signal);
   };
 
   return {
@@ -92,11 +91,6 @@ export function httpProbe(options: HttpProbeOptions): Probe {
       }
     },
   };
-}
-
-function addressOf(url: URL): Address {
-  const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
-  return { kind: 'tcp', host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port };
 }
 
 /** `/readyz`, `/livez` and `/healthz` are asked for each of their checks, so that the failed ones can be named. */

@@ -8,6 +8,7 @@
  */
 import { StartupError } from '../../error/startup-error.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { addressOfUrl } from '../../probe/connection.ts';
 import { knownServersText, readKnownServers } from '../discovery/known-servers-file.ts';
 import { askingOrder, observed, withServers, type KnownServers } from '../discovery/known-servers.ts';
 import { readIfThere, writeIfChanged } from '../stored-file.ts';
@@ -113,6 +114,6 @@ function withResting(error: unknown, resting: readonly string[]): unknown {
 }
 
 function urlOf(origin: string): JoinUrl {
-  const { hostname, port } = new URL(origin);
-  return { given: origin, host: hostname.replace(/^\[|\]$/g, ''), ports: [port === '' ? 443 : Number(port)] };
+  const { host, port } = addressOfUrl(new URL(origin));
+  return { given: origin, host, ports: [port] };
 }

@@ -11,6 +11,7 @@ import { connect as connectTls } from 'node:tls';
 import { abortError, linkedAbort, onAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { formatDurationMs } from '../../kernel/duration.ts';
+import { addressOfUrl } from '../../probe/connection.ts';
 
 export interface JoinLimits {
   readonly connectMs: number;
@@ -46,11 +47,10 @@ export interface JoinReply {
 /** @throws an Error whose message ends the sentence "SERVER: …"; the reason of `signal` */
 export async function joinRequest(call: JoinCall): Promise<JoinReply> {
   const { origin, clock, signal, limits = defaultJoinLimits } = call;
-  const { hostname, port } = new URL(origin);
-  const host = hostname.replace(/^\[|\]$/g, '');
+  const { host, port } = addressOfUrl(new URL(origin));
   const within = <T>(limitMs: number, what: string, run: (end: AbortSignal) => Promise<T>) =>
     withLimit(clock, limitMs, what, signal, run);
-  const plain = await within(limits.connectMs, 'no connection', (end) => opened(host, Number(port), end));
+  const plain = await within(limits.connectMs, 'no connection', (end) => opened(host, port, end));
   try {
     const secure = await within(limits.handshakeMs, 'no TLS handshake', (end) => handshake(plain, host, call, end));
     return await within(limits.answerMs, 'no answer', (end) => exchange(secure, call, end));
@@ -75,7 +75,7 @@ async function withLimit<T>(
 
 function opened(host: string, port: number, signal: AbortSignal): Promise<Socket> {
   return settled(signal, (resolve, reject) => {
-    const socket = connectTcp({ host, port: port === 0 ? 443 : port });
+    const socket = connectTcp({ host, port });
     socket.once('connect', () => {
       resolve(socket);
     });
