@@ -49,11 +49,13 @@ export type BalancerEvent =
       /** Absent: no server could be reached, and the client's connection was closed. */
       readonly chosen?: string;
       readonly tookMs: number;
-      /** Why it ended without a server. */
-      readonly gaveUp?: 'all servers failed' | 'no server' | 'out of time' | 'the client left';
+      readonly gaveUp?: GaveUp;
     }
   /** Something a person should know that is none of these. */
   | { readonly type: 'lb.notice'; readonly text: string };
+
+/** Why a connection ended without a server. */
+export type GaveUp = 'all servers failed' | 'no server' | 'out of time' | 'the client left';
 
 export interface DialAttempt {
   readonly server: string;

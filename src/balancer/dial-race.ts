@@ -6,7 +6,7 @@
  * A server that was overtaken is dialled to the end all the same: whether it answers late or not at
  * all is worth knowing. Time and the making of connections are injected.
  */
-import type { DialAttempt } from './balancer-event.ts';
+import type { DialAttempt, GaveUp } from './balancer-event.ts';
 import type { Candidate } from './candidates.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { deferred } from '../kernel/deferred.ts';
@@ -44,7 +44,7 @@ export interface DialRaceOptions<C> {
 
 export type DialResult<C> =
   | { readonly ok: true; readonly connection: C; readonly server: ServerRef; readonly tookMs: number }
-  | { readonly ok: false; readonly gaveUp: 'all servers failed' | 'no server' | 'out of time' | 'the client left' };
+  | { readonly ok: false; readonly gaveUp: GaveUp };
 
 export interface DialRace<C> {
   readonly result: Promise<DialResult<C>>;
@@ -108,7 +108,7 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
     attempt.dialling.cancel();
   };
 
-  const giveUp = (gaveUp: 'out of time' | 'the client left') => {
+  const giveUp = (gaveUp: Extract<GaveUp, 'out of time' | 'the client left'>) => {
     // First of all: what is reported may change the list, and nothing may be dialled for that any more.
     over({ ok: false, gaveUp });
     for (const attempt of [...pending]) {

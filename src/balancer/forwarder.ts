@@ -4,7 +4,7 @@
  * kernel) without touching the routing state, and that can be tested without a socket.
  */
 import type { Candidate } from './candidates.ts';
-import type { DialAttempt } from './balancer-event.ts';
+import type { DialAttempt, GaveUp } from './balancer-event.ts';
 import type { DialOutcome, ServerRef } from './routing-input.ts';
 
 /** What a forwarder asks and tells. */
@@ -28,7 +28,7 @@ export interface Decision {
   readonly attempts: readonly DialAttempt[];
   readonly chosen?: ServerRef;
   readonly tookMs: number;
-  readonly gaveUp?: 'all servers failed' | 'no server' | 'out of time' | 'the client left';
+  readonly gaveUp?: GaveUp;
 }
 
 export interface ListenAddress {
