@@ -2,6 +2,7 @@
  * The forwarder on node:net: accepts, dials by {@link dialRace}, splices. TLS is passed through
  * untouched, so a server sees its client's own handshake and name.
  */
+import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { StartupError } from '../error/startup-error.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -188,13 +189,8 @@ function earlyWords(client: Socket, left: () => void): EarlyWords {
 
 async function listening(server: ReturnType<typeof createServer>, { host, port }: ListenAddress): Promise<void> {
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host, port }, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+    server.listen({ host, port });
+    await once(server, 'listening');
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? 'error';
     // These words make the supervisor name who holds the port (probe/hints).

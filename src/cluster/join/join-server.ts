@@ -2,6 +2,7 @@
  * The port at which machines join: HTTPS with limits on everything that a stranger can make large or
  * slow. What is answered is join-desk.ts's.
  */
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -66,13 +67,8 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
   );
   server.maxConnections = mostConnections;
   server.on('tlsClientError', () => undefined); // A stranger's broken handshake is no news.
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
+  server.listen(port, host);
+  await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
     renew(cert, newKey) {
