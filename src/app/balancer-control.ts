@@ -50,6 +50,10 @@ async function serve(request: IncomingMessage, response: ServerResponse, target:
       response.once('close', () => feed[Symbol.dispose]());
     }
   } catch (error) {
+    if (response.headersSent || response.destroyed) {
+      response.destroy();
+      return;
+    }
     const status = error instanceof StartupError ? (error.detail as { status?: number }).status : undefined;
     send(response, status ?? 500, 'application/json', JSON.stringify(errorToJson(error)));
   }
