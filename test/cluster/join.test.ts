@@ -4,12 +4,10 @@
  *   a1 asks while no server is up ─► s1 begins the cluster ─► a1 joins by itself
  *   a2 is given three servers: one refuses, one swallows everything, s1 ─► it joins at once, a pod runs on it
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { busyboxRecipe } from '../../src/cluster/first-pod.ts';
-import { directoryOf } from '../../src/cluster/machine.ts';
-import { packOciArchive } from '../../src/cluster/oci-archive.ts';
+import { putBusyboxImage } from './kit/busybox-image.ts';
 import { blackHoleIp, clusterRig, refusingIp, type ClusterRig } from './rig/cluster-rig.ts';
 import type { Machine, MachineUp } from './rig/machine.ts';
 
@@ -74,12 +72,7 @@ describe.skipIf(!isRoot)('agents and a server', () => {
   });
 
   test('[H5] with two of three servers dead, an agent has joined within 2 s of the third one’s answer', async () => {
-    const folder = path.join(late.dataDir, 'agent/images');
-    mkdirSync(folder, { recursive: true });
-    const directory = directoryOf('busybox', (process.env['PATH'] ?? '').split(':'));
-    if (directory === undefined) throw new Error('busybox was not found: install busybox-static');
-    const recipe = { ...busyboxRecipe(readFileSync(path.join(directory, 'busybox'))), name: image };
-    writeFileSync(path.join(folder, 'web.tar'), packOciArchive(recipe).bytes);
+    putBusyboxImage(late.dataDir, image);
 
     const token = path.join(late.dataDir, 'node-token');
     writeFileSync(token, server.k3sLite('token', 'show', '--node').output, { mode: 0o600 });

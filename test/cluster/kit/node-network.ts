@@ -14,8 +14,6 @@ export interface NodeNetwork extends Disposable {
  */
 export function makeNodeNetwork(namespace: string, outside: string): NodeNetwork {
   const nodeIp = '198.51.100.1';
-  // nsenter and not `ip netns exec`: that mounts a new /sys, which hides the cgroups.
-  const enter = ['nsenter', `--net=/run/netns/${namespace}`];
   const remove = () => {
     run(['ip', 'link', 'delete', outside]);
     run(['ip', 'netns', 'delete', namespace]);
@@ -24,17 +22,29 @@ export function makeNodeNetwork(namespace: string, outside: string): NodeNetwork
     must('ip', 'netns', 'add', namespace);
     must('ip', 'link', 'add', outside, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
     must('ip', 'link', 'set', outside, 'up');
-    for (const command of [
-      ['link', 'set', 'lo', 'up'],
-      ['address', 'add', `${nodeIp}/24`, 'dev', 'eth0'],
-      ['link', 'set', 'eth0', 'up'],
-      ['route', 'add', 'default', 'via', '198.51.100.254'],
-    ]) {
-      must(...enter, 'ip', ...command);
-    }
+    const enter = setUpInside(namespace, nodeIp, '198.51.100.254');
+    return { nodeIp, enter, [Symbol.dispose]: remove };
   } catch (error) {
     remove();
     throw error;
   }
-  return { nodeIp, enter, [Symbol.dispose]: remove };
+}
+
+/**
+ * Gives the inner end of a namespace's cable, `eth0`, an address and a way out.
+ *
+ * @returns what becomes a program inside
+ */
+export function setUpInside(namespace: string, ip: string, gateway: string): readonly string[] {
+  // nsenter and not `ip netns exec`: that mounts a new /sys, which hides the cgroups.
+  const enter = ['nsenter', `--net=/run/netns/${namespace}`];
+  for (const command of [
+    ['link', 'set', 'lo', 'up'],
+    ['address', 'add', `${ip}/24`, 'dev', 'eth0'],
+    ['link', 'set', 'eth0', 'up'],
+    ['route', 'add', 'default', 'via', gateway],
+  ]) {
+    must(...enter, 'ip', ...command);
+  }
+  return enter;
 }

@@ -7,8 +7,9 @@ import { mkdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import path from 'node:path';
 import { EventLog } from '../kit/event-log.ts';
+import { setUpInside } from '../kit/node-network.ts';
 import type { RigPlace } from './clean-up.ts';
-import { must, run, type Ran } from './run.ts';
+import { run, type Ran } from './run.ts';
 
 const cli = path.resolve(import.meta.dirname, '../../../bin/k3s-lite.js');
 /** Fixed paths that a node writes to: each machine has its own. */
@@ -47,16 +48,7 @@ export async function startMachine({ place, name, ip, gateway }: MachineOptions)
   for (const one of [dataDir, ...ownFolders.map((own) => path.join(folder, own))]) mkdirSync(one, { recursive: true });
   for (const own of ownFolders) mkdirSync(own, { recursive: true });
 
-  // nsenter and not `ip netns exec`: that mounts a new /sys, which hides the cgroups.
-  const network = ['nsenter', `--net=/run/netns/${namespace}`];
-  for (const command of [
-    ['link', 'set', 'lo', 'up'],
-    ['address', 'add', `${ip}/24`, 'dev', 'eth0'],
-    ['link', 'set', 'eth0', 'up'],
-    ['route', 'add', 'default', 'via', gateway],
-  ]) {
-    must(...network, 'ip', ...command);
-  }
+  const network = setUpInside(namespace, ip, gateway);
   const script = [
     'set -e',
     `hostname ${name}`,
