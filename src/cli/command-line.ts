@@ -28,7 +28,9 @@ export async function runCommandLine(argv: readonly string[], io: ProcessIo = pr
     .showHelpAfterError(false)
     .enablePositionalOptions();
   const { words, rest } = splitRest(argv);
-  for (const row of commandRows) {
+  // Making some forty commands takes longer than finding the one that was named.
+  const named = rowNamed(argv[0]);
+  for (const row of named === undefined ? commandRows : [named]) {
     program.addCommand(
       commandOf(row, async (args, options) => {
         code = await runRow(row, { args, rest, options, io });
@@ -103,9 +105,13 @@ async function runRow(row: CommandRow, given: Pick<CommandInput, 'args' | 'rest'
 
 /** Commander would take the words after `--` for further arguments. */
 export function splitRest(argv: readonly string[]): { words: readonly string[]; rest: readonly string[] } {
-  const row = commandRows.find(({ name, aliases = [] }) => argv[0] === name || aliases.includes(argv[0] ?? ''));
+  const row = rowNamed(argv[0]);
   const at = row?.takesRest === true ? argv.indexOf('--') : -1;
   return at < 0 ? { words: argv, rest: [] } : { words: argv.slice(0, at), rest: argv.slice(at + 1) };
+}
+
+function rowNamed(word = ''): CommandRow | undefined {
+  return commandRows.find(({ name, aliases = [] }) => name === word || aliases.includes(word));
 }
 
 function tellUnknown(argv: readonly string[], io: Io): void {

@@ -19,7 +19,7 @@ export interface LockOptions {
   /** Called once, when somebody else holds the lock. */
   readonly onWait?: (holder: ProcessId | undefined) => void;
   /** Looked at while waiting; the wait ends without the lock as soon as it is true. */
-  readonly unneeded?: () => Promise<boolean>;
+  readonly unneeded?: () => boolean;
 }
 
 /**
@@ -39,7 +39,7 @@ export async function acquireLock(file: string, options: LockOptions): Promise<A
       await unlink(file).catch(() => undefined);
       continue;
     }
-    if (waited && (await unneeded?.()) === true) return undefined;
+    if (waited && unneeded?.() === true) return undefined;
     if (!waited) onWait?.(holder);
     await sleep(clock, lookAgainMs, signal);
   }

@@ -94,8 +94,8 @@ async function buildArtefact(artefact: Artefact, options: Settled): Promise<Buil
       ...(estimateMs === undefined ? {} : { estimateMs }),
     });
   };
-  const inCache = async () => readEntry(folder);
-  const present = force ? undefined : await inCache();
+  const inCache = () => readEntry(folder);
+  const present = force ? undefined : inCache();
   if (present !== undefined) return reused(artefact, present);
 
   await using lock = await acquireLock(path.join(cache, `.lock-${name}`), {
@@ -104,10 +104,10 @@ async function buildArtefact(artefact: Artefact, options: Settled): Promise<Buil
     onWait: (holder) => {
       tell(`waiting for the build of process ${holder === undefined ? '(unknown)' : String(holder.pid)}`);
     },
-    unneeded: async () => (await inCache()) !== undefined,
+    unneeded: () => inCache() !== undefined,
   });
   // The builder that we waited for has done it.
-  const meanwhile = force && lock !== undefined ? undefined : await inCache();
+  const meanwhile = force && lock !== undefined ? undefined : inCache();
   if (meanwhile !== undefined) return reused(artefact, meanwhile);
 
   await clearLeftovers(cache, name);
@@ -125,9 +125,9 @@ async function buildArtefact(artefact: Artefact, options: Settled): Promise<Buil
       startedMs,
     });
     if (force) await rm(folder, { recursive: true, force: true });
-    await rename(workshop, folder).catch(async (error: unknown) => {
+    await rename(workshop, folder).catch((error: unknown) => {
       // Another builder was first (see build-lock.ts): its result is as good as ours.
-      if ((await inCache()) === undefined) throw error;
+      if (inCache() === undefined) throw error;
     });
     tell('built', estimateMs);
     return { artefact: artefact.name, folder, record, fresh: true };

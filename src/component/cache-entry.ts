@@ -1,10 +1,12 @@
 /**
  * A finished build in the cache: a folder with the binaries and `build.json`, which says what they
  * are. A folder appears by one rename, so an entry with a record is complete.
+ *
+ * Looked up synchronously: it is part of each start, and a look takes less time than a thread to wake.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
+import { createReadStream, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { readlink } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Artefact } from './manifest.ts';
@@ -42,31 +44,30 @@ export interface CacheEntry {
 }
 
 /** The newest complete build of `artefact` for `goArch` from the sources as they are now. */
-export async function cachedBuild(
+export function cachedBuild(
   artefact: Artefact,
   places: { readonly cache: string; readonly modules: string; readonly goArch: string },
-): Promise<CacheEntry | undefined> {
+): CacheEntry | undefined {
   const key = sourceKey(artefact, places.modules, places.goArch);
   const prefix = entryPrefix(artefact.name, places.goArch, key);
-  const names = (await listFolder(places.cache)).filter((name) => name.startsWith(prefix));
-  const entries = await Promise.all(names.map((name) => readEntry(path.join(places.cache, name))));
-  return entries
+  return listFolder(places.cache)
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => readEntry(path.join(places.cache, name)))
     .filter((entry) => entry?.record.sourceKey === key)
     .sort((a, b) => Date.parse(b?.record.builtAt ?? '') - Date.parse(a?.record.builtAt ?? ''))
     .at(0);
 }
 
 /** Every complete entry of the cache, of whatever sources and architecture. */
-export async function cacheEntries(cache: string): Promise<readonly CacheEntry[]> {
-  const names = (await listFolder(cache)).filter((name) => !name.startsWith('.')).sort();
-  const entries = await Promise.all(names.map((name) => readEntry(path.join(cache, name))));
-  return entries.filter((entry) => entry !== undefined);
+export function cacheEntries(cache: string): readonly CacheEntry[] {
+  const names = listFolder(cache).filter((name) => !name.startsWith('.'));
+  return names.sort().flatMap((name) => readEntry(path.join(cache, name)) ?? []);
 }
 
 /** An entry, or undefined if the folder holds no readable record. */
-export async function readEntry(folder: string): Promise<CacheEntry | undefined> {
+export function readEntry(folder: string): CacheEntry | undefined {
   try {
-    const json: unknown = JSON.parse(await readFile(path.join(folder, recordName), 'utf8'));
+    const json: unknown = JSON.parse(readFileSync(path.join(folder, recordName), 'utf8'));
     const parsed = buildRecordSchema.safeParse(json);
     return parsed.success ? { folder, record: parsed.data } : undefined;
   } catch {
@@ -74,9 +75,9 @@ export async function readEntry(folder: string): Promise<CacheEntry | undefined>
   }
 }
 
-async function listFolder(folder: string): Promise<readonly string[]> {
+function listFolder(folder: string): readonly string[] {
   try {
-    return await readdir(folder);
+    return readdirSync(folder);
   } catch {
     return [];
   }
@@ -98,10 +99,10 @@ export async function damageOf({ folder, record }: CacheEntry): Promise<readonly
 }
 
 /** True if the file of `program` has the recorded size: a cheap look; `damageOf` is the thorough one. */
-export async function looksWhole({ folder, record }: CacheEntry, program: string): Promise<boolean> {
+export function looksWhole({ folder, record }: CacheEntry, program: string): boolean {
   const name = record.links.find((link) => link.name === program)?.target ?? program;
   const recorded = record.files.find((file) => file.name === name);
-  const stats = await lstat(path.join(folder, name)).catch(() => undefined);
+  const stats = lstatSync(path.join(folder, name), { throwIfNoEntry: false });
   return recorded !== undefined && stats?.size === recorded.size;
 }
 

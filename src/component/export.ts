@@ -40,7 +40,7 @@ export async function exportComponents(options: ExportOptions): Promise<Exported
   const goArch = options.goArch ?? env['GOARCH'] ?? hostGoArch();
   const entries: CacheEntry[] = [];
   for (const artefact of artefacts) {
-    const entry = await cachedBuild(artefact, { cache, modules, goArch });
+    const entry = cachedBuild(artefact, { cache, modules, goArch });
     const build = `k3s-lite components build --all${goArch === hostGoArch() ? '' : ` --arch ${goArch}`}`;
     if (entry === undefined) throw archiveError('export', `${artefact.name} for ${goArch} is not in the cache`, build);
     const damage = await damageOf(entry);

@@ -53,18 +53,16 @@ export async function findComponents(options: FindOptions): Promise<ComponentRep
   const { env, manifest = shipped, cache = componentCache(env), modules = modulesFolder() } = options;
   const goArch = hostGoArch();
   const builds = new Map<string, CacheEntry>();
-  await Promise.all(
-    manifest.artefacts.map(async (artefact) => {
-      const entry = await cachedBuild(artefact, { cache, modules, goArch });
-      if (entry !== undefined) builds.set(artefact.name, entry);
-    }),
-  );
-  const versions = await versionReader({ ...options, cache });
+  for (const artefact of manifest.artefacts) {
+    const entry = cachedBuild(artefact, { cache, modules, goArch });
+    if (entry !== undefined) builds.set(artefact.name, entry);
+  }
+  const versions = versionReader({ ...options, cache });
 
   const find = async (wanted: Wanted, apiServer: string): Promise<ProgramStatus> => {
     const { spec } = wanted;
     const unsuited: FoundProgram[] = [];
-    for await (const candidate of candidates(wanted, options, builds)) {
+    for (const candidate of candidates(wanted, options, builds)) {
       const { recognised, version } =
         candidate.version === undefined
           ? await versions.read(spec, candidate.file)
@@ -111,11 +109,11 @@ function everything(manifest: Manifest): readonly Wanted[] {
 }
 
 /** Existing executables of that name, in the order of preference, each file once. */
-async function* candidates(
+function* candidates(
   { spec, artefact }: Wanted,
   options: FindOptions,
   builds: ReadonlyMap<string, CacheEntry>,
-): AsyncGenerator<Candidate> {
+): Generator<Candidate> {
   const { binDir, dataDir, env } = options;
   for (const [folder, origin] of [
     [binDir, 'bin-dir'],
@@ -125,7 +123,7 @@ async function* candidates(
     if (file && isExecutable(file)) yield { file, origin };
   }
   const build = artefact && builds.get(artefact.name);
-  if (build !== undefined && (await looksWhole(build, spec.name))) {
+  if (build !== undefined && looksWhole(build, spec.name)) {
     yield { file: path.join(build.folder, spec.name), origin: 'cache', version: build.record.versions[spec.name] };
   }
   for (const folder of pathFolders(env, spec)) {
@@ -140,11 +138,15 @@ function pathFolders(env: FindOptions['env'], spec: ProgramSpec): readonly strin
   return [...new Set([...onPath, ...systemFolders, ...(spec.alsoIn ?? [])])];
 }
 
-/** Synchronous: some hundred looks, each of which would wait longer for a thread than it takes. */
+/**
+ * Synchronous: some hundred looks, each of which would wait longer for a thread than it takes. Most
+ * find nothing, which is no error to be made for each.
+ */
 function isExecutable(file: string): boolean {
   try {
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true) return false;
     accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
+    return true;
   } catch {
     return false;
   }

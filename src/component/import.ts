@@ -78,8 +78,8 @@ async function install(
   for (const link of build.links) await symlink(link.target, path.join(from, link.name));
   await writeFile(path.join(from, recordName), JSON.stringify(build, undefined, 2));
   let fresh = true;
-  await rename(from, folder).catch(async (error: unknown) => {
-    if ((await readEntry(folder)) === undefined) throw error;
+  await rename(from, folder).catch((error: unknown) => {
+    if (readEntry(folder) === undefined) throw error;
     fresh = false;
   });
   const unusable = whyUnusable(build, options);

@@ -2,7 +2,8 @@
  * Asks programs for their version, and remembers the answers: a second `up` must not start a dozen
  * programs only to hear the same again. An answer holds as long as path, size and mtime do.
  */
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { linkedAbort } from '../kernel/abort.ts';
@@ -53,14 +54,14 @@ export interface VersionReaderOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export async function versionReader(options: VersionReaderOptions): Promise<VersionReader> {
+export function versionReader(options: VersionReaderOptions): VersionReader {
   const file = path.join(options.cache, 'versions.json');
-  const known = await readCache(file);
+  const known = readCache(file);
   const limit = limiter(concurrency);
   let learnt = false;
   return {
     async read(spec, program) {
-      const { size, mtimeMs } = await stat(program);
+      const { size, mtimeMs } = statSync(program);
       const remembered = known[program];
       if (remembered?.size === size && remembered.mtimeMs === mtimeMs) return remembered;
       const answer = await limit(() => askVersion(spec, program, options));
@@ -105,9 +106,9 @@ export async function askVersion(
   }
 }
 
-async function readCache(file: string): Promise<VersionCache> {
+function readCache(file: string): VersionCache {
   try {
-    const parsed = versionCacheSchema.safeParse(JSON.parse(await readFile(file, 'utf8')));
+    const parsed = versionCacheSchema.safeParse(JSON.parse(readFileSync(file, 'utf8')));
     return parsed.success ? parsed.data : {};
   } catch {
     return {};

@@ -12,7 +12,7 @@ export interface Verified {
 /** Every complete build in `cache`, of whatever sources and architecture. */
 export async function verifyComponents(cache: string): Promise<readonly Verified[]> {
   const verified: Verified[] = [];
-  for (const entry of await cacheEntries(cache)) {
+  for (const entry of cacheEntries(cache)) {
     const { artefact, goArch } = entry.record;
     verified.push({ artefact, folder: entry.folder, goArch, damage: await damageOf(entry) });
   }

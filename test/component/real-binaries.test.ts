@@ -12,7 +12,7 @@ const { env } = process;
 const places = { cache: componentCache(env), modules: modulesFolder(), goArch: hostGoArch() };
 
 for (const artefact of manifest.artefacts) {
-  const entry = await cachedBuild(artefact, places);
+  const entry = cachedBuild(artefact, places);
   const programs: readonly ProgramSpec[] = artefact.programs;
   test.skipIf(entry === undefined).each(programs)(
     'our own $name tells the version that it was built as',
