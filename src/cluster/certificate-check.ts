@@ -100,7 +100,7 @@ export function authorityRenewal(plan: AuthorityPlan, stored: StoredPair, nowMs:
     );
   }
   const leftMs = Date.parse(certificate.validTo) - nowMs;
-  if (leftMs >= renewAuthorityBeforeMs) return undefined;
+  if (nowMs <= renewalDueMs(certificate)) return undefined;
   const isExpired = leftMs <= 0;
   if (isOwn(plan, certificate) && stored.keyPem !== undefined) {
     return isExpired ? `it expired on ${certificate.validTo}` : `it expires on ${certificate.validTo}`;
@@ -122,6 +122,11 @@ const isOwn = ({ commonName }: AuthorityPlan, certificate: X509Certificate): boo
   certificate.checkIssued(certificate) &&
   certificate.verify(certificate.publicKey);
 
+/** From when on a certificate is renewed; wall clock, ms. */
+export function renewalDueMs({ validTo, ca }: X509Certificate): number {
+  return Date.parse(validTo) - (ca ? renewAuthorityBeforeMs : renewBeforeMs);
+}
+
 /** Why the stored certificate cannot stay, or undefined when it can. */
 export function renewalReason(
   plan: LeafPlan,
@@ -132,7 +137,7 @@ export function renewalReason(
   const leftMs = Date.parse(certificate.validTo) - nowMs;
   // Made while the clock was wrong.
   if (Date.parse(certificate.validFrom) > nowMs) return `it begins on ${certificate.validFrom}`;
-  if (leftMs < renewBeforeMs) return leftMs <= 0 ? 'it has expired' : `it expires on ${certificate.validTo}`;
+  if (nowMs > renewalDueMs(certificate)) return leftMs <= 0 ? 'it has expired' : `it expires on ${certificate.validTo}`;
   if (!certificate.checkIssued(authority) || !certificate.verify(authority.publicKey))
     return 'its authority has changed';
   const subject = certificate.subject.split('\n').sort().join(' ');

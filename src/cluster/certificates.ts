@@ -22,7 +22,15 @@ import {
   type StoredPair,
 } from './certificate-check.ts';
 import type { Signer } from './certificate-maker.ts';
-import { certificatePlan, type AuthorityName, type AuthorityPlan, type LeafPlan } from './certificate-plan.ts';
+import {
+  certificatePlan,
+  type AuthorityName,
+  type AuthorityPlan,
+  type CertificatePlan,
+  type LeafPlan,
+} from './certificate-plan.ts';
+import { certificateStamp } from './certificate-stamp.ts';
+import { layoutOf } from './layout.ts';
 import type { Settings } from './settings.ts';
 import { readIfThere, writeAtomically, writeIfChanged } from './stored-file.ts';
 
@@ -38,11 +46,19 @@ export interface CertificatesReport {
 /** @throws StartupError ERR_CERTIFICATE naming the file that is broken, does not match or has expired */
 export async function ensureCertificates(settings: Settings, clock: Clock): Promise<CertificatesReport> {
   const plan = certificatePlan(settings);
+  const nowMs = clock.wallMs();
+  const stamp = certificateStamp(plan, layoutOf(settings).certificateStamp);
+  if (stamp.holds(nowMs)) return { made: [], renewed: { authorities: [], leaves: [] } };
+  const report = await judgeAndMake(plan, nowMs);
+  await stamp.write();
+  return report;
+}
+
+async function judgeAndMake(plan: CertificatePlan, nowMs: number): Promise<CertificatesReport> {
   const made: string[] = [];
   const renewed = { authorities: [] as string[], leaves: [] as string[] };
   let maker: Promise<Maker> | undefined;
   const load = () => (maker ??= import('./certificate-maker.ts'));
-  const nowMs = clock.wallMs();
 
   const files = [...plan.authorities, ...plan.leaves].flatMap(({ certFile, keyFile }) => [certFile, keyFile]);
   for (const folder of new Set([...files, plan.serviceAccountKey].map((file) => path.dirname(file)))) {

@@ -4,6 +4,8 @@ import type { Settings } from './settings.ts';
 export interface Layout {
   /** Keys and certificates of the control plane. Mode 0700. */
   readonly serverTls: string;
+  /** What remembers that all of these were found good. */
+  readonly certificateStamp: string;
   /** Keys and certificates of this node. Mode 0700. */
   readonly agentTls: string;
   readonly serverCred: string;
@@ -41,6 +43,7 @@ export function layoutOf({ dataDir, runDir }: Pick<Settings, 'dataDir' | 'runDir
   const agent = `${dataDir}/agent`;
   return {
     serverTls: `${server}/tls`,
+    certificateStamp: `${server}/tls/checked.json`,
     agentTls: `${agent}/tls`,
     serverCred: `${server}/cred`,
     agentCred: `${agent}/cred`,
