@@ -5,20 +5,23 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
+import { lazily } from '../kernel/lazily.ts';
 import type { FlagValues } from './flag-values.ts';
 
-const flagValue = z.union([z.string(), z.boolean(), z.array(z.string())]);
+const lastUpSchema = lazily(() =>
+  z.object({
+    version: z.literal(1),
+    /** Flags, environment and configuration files, merged; relative paths are taken from `cwd`. */
+    values: z.record(z.string(), z.union([z.string(), z.boolean(), z.array(z.string())])),
+    units: z.array(z.string()),
+    mainArguments: z.array(z.string()),
+    cwd: z.string(),
+  }),
+);
 
-const lastUpSchema = z.object({
-  version: z.literal(1),
-  /** Flags, environment and configuration files, merged; relative paths are taken from `cwd`. */
-  values: z.record(z.string(), flagValue),
-  units: z.array(z.string()),
-  mainArguments: z.array(z.string()),
-  cwd: z.string(),
-});
-
-export interface LastUp extends Readonly<Omit<z.output<typeof lastUpSchema>, 'values' | 'units' | 'mainArguments'>> {
+export interface LastUp extends Readonly<
+  Omit<z.output<ReturnType<typeof lastUpSchema>>, 'values' | 'units' | 'mainArguments'>
+> {
   readonly values: FlagValues;
   readonly units: readonly string[];
   readonly mainArguments: readonly string[];
@@ -36,7 +39,7 @@ export function writeLastUp(runDir: string, lastUp: Omit<LastUp, 'version'>): vo
 /** Undefined when nothing is left of an `up`, and for what another version wrote. */
 export function readLastUp(runDir: string): LastUp | undefined {
   try {
-    return lastUpSchema.safeParse(JSON.parse(readFileSync(fileIn(runDir), 'utf8'))).data;
+    return lastUpSchema().safeParse(JSON.parse(readFileSync(fileIn(runDir), 'utf8'))).data;
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 /** A connection to a TCP or unix address: what tcp, unix, http and grpc checks all begin with. */
-import { connect, isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { abortError, onAbort } from '../kernel/abort.ts';
+import { net } from '../kernel/lazily.ts';
 import { outcomeOf } from './outcome.ts';
 import { ProbeFailure, type ProbePace } from './probe.ts';
 
@@ -26,7 +27,7 @@ export function parseTcpAddress(text: string): Address | undefined {
   const port = Number(match?.[3]);
   if (match === null || port < 1 || port > 65_535) return undefined;
   const host = match[1] ?? match[2] ?? '';
-  if (match[1] !== undefined && isIP(match[1]) !== 6) return undefined;
+  if (match[1] !== undefined && net().isIP(match[1]) !== 6) return undefined;
   return { kind: 'tcp', host: host === '' ? '127.0.0.1' : host, port };
 }
 
@@ -82,7 +83,7 @@ export function openConnection(
       return;
     }
     const socket =
-      address.kind === 'unix' ? connect(address.path) : connect({ host: address.host, port: address.port });
+      address.kind === 'unix' ? net().connect(address.path) : net().connect({ host: address.host, port: address.port });
     const settle = () => {
       abort[Symbol.dispose]();
       socket.off('connect', onConnect);

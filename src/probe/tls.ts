@@ -1,8 +1,9 @@
 /** The TLS layer of https and grpc checks: certificates are read anew when their files have changed. */
 import { readFileSync, statSync } from 'node:fs';
-import { isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { createSecureContext, SecureContext, TLSSocket } from 'node:tls';
 import { abortError, onAbort } from '../kernel/abort.ts';
+import { net } from '../kernel/lazily.ts';
 import { connectionFailure } from './connection.ts';
 import { ProbeFailure } from './probe.ts';
 
@@ -32,7 +33,7 @@ export async function secureConnection(
       host,
       secureContext: contextOf(files, tls.createSecureContext),
       // An address is no server name (RFC 6066); it is compared with the certificate all the same.
-      servername: files.serverName ?? (isIP(host) === 0 ? host : ''),
+      servername: files.serverName ?? (net().isIP(host) === 0 ? host : ''),
       ALPNProtocols: [protocol],
     });
     await handshake(secured, signal);

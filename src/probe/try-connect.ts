@@ -3,8 +3,8 @@
  * A socket of Node.js takes ten times as long, most of it for the error of being refused.
  */
 import { constants } from 'node:os';
-import { isIPv4 } from 'node:net';
 import { libc } from '../kernel/foreign.ts';
+import { net } from '../kernel/lazily.ts';
 import type { Address } from './connection.ts';
 
 /** True if a connection is accepted, or would be. */
@@ -59,7 +59,7 @@ function socketAddresses(address: Address): readonly Buffer[] {
   }
   const { host, port } = address;
   if (host === 'localhost') return [ipv4(port, '127.0.0.1'), ipv6Loopback(port)];
-  return [isIPv4(host) ? ipv4(port, host) : ipv6Loopback(port)];
+  return [net().isIPv4(host) ? ipv4(port, host) : ipv6Loopback(port)];
 }
 
 function ipv4(port: number, host: string): Buffer {

@@ -11,57 +11,60 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import path from 'node:path';
 import * as z from 'zod';
 import { parseJson } from '../kernel/json.ts';
+import { lazily } from '../kernel/lazily.ts';
 import { errnoOf } from './spawn-error.ts';
 
 const version = 1;
 
-const runRecordSchema = z.object({
-  version: z.literal(version),
-  unit: z.string(),
-  generation: z.number().int(),
-  /** Hash of the unit as it was started. */
-  hash: z.string(),
-  pid: z.number().int().positive(),
-  /** From /proc/PID/stat: tells this process from a later one with the same pid. */
-  startTicks: z.number().int().nonnegative(),
-  bootId: z.string(),
-  /** Value of the marker variable in the environment of the run. */
-  run: z.string(),
-  /** The unit's own program, as an absolute path, and which file that was. */
-  program: z.string(),
-  programIdentity: z.string().optional(),
-  scope: z.enum(['cgroup', 'group', 'process']),
-  stopSignal: z.string().regex(/^SIG[A-Z0-9]+$/),
-  stopWithinMs: z.number().nonnegative(),
-  cgroup: z.string().optional(),
-  /** Cgroups with controllers, of a unit with `limits.memory` or `limits.cpu`. */
-  limitFolders: z
-    .array(
-      z.object({
-        controller: z.enum(['memory', 'cpu']),
-        version: z.union([z.literal(1), z.literal(2)]),
-        directory: z.string(),
-      }),
-    )
-    .optional(),
-  notifySocket: z.string().optional(),
-  startedWallMs: z.number(),
-  /** Size of the log when it began, in bytes: what follows is its output, unless the log was rotated since. */
-  logStart: z.number().int().nonnegative().optional(),
-  /** It has become ready, by a check that is heard only once (`notify`, `log`). */
-  ready: z.boolean().optional(),
-  /** The main process by its own word (MAINPID of sd_notify). */
-  mainPid: z.number().int().positive().optional(),
-  /** A task that has ended well: its record stays until the unit is stopped. */
-  finished: z.boolean().optional(),
-});
+const runRecordSchema = lazily(() =>
+  z.object({
+    version: z.literal(version),
+    unit: z.string(),
+    generation: z.number().int(),
+    /** Hash of the unit as it was started. */
+    hash: z.string(),
+    pid: z.number().int().positive(),
+    /** From /proc/PID/stat: tells this process from a later one with the same pid. */
+    startTicks: z.number().int().nonnegative(),
+    bootId: z.string(),
+    /** Value of the marker variable in the environment of the run. */
+    run: z.string(),
+    /** The unit's own program, as an absolute path, and which file that was. */
+    program: z.string(),
+    programIdentity: z.string().optional(),
+    scope: z.enum(['cgroup', 'group', 'process']),
+    stopSignal: z.string().regex(/^SIG[A-Z0-9]+$/),
+    stopWithinMs: z.number().nonnegative(),
+    cgroup: z.string().optional(),
+    /** Cgroups with controllers, of a unit with `limits.memory` or `limits.cpu`. */
+    limitFolders: z
+      .array(
+        z.object({
+          controller: z.enum(['memory', 'cpu']),
+          version: z.union([z.literal(1), z.literal(2)]),
+          directory: z.string(),
+        }),
+      )
+      .optional(),
+    notifySocket: z.string().optional(),
+    startedWallMs: z.number(),
+    /** Size of the log when it began, in bytes: what follows is its output, unless the log was rotated since. */
+    logStart: z.number().int().nonnegative().optional(),
+    /** It has become ready, by a check that is heard only once (`notify`, `log`). */
+    ready: z.boolean().optional(),
+    /** The main process by its own word (MAINPID of sd_notify). */
+    mainPid: z.number().int().positive().optional(),
+    /** A task that has ended well: its record stays until the unit is stopped. */
+    finished: z.boolean().optional(),
+  }),
+);
 
 /** Of a k3s-lite that is newer than this one. */
-const laterVersion = z.object({ version: z.number().gt(version) });
+const laterVersion = lazily(() => z.object({ version: z.number().gt(version) }));
 
 const unfinished = '.json.new';
 
-export type RunRecord = z.output<typeof runRecordSchema>;
+export type RunRecord = z.output<ReturnType<typeof runRecordSchema>>;
 
 export type Notice = (text: string, unit?: string) => void;
 
@@ -88,9 +91,9 @@ export function openRunRecords(directory: string, notice: Notice): RunRecords {
       return undefined;
     }
     const json = parseJson(text);
-    const parsed = runRecordSchema.safeParse(json);
+    const parsed = runRecordSchema().safeParse(json);
     if (parsed.success && parsed.data.unit === unit) return parsed.data;
-    const later = laterVersion.safeParse(json);
+    const later = laterVersion().safeParse(json);
     notice(
       later.success
         ? `the run record ${fileOf(unit)} is of version ${String(later.data.version)}, but this k3s-lite knows ${String(version)}: it is not adopted, its processes are ended`
