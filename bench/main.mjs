@@ -57,9 +57,9 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 let exitCode = 0;
 for (const name of wanted) {
   try {
-    const before = lookAtPace();
+    const before = await lookAtPace();
     const rows = await all[name]({ runs, quick: values.quick, binDir: values['bin-dir'], say });
-    const paceMs = median([...before, ...lookAtPace()]);
+    const paceMs = median([...before, ...(await lookAtPace())]);
     report.rows.push(...rows.map((row) => ({ row: name, paceMs, ...row })));
   } catch (error) {
     report.skipped[name] = error.message;

@@ -1,26 +1,44 @@
 /**
- * How fast this machine is at the moment, so that goals in milliseconds mean the same everywhere: a
- * shared machine is two times slower in one hour than in another.
+ * How fast this machine starts processes at the moment, so that goals in milliseconds mean the same
+ * everywhere: the same shared machine is two times slower in one hour than in another.
  */
-import { spawnSync } from 'node:child_process';
-import { msBetween, now } from './place.mjs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { shellScript, wide } from './graphs.mjs';
+import { nativePrograms, withFolder } from './place.mjs';
+import { runSupervisor } from './supervisor.mjs';
 
-/** What `node -e 0` took on the machine, and on the quiet day, for which the goals were set. */
-export const referenceMs = 57;
+const processes = 200;
 
 /**
- * Times of `node -e 0`, in milliseconds, in as bare an environment as all that is measured: with
- * NODE_EXTRA_CA_CERTS in it, Node.js 20 parses every certificate of that file at each start.
+ * What a shell took for it, without any supervision, on the machine and the quiet day for which the
+ * goals were set (2026-11-21). Not `node -e 0`: that depends on the environment, because with
+ * NODE_EXTRA_CA_CERTS in it Node.js 20 parses every certificate of that file at each start.
  */
-export function lookAtPace(times = 7) {
-  return Array.from({ length: times }, () => {
-    const from = now();
-    spawnSync(process.execPath, ['-e', '0'], { stdio: 'ignore', env: { PATH: process.env.PATH } });
-    return msBetween(from, now());
-  });
+export const referenceMs = 49.7;
+
+/** How long a shell takes to start 200 processes, to the last one's own stamp, in milliseconds. */
+export async function lookAtPace(times = 3) {
+  const { stamp } = nativePrograms();
+  const nodes = wide(processes);
+  const found = [];
+  for (let round = 0; round < times; round++) {
+    const { lastMs } = await withFolder((folder) => {
+      const stamps = path.join(folder, 'stamps');
+      mkdirSync(path.join(folder, 'data'));
+      writeFileSync(
+        path.join(folder, 'start.sh'),
+        shellScript(nodes, ({ name }) => [...stamp, stamps, name]),
+      );
+      const argv = ['sh', path.join(folder, 'start.sh')];
+      return runSupervisor({ argv, folder, stamps, expected: nodes.length, isSupervisor: false, settleMs: 0 });
+    });
+    found.push(lastMs);
+  }
+  return found;
 }
 
-/** Measures that a slow processor makes larger. */
+/** Measures that a slow machine makes larger. */
 const growing = new Set(['ms', '% of a core']);
 
 /**
