@@ -132,6 +132,7 @@ export const graphFlags: readonly Flag[] = [
     'dns-port',
     'dns-ready-port',
     'join-port',
+    'lb-server-port',
   ].map((name): Flag => ({
     name,
     value: 'port',

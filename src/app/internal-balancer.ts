@@ -1,4 +1,8 @@
-/** Constructs a balancer: what `k3s-lite internal balancer` runs, as a process of its own. */
+/**
+ * Constructs a balancer: what `k3s-lite internal balancer` runs, as a process of its own. The
+ * balancers that the shipped units run (internal-api-balancer, internal-etcd-balancer) are this with
+ * settings that they derive, and with something that follows which servers there are.
+ */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { balancerStream } from '../balancer/balancer-event.ts';
@@ -9,7 +13,7 @@ import { eventText } from '../balancer/event-text.ts';
 import { netForwarder } from '../balancer/net-forwarder.ts';
 import { readStore, storeText } from '../balancer/server-store.ts';
 import { readSettings, type BalancerSettings } from '../balancer/settings.ts';
-import { readIfThere, writeAtomically } from '../cluster/stored-file.ts';
+import { readIfThere, writeIfChanged } from '../cluster/stored-file.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { abortable } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
@@ -19,19 +23,38 @@ import { notifySender } from '../probe/notify-sender.ts';
 import { serveBalancerControl } from './balancer-control.ts';
 import { balancerSocket, pathsOf } from './paths.ts';
 
-export interface InternalBalancerOptions {
+export interface BalancerProcess {
   readonly dataDir: string;
-  /** The balancer's own configuration file. */
-  readonly config: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: (line: string) => void;
   readonly signal: AbortSignal;
 }
 
+export interface InternalBalancerOptions extends BalancerProcess {
+  /** The balancer's own configuration file. */
+  readonly config: string;
+}
+
+/** Where the servers of a balancer come from, beside its configuration and its store. */
+export interface Discovery {
+  /** host:port; it begins with them and with those of the store. */
+  readonly seeds: readonly string[];
+  /** Hands over the whole list for as long as the balancer runs; rejects when `signal` aborts, and not before. */
+  readonly follow: (balancer: Pick<Balancer, 'update' | 'isReachable'>, signal: AbortSignal) => Promise<never>;
+}
+
 /** @throws the reason of `signal` when that aborts; ERR_CONFIG; ERR_NOT_READY if the address is taken */
-export async function internalBalancer(options: InternalBalancerOptions): Promise<never> {
-  const { dataDir, config, env, log, signal } = options;
-  const settings = readSettings(await textOf(config), config);
+export async function internalBalancer({ config, ...rest }: InternalBalancerOptions): Promise<never> {
+  return await runBalancer(readSettings(await textOf(config), config), rest);
+}
+
+/** @throws the reason of `signal` when that aborts; ERR_NOT_READY if the address is taken */
+export async function runBalancer(
+  settings: BalancerSettings,
+  around: BalancerProcess,
+  discovery?: Discovery,
+): Promise<never> {
+  const { dataDir, env, log, signal } = around;
   using sender = notifySender(env['NOTIFY_SOCKET']);
   const clock = systemClock;
   const events = balancerStream({ clock });
@@ -61,7 +84,7 @@ export async function internalBalancer(options: InternalBalancerOptions): Promis
   const metrics = balancerMetrics(settings.name);
   using _metrics = events.subscribe(metrics);
   const listen = describeAddress({ kind: 'tcp', ...forwarder.address });
-  await fill(balancer, settings, log);
+  await fill(balancer, settings, discovery?.seeds ?? [], log);
   using _store = keepStore(balancer, events, settings, log);
   await using _control = await serveBalancerControl({
     socketPath: balancerSocket(pathsOf({ dataDir, env, uid: process.getuid?.() ?? 0 }), settings.name),
@@ -75,7 +98,7 @@ export async function internalBalancer(options: InternalBalancerOptions): Promis
   });
   log(`${settings.name} listens on ${listen}`);
   sender.send('READY=1', `STATUS=${settings.name} on ${listen}`);
-  return await abortable(deferred<never>().promise, signal);
+  return await (discovery?.follow(balancer, signal) ?? abortable(deferred<never>().promise, signal));
 }
 
 async function textOf(file: string): Promise<string> {
@@ -101,15 +124,21 @@ function checkOf({ check }: BalancerSettings): CheckKind {
   return 'readyz' in check ? { kind: 'readyz', ...check.readyz } : { kind: 'get', ...check.get };
 }
 
-/** The configured list, or where there is none what was known when it last ran. */
-async function fill(balancer: Balancer, settings: BalancerSettings, log: (line: string) => void): Promise<void> {
+/** The configured list, or where there is none the seeds with what was known when it last ran. */
+async function fill(
+  balancer: Balancer,
+  settings: BalancerSettings,
+  seeds: readonly string[],
+  log: (line: string) => void,
+): Promise<void> {
   balancer.setDefault(settings.default);
   const { store, servers } = settings;
-  if (servers.length > 0) balancer.update(servers);
+  const begun = [...servers, ...seeds.map((address) => ({ address }))];
+  if (begun.length > 0) balancer.update(begun);
   if (store === undefined) return;
   const { servers: stored, ignored } = readStore(await readIfThere(store), settings.default, systemClock.wallMs());
   if (ignored !== undefined) log(`${store} is ignored: ${ignored}`);
-  if (servers.length === 0 && stored.length > 0) balancer.update(stored);
+  if (servers.length === 0 && stored.length > 0) balancer.update([...stored, ...begun]);
 }
 
 /** Writes the list whenever it has changed, one write at a time. A list that cannot be kept stops nobody. */
@@ -125,7 +154,7 @@ function keepStore(
   const write = async () => {
     while (isStale) {
       isStale = false;
-      await writeAtomically(store, storeText(balancer.state, systemClock.wallMs()), 0o600).catch((error: unknown) =>
+      await writeIfChanged(store, storeText(balancer.state, systemClock.wallMs()), 0o600).catch((error: unknown) =>
         log(`cannot write ${path.basename(store)}: ${String(error)}`),
       );
     }

@@ -24,7 +24,7 @@ import {
 import type { Forwarder, Routes } from './forwarder.ts';
 import { reduce } from './reduce.ts';
 import type { Effect, Input, ServerRef, ServerSpec } from './routing-input.ts';
-import { emptyRouting, isDialable, serverAt, type RoutingState, type Rules } from './routing-state.ts';
+import { emptyRouting, isDialable, isProven, serverAt, type RoutingState, type Rules } from './routing-state.ts';
 
 export interface BalancerOptions {
   readonly rules?: Partial<Rules>;
@@ -38,6 +38,8 @@ export interface BalancerOptions {
 
 export interface Balancer extends AsyncDisposable {
   readonly state: RoutingState;
+  /** At least one server has answered since it was new or failed. */
+  readonly isReachable: boolean;
   /** What a forwarder asks and tells. */
   readonly routes: Routes;
   /** Effects on connections go there; at most one. */
@@ -148,6 +150,9 @@ export function createBalancer(options: BalancerOptions): Balancer {
   return {
     get state() {
       return state;
+    },
+    get isReachable() {
+      return state.servers.some(isProven);
     },
     routes,
     attach(attached) {

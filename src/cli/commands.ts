@@ -246,11 +246,12 @@ export const commandRows: readonly CommandRow[] = [
   {
     name: 'internal',
     args: '<what>',
-    about: 'Services of k3s-lite that run as units: manifests, balancer, join-server',
+    about: 'Services of k3s-lite that run as units: manifests, balancer, api-balancer, join-server',
     options: [
       { flags: '--data-dir <dir>', about: 'Folder for all state' },
       { flags: '--config <file>', about: 'Configuration of a balancer' },
       { flags: '--server <url>', about: 'URL of the API server' },
+      { flags: '--policy <policy>', about: 'api-balancer: sticky (default) or weighted-random' },
       { flags: '--disable <names>', about: 'manifests: those that are left out, with commas between them' },
       ...[
         'port',

@@ -34,6 +34,10 @@ export interface Layout {
   readonly knownServers: string;
   /** What this node was told when it joined. */
   readonly joined: string;
+  /** The token that this agent has joined with: it asks for further servers with it. */
+  readonly agentToken: string;
+  /** What this node's balancers know, over their restarts. */
+  readonly balancerStores: string;
   /** What was found before we changed it (kernel settings, folders). */
   readonly undoState: string;
 }
@@ -63,6 +67,8 @@ export function layoutOf({ dataDir, runDir }: Pick<Settings, 'dataDir' | 'runDir
     nodePassword: `${agent}/node-password`,
     knownServers: `${agent}/known-servers.json`,
     joined: `${agent}/joined.json`,
+    agentToken: `${agent}/token`,
+    balancerStores: `${agent}/lb`,
     undoState: `${agent}/undo`,
   };
 }

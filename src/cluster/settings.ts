@@ -29,7 +29,7 @@ const nodeName = z
   .regex(dnsName, 'lower-case letters, digits, dashes and dots');
 const folder = z.string().startsWith('/', 'an absolute path');
 
-/** Ports and their defaults. Source: Kubernetes "Ports and Protocols"; etcd's own; CoreDNS beside a resolver on :53; RKE2's for joining. */
+/** Ports and their defaults. Source: Kubernetes "Ports and Protocols"; etcd's own; CoreDNS beside a resolver on :53; RKE2's for joining; K3s's for the balancer. */
 export const portDefaults = {
   httpsListenPort: 6443,
   etcdClientPort: 2379,
@@ -44,6 +44,7 @@ export const portDefaults = {
   dnsPort: 5353,
   dnsReadyPort: 8181,
   joinPort: defaultJoinPort,
+  lbServerPort: 6444,
 } as const;
 export type PortName = keyof typeof portDefaults;
 const portNames = Object.keys(portDefaults) as PortName[];

@@ -34,13 +34,16 @@ test('--cluster-init adds the token and the join server', async () => {
 test('an agent has its node and no control plane', async () => {
   const agent = await prepared({ role: 'agent', server: ['https://s1:9345'] });
   expect([...agent.graph.order].sort()).toEqual(
-    ['cni', 'containerd', 'images', 'join', 'kernel-settings', 'kube-proxy', 'kubeconfigs', 'kubelet'].concat([
-      ...['node-certificates', 'node-config', 'node-object', 'node-ready'],
+    ['api-balancer', 'cni', 'containerd', 'images', 'join', 'kernel-settings', 'kube-proxy', 'kubeconfigs'].concat([
+      ...['kubelet', 'node-certificates', 'node-config', 'node-object', 'node-ready'],
     ]),
   );
   expect(needsOf(agent, 'kubeconfigs')).toEqual(['hard node-certificates']);
   expect(needsOf(agent, 'cni')).toContain('hard node-object');
   expect(needsOf(agent, 'kube-proxy')).not.toContain('hard kube-apiserver');
+  for (const client of ['kubelet', 'kube-proxy', 'node-object']) {
+    expect(needsOf(agent, client)).toContain('hard api-balancer');
+  }
 });
 
 test('K3s’s environment variables mean the same', async () => {

@@ -19,6 +19,14 @@ const joinedWithinMs = 2_000;
 const staggerMs = 250;
 const patience = { timeout: 60_000, interval: 200 };
 
+interface ServerLine {
+  readonly address: string;
+  readonly state: string;
+  readonly connections: number;
+}
+
+const pidOf = ({ events }: MachineUp, unit: string): number => events.states(unit).at(-1)?.snapshot.pid ?? 0;
+
 describe.skipIf(!isRoot)('agents and a server', () => {
   let rig: ClusterRig;
   let server: Machine;
@@ -31,6 +39,11 @@ describe.skipIf(!isRoot)('agents and a server', () => {
     const urls = [`https://${refusingIp}:9345,https://${blackHoleIp}:9345`, `https://${server.ip}:9345`];
     const up = machine.up('agent', [...urls.flatMap((url) => ['--server', url]), '--token-file', token]);
     agents.push(up);
+    return up;
+  };
+  const lateUp = () => {
+    const up = agents[1];
+    if (up === undefined) throw new Error('the agent is not there');
     return up;
   };
   const kubectl = (...args: string[]) => server.k3sLite('kubectl', ...args);
@@ -89,6 +102,36 @@ describe.skipIf(!isRoot)('agents and a server', () => {
     expect(told.monotonicMs - asked.monotonicMs).toBeGreaterThan(staggerMs);
     expect(joined.monotonicMs - told.monotonicMs).toBeLessThan(joinedWithinMs);
     await events.ready();
+    expect(kubectl('get', 'node', 'a2', '--no-headers').output).toMatch(/^a2 +Ready /);
+  });
+
+  test('[L9] everything of an agent goes through its balancer, which is steered and seen while it runs', () => {
+    const kubeconfig = JSON.parse(readFileSync(path.join(late.dataDir, 'agent/cred/kubelet.kubeconfig'), 'utf8')) as {
+      clusters: { cluster: { server: string } }[];
+    };
+    expect(kubeconfig.clusters[0]?.cluster.server).toBe('https://127.0.0.1:6444');
+    const [{ servers }] = JSON.parse(late.k3sLite('lb', 'list', '--json').output) as [{ servers: ServerLine[] }];
+    expect(servers).toMatchObject([{ address: `${server.ip}:6443`, state: 'active' }]);
+    // kubelet, kube-proxy and the balancer's own watch at least, and no way around it.
+    expect(servers[0]?.connections).toBeGreaterThanOrEqual(3);
+    const direct = late.run('ss', '-Htnp', 'dst', `${server.ip}:6443`).output.trim().split('\n');
+    expect(direct.length).toBe(servers[0]?.connections);
+    const own = pidOf(lateUp(), 'api-balancer');
+    for (const line of direct) expect(line).toContain(`pid=${String(own)},`);
+    expect(late.k3sLite('lb', 'explain').output).toContain(`${server.ip}:6443`);
+  });
+
+  test('[L9] a balancer that is killed is back by itself, with the servers it knew, and nobody else is restarted', async () => {
+    const { events } = lateUp();
+    const before = pidOf(lateUp(), 'kubelet');
+    const from = events.count;
+    late.run('kill', '-KILL', String(pidOf(lateUp(), 'api-balancer')));
+    await events.state('api-balancer', 'ready', from);
+    await expect.poll(() => late.k3sLite('lb', 'list').output, patience).toMatch(/active/);
+    expect(pidOf(lateUp(), 'kubelet')).toBe(before);
+    const restarted = events.all.slice(from).map(({ event }) => event['unit']);
+    expect(restarted).not.toContain('kubelet');
+    expect(restarted).not.toContain('kube-proxy');
     expect(kubectl('get', 'node', 'a2', '--no-headers').output).toMatch(/^a2 +Ready /);
   });
 

@@ -10,6 +10,7 @@ import type { CommandInput, CommandRun } from '../command.ts';
 const manifestsSchema = z.object({ dataDir: z.string(), server: z.url(), disable: z.string().default('') });
 const balancerSchema = z.object({ dataDir: z.string(), config: z.string() });
 const port = z.coerce.number().int().min(1).max(65535);
+const apiBalancerSchema = z.object({ dataDir: z.string(), port, policy: z.string().optional() });
 const joinServerSchema = z.object({
   dataDir: z.string(),
   server: z.url(),
@@ -35,6 +36,10 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>
     const { dataDir, config } = parse('balancer', balancerSchema, input);
     const { internalBalancer } = await import('../../app/internal-balancer.ts');
     return internalBalancer({ dataDir, config, ...around(input) });
+  },
+  async 'api-balancer'(input) {
+    const { internalApiBalancer } = await import('../../app/internal-api-balancer.ts');
+    return internalApiBalancer({ ...parse('api-balancer', apiBalancerSchema, input), ...around(input) });
   },
   async 'join-server'(input) {
     const parsed = parse('join-server', joinServerSchema, input);

@@ -14,17 +14,19 @@ const server = z.object({
   source: z.enum(['given', 'learned']),
   latencyMs: z.number().nonnegative().optional(),
   lastSuccessMs: z.number().optional(),
+  lastToldMs: z.number().optional(),
 });
 const fileSchema = z.object({ version: z.literal(1), servers: z.array(server).max(1000) });
 
 export function knownServersText(known: KnownServers): string {
   const file: z.infer<typeof fileSchema> = {
     version: 1,
-    servers: known.map(({ origin, source, latencyMs, lastSuccessMs }) => ({
+    servers: known.map(({ origin, source, latencyMs, lastSuccessMs, lastToldMs }) => ({
       origin,
       source,
       ...(latencyMs === undefined ? {} : { latencyMs: Math.round(latencyMs * 10) / 10 }),
       ...(lastSuccessMs === undefined ? {} : { lastSuccessMs }),
+      ...(lastToldMs === undefined ? {} : { lastToldMs }),
     })),
   };
   return `${JSON.stringify(file, undefined, 2)}\n`;
@@ -46,12 +48,13 @@ export function readKnownServers(text: string | undefined, nowMs: number): ReadS
   if (json === undefined) return { known: [], ignored: 'it is no JSON' };
   const parsed = fileSchema.safeParse(json);
   if (!parsed.success) return { known: [], ignored: 'it is of another version, or damaged' };
-  const known = parsed.data.servers.map(({ origin, source, latencyMs, lastSuccessMs }): KnownServer => ({
+  const known = parsed.data.servers.map(({ origin, source, latencyMs, lastSuccessMs, lastToldMs }): KnownServer => ({
     origin,
-    // Who is named today, the command line says; of yesterday's names only what answered is kept.
+    // Who is named today, the command line says; of yesterday's names only what answered, or was told of, is kept.
     source: source === 'given' ? 'learned' : source,
     latencyMs,
     lastSuccessMs,
+    lastToldMs,
     failures: 0,
     retryAtMs: undefined,
     lastError: undefined,

@@ -17,6 +17,8 @@ export interface KnownServer {
   readonly latencyMs: number | undefined;
   /** Wall clock, because it is kept over restarts. */
   readonly lastSuccessMs: number | undefined;
+  /** When another server last told of it, wall clock. */
+  readonly lastToldMs: number | undefined;
   /** In a row. */
   readonly failures: number;
   /** Wall clock; undefined: at once. */
@@ -31,31 +33,49 @@ export type KnownServers = readonly KnownServer[];
 const newestShare = 1 / 8;
 /** Retries of one server: 0.5 s, doubled up to 30 s, a fifth of it random, so that nodes do not ask in step. */
 export const serverBackoff: Backoff = { firstMs: 500, factor: 2, maxMs: 30_000, jitter: 0.2 };
-/** A learned server that has not answered for so long is forgotten: its address may be somebody else's by now. */
+/** A learned server that nobody has told of, and that has not answered, for so long is forgotten: its address may be somebody else's by now. */
 export const forgetAfterMs = 7 * 24 * 3_600_000;
 
-const fresh = (origin: string, source: KnownServer['source']): KnownServer => ({
+const fresh = (origin: string, source: KnownServer['source'], lastToldMs: number | undefined): KnownServer => ({
   origin,
   source,
   latencyMs: undefined,
   lastSuccessMs: undefined,
+  lastToldMs,
   failures: 0,
   retryAtMs: undefined,
   lastError: undefined,
 });
 
-/** Adds origins; what is known of one stays. One that a person names is `given` from then on. */
-export function withServers(
+/** Adds those that a person names; what is known of one stays, and it is `given` from then on. */
+export function withServers(known: KnownServers, origins: readonly string[]): KnownServers {
+  return withNames(known, origins, 'given', (one) => ({ ...one, source: 'given' }));
+}
+
+/** Adds those that another server tells of at `nowMs` (wall clock); what is known of one stays. */
+export function withTold(known: KnownServers, origins: readonly string[], nowMs: number): KnownServers {
+  return withNames(known, origins, 'learned', (one) => ({ ...one, lastToldMs: nowMs }), nowMs);
+}
+
+function withNames(
   known: KnownServers,
   origins: readonly string[],
   source: KnownServer['source'],
+  change: (one: KnownServer) => KnownServer,
+  toldMs?: number,
 ): KnownServers {
   const names = new Set(origins);
   const there = new Set(known.map(({ origin }) => origin));
   return [
-    ...known.map((one) => (source === 'given' && names.has(one.origin) ? { ...one, source } : one)),
-    ...[...names].filter((origin) => !there.has(origin)).map((origin) => fresh(origin, source)),
+    ...known.map((one) => (names.has(one.origin) ? change(one) : one)),
+    ...[...names].filter((origin) => !there.has(origin)).map((origin) => fresh(origin, source, toldMs)),
   ];
+}
+
+/** Adds what another process of this node has found out meanwhile; of those known to both, this one's view stays. */
+export function withOthers(known: KnownServers, others: KnownServers): KnownServers {
+  const there = new Set(known.map(({ origin }) => origin));
+  return [...known, ...others.filter(({ origin }) => !there.has(origin))];
 }
 
 export type Observation =
@@ -93,11 +113,11 @@ export function observed(
   });
 }
 
-/** Drops learned servers that have not answered for a week. Those that a person named stay. */
+/** Drops learned servers of which nothing was heard for a week. Those that a person named stay. */
 export function withoutOld(known: KnownServers, nowMs: number): KnownServers {
   return known.filter(
-    ({ source, lastSuccessMs }) =>
-      source === 'given' || (lastSuccessMs !== undefined && nowMs - lastSuccessMs < forgetAfterMs),
+    ({ source, lastSuccessMs = 0, lastToldMs = 0 }) =>
+      source === 'given' || nowMs - Math.max(lastSuccessMs, lastToldMs) < forgetAfterMs,
   );
 }
 

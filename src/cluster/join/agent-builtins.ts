@@ -46,7 +46,13 @@ export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPort
       await run(context);
     };
   return {
-    join: joinBuiltin({ layout, finder, clock, notice: (text) => notice(text, 'join') }),
+    join: joinBuiltin({
+      layout,
+      apiServer: `https://127.0.0.1:${String(settings.lbServerPort)}`,
+      finder,
+      clock,
+      notice: (text) => notice(text, 'join'),
+    }),
     'node-certificates': async ({ signal, log }) => {
       const fetched = await ensureNodeCertificates({
         folder: layout.agentTls,

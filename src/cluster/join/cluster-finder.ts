@@ -10,7 +10,14 @@ import { StartupError } from '../../error/startup-error.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { addressOfUrl } from '../../probe/connection.ts';
 import { knownServersText, readKnownServers } from '../discovery/known-servers-file.ts';
-import { askingOrder, observed, withServers, type KnownServers } from '../discovery/known-servers.ts';
+import {
+  askingOrder,
+  observed,
+  withOthers,
+  withServers,
+  withTold,
+  type KnownServers,
+} from '../discovery/known-servers.ts';
 import { readIfThere, writeIfChanged } from '../stored-file.ts';
 import { findCluster, type FoundCluster, type Tried } from './find-cluster.ts';
 import type { JoinLimits } from './join-request.ts';
@@ -46,11 +53,12 @@ export function clusterFinder(options: ClusterFinderOptions): ClusterFinder {
   const { urls, file, clock, random, limits, log } = options;
   let known: KnownServers | undefined;
 
+  /** Read each time: another process of this node may have learned of servers meanwhile. */
   const load = async (): Promise<KnownServers> => {
-    if (known !== undefined) return known;
     const read = readKnownServers(await readIfThere(file), clock.wallMs());
-    if (read.ignored !== undefined) log(`${file} is not used: ${read.ignored}`);
-    return (known = withServers(read.known, urls.map(originOfUrl), 'given'));
+    if (read.ignored !== undefined && known === undefined) log(`${file} is not used: ${read.ignored}`);
+    known = withOthers(known ?? withServers(read.known, urls.map(originOfUrl)), read.known);
+    return known;
   };
   const save = () => writeIfChanged(file, knownServersText(known ?? []), 0o600);
 
@@ -74,11 +82,12 @@ export function clusterFinder(options: ClusterFinderOptions): ClusterFinder {
       } catch (error) {
         throw withResting(error, resting);
       } finally {
+        await load();
         await save();
       }
     },
     async learn(origins) {
-      known = withServers(await load(), origins, 'learned');
+      known = withTold(await load(), origins, clock.wallMs());
       await save();
     },
   };

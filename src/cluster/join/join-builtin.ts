@@ -1,6 +1,7 @@
 /**
- * The `join` builtin of an agent: finds the cluster, and learns from it where its API and its other
- * servers are and which settings it has. Certificates are the next unit's.
+ * The `join` builtin of an agent: finds the cluster, and learns from it where its API servers and its
+ * other servers are and which settings it has. Certificates are the next unit's, and to the API this
+ * node's components go through its own balancer.
  *
  * Each call is one round over all servers; a round that fails has a reason for each, and the unit's
  * backoff begins the next, for ever. A node that has joined before goes on without an answer: what it
@@ -12,20 +13,24 @@ import { StartupError } from '../../error/startup-error.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Builtin } from '../../unit/builtin.ts';
 import type { Layout } from '../layout.ts';
+import { writeIfChanged } from '../stored-file.ts';
 import type { ClusterFinder } from './cluster-finder.ts';
 import { joinClient } from './join-client.ts';
 import { readJoinedIfThere, writeJoined } from './joined.ts';
+import { caHashOf, formatToken } from './token.ts';
 import type { KnownServers } from './wire.ts';
 
 export interface JoinPorts {
-  readonly layout: Pick<Layout, 'agentTls' | 'joined'>;
+  readonly layout: Pick<Layout, 'agentTls' | 'agentToken' | 'joined'>;
+  /** Where this node's components reach the API. */
+  readonly apiServer: string;
   readonly finder: ClusterFinder;
   readonly clock: Clock;
   /** Tells a person. */
   readonly notice: (text: string) => void;
 }
 
-export function joinBuiltin({ layout, finder, clock, notice }: JoinPorts): Builtin {
+export function joinBuiltin({ layout, apiServer, finder, clock, notice }: JoinPorts): Builtin {
   return async ({ signal, log }) => {
     const before = await readJoinedIfThere(layout.joined);
     try {
@@ -37,10 +42,12 @@ export function joinBuiltin({ layout, finder, clock, notice }: JoinPorts): Built
       if (await forgetOtherCluster(layout.agentTls, authority)) {
         notice('the authority of the cluster is another than before: this node asks for new certificates');
       }
-      const apiServer = apiServerOf(servers, origin);
-      await writeJoined(layout.joined, { apiServer, settings });
+      const apiServers = apiServersOf(servers, origin);
+      await writeJoined(layout.joined, { apiServer, apiServers, settings });
+      // With the hash of the authority, also where it was given without: from now on no other is believed.
+      await writeIfChanged(layout.agentToken, `${formatToken({ ...token, caHash: caHashOf(authority) })}\n`, 0o600);
       const others = failures.length === 0 ? '' : ` (${failures.join('; ')})`;
-      const text = `the cluster was found through ${origin}${others}; its API is at ${apiServer}`;
+      const text = `the cluster was found through ${origin}${others}; its API is at ${apiServers.join(', ')}`;
       if (before === undefined || failures.length > 0) notice(text);
       log(text);
       if (!isVerified) notice(`the token has no hash of the authority: ${origin} was believed unseen`);
@@ -48,16 +55,17 @@ export function joinBuiltin({ layout, finder, clock, notice }: JoinPorts): Built
       signal.throwIfAborted();
       const isExpected = error instanceof StartupError && (error.code === 'ERR_JOIN' || error.code === 'ERR_TOKEN');
       if (before === undefined || !isExpected) throw error;
-      notice(`${error.message}; going on with what is known from before: the API is at ${before.apiServer}`);
+      notice(
+        `${error.message}; going on with what is known from before: the API is at ${before.apiServers.join(', ')}`,
+      );
     }
   };
 }
 
-/** The one that answered, when it has an API; else any that has. */
-function apiServerOf(servers: KnownServers['servers'], origin: string): string {
-  const withApi = servers.filter(({ api }) => api !== undefined);
-  const chosen = withApi.find(({ join }) => join === origin) ?? withApi[0];
-  if (chosen?.api !== undefined) return `https://${chosen.api}`;
+/** host:port of each server with an API. */
+function apiServersOf(servers: KnownServers['servers'], origin: string): string[] {
+  const apiServers = servers.flatMap(({ api }) => api ?? []);
+  if (apiServers.length > 0) return apiServers;
   throw new StartupError('ERR_JOIN', `${origin} knows of no server with an API yet`, { origin });
 }
 

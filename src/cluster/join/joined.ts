@@ -7,8 +7,10 @@ import { criticalSettings } from './wire.ts';
 
 const joinedSchema = z.object({
   version: z.literal(1),
-  /** Of the kube-apiserver that this node's components talk to. The one place that says so. */
+  /** Where this node's components reach the API. The one place that says so. */
   apiServer: z.url({ protocol: /^https$/ }),
+  /** host:port of each kube-apiserver that was told of: what this node's balancer begins with. */
+  apiServers: z.array(z.string()).max(1000).default([]),
   settings: criticalSettings,
 });
 export type Joined = Readonly<Omit<z.infer<typeof joinedSchema>, 'version'>>;
@@ -19,7 +21,9 @@ export async function readJoinedIfThere(file: string): Promise<Joined | undefine
   if (text === undefined) return undefined;
   const parsed = joinedSchema.safeParse(parseJson(text));
   // Damaged: it joins again, which writes it anew.
-  return parsed.success ? { apiServer: parsed.data.apiServer, settings: parsed.data.settings } : undefined;
+  if (!parsed.success) return undefined;
+  const { apiServer, apiServers, settings } = parsed.data;
+  return { apiServer, apiServers, settings };
 }
 
 /** @throws StartupError ERR_JOIN when this node has not joined */

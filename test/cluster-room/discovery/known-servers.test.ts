@@ -6,7 +6,9 @@ import {
   forgetAfterMs,
   nextDueInMs,
   observed,
+  withOthers,
   withServers,
+  withTold,
   type KnownServers,
 } from '../../../src/cluster/discovery/known-servers.ts';
 
@@ -19,11 +21,11 @@ const answers = (known: KnownServers, name: string, tookMs: number, atMs = nowMs
 const fails = (known: KnownServers, name: string, atMs = nowMs) =>
   observed(known, { origin: origin(name), ok: false, reason: 'ECONNREFUSED' }, atMs, middle);
 
-const three = withServers([], ['a', 'b', 'c'].map(origin), 'given');
+const three = withServers([], ['a', 'b', 'c'].map(origin));
 
 describe('[H3] servers are asked', () => {
   test('the quicker first, then who was never asked, then who failed', () => {
-    let known = withServers(three, [origin('d')], 'learned');
+    let known = withTold(three, [origin('d')], nowMs);
     known = answers(known, 'b', 5);
     known = answers(known, 'c', 2);
     known = fails(known, 'a', nowMs - 60_000);
@@ -71,7 +73,26 @@ describe('[H2] what is known survives a restart', () => {
     expect(read).toMatchObject([
       { origin: origin('b'), latencyMs: 7, lastSuccessMs: nowMs, failures: 0, source: 'learned' },
     ]);
-    expect(order(withServers(read, [origin('a')], 'given'))).toEqual([origin('b'), origin('a')]);
+    expect(order(withServers(read, [origin('a')]))).toEqual([origin('b'), origin('a')]);
+  });
+
+  test('who was told of by another server is kept too, though nobody has asked it yet', () => {
+    const text = knownServersText(withTold(three, [origin('d')], nowMs));
+    expect(readKnownServers(text, nowMs + forgetAfterMs - 1).known).toMatchObject([{ origin: origin('d') }]);
+    expect(readKnownServers(text, nowMs + forgetAfterMs).known).toHaveLength(0);
+    const toldAgain = withTold(readKnownServers(text, nowMs + 1000).known, [origin('d')], nowMs + 1000);
+    expect(readKnownServers(knownServersText(toldAgain), nowMs + forgetAfterMs).known).toHaveLength(1);
+  });
+
+  test('what another process has learned is added, and does not undo what this one has seen', () => {
+    const mine = fails(three, 'a');
+    const others = answers(withTold(three, [origin('d')], nowMs), 'a', 5);
+    expect(withOthers(mine, others).map((one) => [one.origin, one.failures])).toEqual([
+      [origin('a'), 1],
+      [origin('b'), 0],
+      [origin('c'), 0],
+      [origin('d'), 0],
+    ]);
   });
 
   test('for a week', () => {
@@ -110,7 +131,7 @@ test('any order of events keeps one entry for each server, and somebody to ask',
       let atMs = nowMs;
       for (const { name, ok, tookMs, passMs } of events) {
         atMs += passMs;
-        known = withServers(known, [origin(name)], 'learned');
+        known = withTold(known, [origin(name)], atMs);
         known = ok ? answers(known, name, tookMs, atMs) : fails(known, name, atMs);
         expect(new Set(known.map((one) => one.origin)).size).toBe(known.length);
         expect(order(known, atMs)).toHaveLength(known.length);

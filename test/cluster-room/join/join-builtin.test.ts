@@ -1,19 +1,21 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { readKnownServers } from '../../../src/cluster/discovery/known-servers-file.ts';
 import { clusterFinder } from '../../../src/cluster/join/cluster-finder.ts';
 import { joinBuiltin } from '../../../src/cluster/join/join-builtin.ts';
 import type { JoinDeskPorts } from '../../../src/cluster/join/join-desk.ts';
 import { startJoinServer, type JoinServer } from '../../../src/cluster/join/join-server.ts';
 import { readJoined } from '../../../src/cluster/join/joined.ts';
 import { parseJoinUrls } from '../../../src/cluster/join/server-url.ts';
-import { caHashOf } from '../../../src/cluster/join/token.ts';
+import { caHashOf, parseToken } from '../../../src/cluster/join/token.ts';
 import { layoutOf, type Layout } from '../../../src/cluster/layout.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import type { BuiltinContext } from '../../../src/unit/builtin.ts';
 import { temporaryFolder } from '../settings-kit.ts';
 import { deskKit, newAuthority, servingPair, settings, type Identity } from './desk-kit.ts';
 
+const balancer = 'https://127.0.0.1:6444';
 let authority: Identity;
 let layout: Layout;
 let server: JoinServer | undefined;
@@ -49,7 +51,8 @@ function join(url: string): Promise<void> {
     random: () => 0,
     log: (line) => notices.push(line),
   });
-  const builtin = joinBuiltin({ layout, finder, clock: systemClock, notice: (text) => notices.push(text) });
+  const notice = (text: string) => notices.push(text);
+  const builtin = joinBuiltin({ layout, apiServer: balancer, finder, clock: systemClock, notice });
   const context: Pick<BuiltinContext, 'signal' | 'log'> = {
     signal: new AbortController().signal,
     log: () => undefined,
@@ -57,11 +60,11 @@ function join(url: string): Promise<void> {
   return builtin(context as BuiltinContext);
 }
 
-test('a node writes down where the API is, and the cluster’s settings', async () => {
+test('a node writes down where the API servers are, that it reaches them by its balancer, and the cluster’s settings', async () => {
   const url = await serve();
   await join(url);
-  expect(await readJoined(layout.joined)).toEqual({ apiServer: 'https://192.0.2.1:6443', settings });
-  expect(notices).toEqual([`the cluster was found through ${url}; its API is at https://192.0.2.1:6443`]);
+  expect(await readJoined(layout.joined)).toEqual({ apiServer: balancer, apiServers: ['192.0.2.1:6443'], settings });
+  expect(notices).toEqual([`the cluster was found through ${url}; its API is at 192.0.2.1:6443`]);
 });
 
 test('[H4] one that has joined before goes on while no server can be asked, and says so', async () => {
@@ -80,13 +83,16 @@ test('one that has not joined before does not go on', async () => {
   await expect(readJoined(layout.joined)).rejects.toMatchObject({ code: 'ERR_JOIN' });
 });
 
-test('of several servers the one that answered is taken, and one without an API is not', async () => {
+test('[H1] of several servers all with an API are known from then on', async () => {
   const servers = [
     { name: 's1', join: 'https://192.0.2.1:9345' },
     { name: 's2', join: 'https://192.0.2.2:9345', api: '192.0.2.2:6443' },
+    { name: 's3', join: 'https://192.0.2.3:9345', api: '192.0.2.3:6443' },
   ];
   await join(await serve({ servers: () => Promise.resolve({ servers }) }));
-  expect((await readJoined(layout.joined)).apiServer).toBe('https://192.0.2.2:6443');
+  expect((await readJoined(layout.joined)).apiServers).toEqual(['192.0.2.2:6443', '192.0.2.3:6443']);
+  const known = readKnownServers(readFileSync(layout.knownServers, 'utf8'), Date.now()).known;
+  expect(known.map(({ origin }) => origin)).toEqual(expect.arrayContaining(servers.map(({ join: origin }) => origin)));
 });
 
 test('a cluster without any API yet is asked again', async () => {
@@ -114,4 +120,8 @@ test('a token without a hash is warned of', async () => {
   withHash = false;
   await join(await serve());
   expect(notices.join()).toContain('the token has no hash of the authority');
+  // From then on no other authority is believed.
+  const kept = parseToken(readFileSync(layout.agentToken, 'utf8'), 'node');
+  expect(kept).toMatchObject({ user: 'node', password: 'node-password', caHash: caHashOf(authority.pem) });
+  expect(statSync(layout.agentToken).mode & 0o777).toBe(0o600);
 });
