@@ -131,6 +131,12 @@ export const errorCodes = {
       'The message has one reason for each server. Nothing has to be done once one of them answers: it is tried for ever.',
     exitCode: exitCode.notReady,
   },
+  ERR_ETCD: {
+    meaning: 'A request to etcd failed: no member answers, they have no leader, or they refused it.',
+    remedy:
+      'The message has what each member said. Most changes need a majority of the members: start those that are down, and ask again.',
+    exitCode: exitCode.notReady,
+  },
   ERR_CERTIFICATE: {
     meaning: 'A certificate or key cannot be read, does not match, or has expired.',
     remedy:

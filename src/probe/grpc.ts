@@ -1,6 +1,7 @@
 /** grpc: the health service answers SERVING, or a container runtime answers CRI `Version`. */
 import { connectionFailure, describeAddress, paceOf, type Address } from './connection.ts';
-import { GrpcError, grpcStatus, grpcUnary } from './grpc-unary.ts';
+import { GrpcError, grpcStatus } from './grpc-session.ts';
+import { grpcUnary } from './grpc-unary.ts';
 import { listenHint } from './listen-hint.ts';
 import type { ListenWatch } from './listen-watch.ts';
 import { oneLine } from './outcome.ts';

@@ -92,3 +92,14 @@ export function integerOf(fields: readonly ProtobufField[], number: number): num
   const field = fields.findLast((candidate) => candidate.number === number);
   return field?.kind === 'varint' ? Number(BigInt.asIntN(64, field.value)) : 0;
 }
+
+/** The last integer field of that number as an unsigned one of 64 bits, or 0 (proto3's default). */
+export function unsignedOf(fields: readonly ProtobufField[], number: number): bigint {
+  const field = fields.findLast((candidate) => candidate.number === number);
+  return field?.kind === 'varint' ? BigInt.asUintN(64, field.value) : 0n;
+}
+
+/** Every field of that number that has bytes, in order: repeated strings and messages. */
+export function repeatedOf(fields: readonly ProtobufField[], number: number): readonly Uint8Array[] {
+  return fields.flatMap((field) => (field.number === number && field.kind === 'bytes' ? [field.value] : []));
+}

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createProbe } from '../../src/probe/create-probe.ts';
-import { GrpcError, grpcUnary } from '../../src/probe/grpc-unary.ts';
+import { GrpcError } from '../../src/probe/grpc-session.ts';
+import { grpcStream } from '../../src/probe/grpc-stream.ts';
+import { grpcUnary } from '../../src/probe/grpc-unary.ts';
 import type { GrpcRecipe } from '../../src/probe/probe-spec.ts';
 import { bytesField, decodeFields, encodeVarint, integerOf, stringOf, varintField } from '../../src/probe/protobuf.ts';
 import { authority } from './certificates.ts';
@@ -117,6 +119,54 @@ test('a status, a message and an answer that is too long or cut come out as erro
   await expect(call()).rejects.toThrow('longer than 4 MiB');
   answer = new Uint8Array();
   await expect(call()).resolves.toHaveLength(0);
+});
+
+test('a stream of messages comes whole and in order, held back by who takes them, and ends with its status', async () => {
+  let status = '0';
+  const server = createServer();
+  server.on('stream', (stream: ServerHttp2Stream) => {
+    stream.on('error', () => undefined);
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': status, 'grpc-message': 'stopped' }));
+    const messages = Array.from({ length: 300 }, (_, at) => {
+      const prefix = Buffer.alloc(5);
+      prefix.writeUInt32BE(1000 + at, 1);
+      return Buffer.concat([prefix, Buffer.alloc(1000 + at, at % 256)]);
+    });
+    stream.end(Buffer.concat(messages));
+  });
+  await using open = await listening(server);
+  const before = openHandles();
+  const lengths: number[] = [];
+  let taking = 0;
+  const call = (take: (message: Uint8Array) => Promise<void>, signal = new AbortController().signal) =>
+    grpcStream(
+      {
+        ...{ address: { kind: 'tcp', host: '127.0.0.1', port: open.port }, path: '/test.Service/Stream' },
+        ...{ message: new Uint8Array(), signal },
+      },
+      take,
+    );
+  await call(async (message) => {
+    expect(++taking).toBe(1);
+    await new Promise(setImmediate);
+    taking -= 1;
+    lengths.push(message.length);
+    expect(message[message.length - 1]).toBe(message[0]);
+  });
+  expect(lengths).toEqual(Array.from({ length: 300 }, (_, at) => 1000 + at));
+  status = '14';
+  await expect(call(() => Promise.resolve())).rejects.toEqual(new GrpcError(14, 'stopped'));
+  await expect(call(() => Promise.reject(new Error('disk full')))).rejects.toThrow('disk full');
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  await expect(
+    call(() => {
+      controller.abort(reason);
+      return Promise.resolve();
+    }, controller.signal),
+  ).rejects.toBe(reason);
+  await expect.poll(openHandles).toBeLessThanOrEqual(before);
 });
 
 test('servers that are no gRPC servers fail in one line and leave nothing open', async () => {
