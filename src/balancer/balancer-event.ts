@@ -39,11 +39,20 @@ export type BalancerEvent =
   /** It failed, and its connections were left alone because no other server is better. */
   | { readonly type: 'lb.spared'; readonly server: string; readonly count: number }
   | { readonly type: 'lb.operator'; readonly action: 'drain' | 'undrain' | 'pin' | 'unpin'; readonly server: string }
-  /** Why this server: the decision for one connection. */
+  /** Connections that went at once where they were to go, since this was last told: there may be thousands in a second. */
+  | {
+      readonly type: 'lb.routed';
+      readonly server: string;
+      /** As it was for the first of them. */
+      readonly why: string;
+      /** Of each: from the client's connection to the server's. */
+      readonly tookMs: readonly number[];
+    }
+  /** Why this server: the decision for one connection that did not go at once where it was to go. */
   | {
       readonly type: 'lb.decision';
       readonly connection: number;
-      /** In the order in which they would have been tried; only the first if that was it. */
+      /** In the order in which they would have been tried. */
       readonly candidates: readonly { readonly server: string; readonly why: string }[];
       readonly attempts: readonly DialAttempt[];
       /** Absent: no server could be reached, and the client's connection was closed. */

@@ -80,9 +80,15 @@ export function balancerMetrics(name: string): BalancerMetrics {
     if (gaveUp !== 'the client left') dials[gaveUp === undefined ? 'success' : 'error'].observe(tookMs / 1000);
   };
 
+  const onRouted = ({ tookMs }: BalancerEventOf<'lb.routed'>) => {
+    count('decisions_total', { outcome: 'first' }, tookMs.length);
+    for (const ms of tookMs) dials.success.observe(ms / 1000);
+  };
+
   return {
     onEvent({ event }: Envelope<BalancerEvent>) {
       if (event.type === 'lb.server') onServer(event);
+      else if (event.type === 'lb.routed') onRouted(event);
       else if (event.type === 'lb.decision') onDecision(event);
       else if (event.type === 'lb.closing')
         count('connections_closed_total', { server: event.server, reason: event.reason }, event.count);

@@ -24,6 +24,7 @@ import {
 import type { Forwarder, Routes } from './forwarder.ts';
 import { reduce } from './reduce.ts';
 import type { Effect, Input, ServerRef, ServerSpec } from './routing-input.ts';
+import { routedConnections } from './routed-connections.ts';
 import { emptyRouting, isDialable, isProven, serverAt, type RoutingState, type Rules } from './routing-state.ts';
 
 export interface BalancerOptions {
@@ -58,6 +59,12 @@ export function createBalancer(options: BalancerOptions): Balancer {
   let forwarder: Forwarder | undefined;
   let connectionCount = 0;
   const checks = new Map<number, CheckLoop>();
+  const routed = routedConnections(clock, (event) => events.emit(event));
+  /** What came before is told before. */
+  const tell = (event: BalancerEvent) => {
+    routed.tell();
+    events.emit(event);
+  };
   const queue: Input[] = [];
   let isBusy = false;
 
@@ -79,7 +86,7 @@ export function createBalancer(options: BalancerOptions): Balancer {
   const perform = (effect: Effect) => {
     switch (effect.type) {
       case 'tell':
-        events.emit(effect.event);
+        tell(effect.event);
         return;
       case 'enter':
         beginCheck(effect.server);
@@ -113,7 +120,8 @@ export function createBalancer(options: BalancerOptions): Balancer {
     if (probe === undefined || checks.has(server.incarnation)) return;
     const report: Parameters<typeof checkLoop>[0]['report'] = (result) =>
       dispatch({ type: 'check', server, ...result });
-    checks.set(server.incarnation, checkLoop({ probe, pace, clock, random, report }));
+    const isUsed = () => (serverAt(state, server.address)?.connections ?? 0) > 0;
+    checks.set(server.incarnation, checkLoop({ probe, pace, clock, random, isUsed, report }));
   };
 
   const isKnown = ({ address, incarnation }: ServerRef) => {
@@ -132,13 +140,15 @@ export function createBalancer(options: BalancerOptions): Balancer {
     silent: (server) => dispatch({ type: 'silent', server }),
     decided({ candidates: asked, attempts, chosen, tookMs, gaveUp }) {
       connectionCount += 1;
-      events.emit({
+      const [first] = asked;
+      if (chosen !== undefined && first !== undefined && attempts.length === 1) {
+        routed.add(first, tookMs);
+        return;
+      }
+      tell({
         type: 'lb.decision',
         connection: connectionCount,
-        // Of a connection that went where it was to go at once, the others are of no interest.
-        candidates: (attempts.length === 1 && chosen !== undefined ? asked.slice(0, 1) : asked).map(
-          ({ server, why }) => ({ server: server.address, why: why() }),
-        ),
+        candidates: asked.map(({ server, why }) => ({ server: server.address, why: why() })),
         attempts: [...attempts],
         tookMs,
         ...(chosen === undefined ? {} : { chosen: chosen.address }),
@@ -167,6 +177,7 @@ export function createBalancer(options: BalancerOptions): Balancer {
     async [Symbol.asyncDispose]() {
       for (const check of checks.values()) check[Symbol.dispose]();
       checks.clear();
+      routed.tell();
       await forwarder?.[Symbol.asyncDispose]();
     },
   };

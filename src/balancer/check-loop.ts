@@ -14,6 +14,8 @@ import type { Probe } from '../probe/probe.ts';
 
 export interface CheckPace {
   readonly everyMs: number;
+  /** Of a server that carries connections, where that is to be another; it is the one that must not fail unseen. */
+  readonly usedEveryMs?: number | undefined;
   /** For one check. */
   readonly withinMs: number;
   /** Checks in a row without an answer that make a failure. */
@@ -32,6 +34,8 @@ export interface CheckLoopOptions {
   readonly clock: Clock;
   /** In [0, 1): spreads the checks of many. */
   readonly random: () => number;
+  /** The server carries connections. */
+  readonly isUsed: () => boolean;
   report(result: CheckResult): void;
 }
 
@@ -44,7 +48,7 @@ export interface CheckLoop extends Disposable {
 const jitter = 0.1;
 
 /** Asks at once, and then on and on until it is disposed. */
-export function checkLoop({ probe, pace, clock, random, report }: CheckLoopOptions): CheckLoop {
+export function checkLoop({ probe, pace, clock, random, isUsed, report }: CheckLoopOptions): CheckLoop {
   const life = linkedAbort();
   const pause = wakeablePause(clock, life.signal);
   const isAlive = () => !life.signal.aborted;
@@ -64,7 +68,8 @@ export function checkLoop({ probe, pace, clock, random, report }: CheckLoopOptio
       silences = 0;
       // What was asked for meanwhile, that answer has given.
       pause.forgetHints();
-      await pause.wait(pace.everyMs * (1 + jitter * (2 * random() - 1))).catch(() => undefined); // its life is over
+      const everyMs = isUsed() ? (pace.usedEveryMs ?? pace.everyMs) : pace.everyMs;
+      await pause.wait(everyMs * (1 + jitter * (2 * random() - 1))).catch(() => undefined); // its life is over
     }
   };
   void run();

@@ -5,6 +5,9 @@
  *
  * A server that was overtaken is dialled to the end all the same: whether it answers late or not at
  * all is worth knowing. Time and the making of connections are injected.
+ *
+ * A race has one timer, for whatever is due first: nearly every race is over before that, and there
+ * may be thousands in a second.
  */
 import type { DialAttempt, GaveUp } from './balancer-event.ts';
 import type { Candidate } from './candidates.ts';
@@ -63,7 +66,6 @@ interface Attempt<C> {
   readonly server: ServerRef;
   readonly startedMs: number;
   readonly dialling: Dialling<C>;
-  readonly limit: Disposable;
 }
 
 /** A fault of this machine, not of the server: too many files, no port left, no memory. */
@@ -75,9 +77,12 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
   const attempts: DialAttempt[] = [];
   /** Incarnations; one that has left while it was dialled may come back. */
   const dialled = new Set<number>();
+  const begunMs = clock.monotonicMs();
   let started = 0;
   let isOver = false;
-  let stagger: Disposable | undefined;
+  /** When the next server is to be begun, whatever the last one does; undefined once there is nobody to begin. */
+  let nextAtMs: number | undefined;
+  let timer: Disposable | undefined;
   const result = deferred<DialResult<C>>();
   const ended = deferred();
   const endIfIdle = () => {
@@ -91,15 +96,40 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
   const over = (outcome: DialResult<C>) => {
     if (isOver) return;
     isOver = true;
-    stagger?.[Symbol.dispose]();
-    budget[Symbol.dispose]();
+    nextAtMs = undefined;
     result.resolve(outcome);
+    schedule();
     endIfIdle();
+  };
+
+  const schedule = () => {
+    timer?.[Symbol.dispose]();
+    timer = undefined;
+    let dueMs = isOver ? Number.POSITIVE_INFINITY : begunMs + limits.budgetMs;
+    if (nextAtMs !== undefined) dueMs = Math.min(dueMs, nextAtMs);
+    for (const { startedMs } of pending) dueMs = Math.min(dueMs, startedMs + limits.attemptMs);
+    if (Number.isFinite(dueMs)) timer = clock.timer(Math.max(0, dueMs - clock.monotonicMs()), onDue);
+  };
+
+  const onDue = () => {
+    const nowMs = clock.monotonicMs();
+    if (!isOver && nowMs >= begunMs + limits.budgetMs) {
+      giveUp('out of time');
+      return;
+    }
+    const late = [...pending].filter(({ startedMs }) => nowMs >= startedMs + limits.attemptMs);
+    for (const attempt of late) {
+      if (!pending.has(attempt)) continue;
+      cancel(attempt);
+      onFailed(attempt, noAnswer(attempt));
+    }
+    if (nextAtMs !== undefined && nowMs >= nextAtMs) startNext();
+    else schedule();
   };
 
   const drop = (attempt: Attempt<C>) => {
     pending.delete(attempt);
-    attempt.limit[Symbol.dispose]();
+    if (isOver) schedule();
     endIfIdle();
   };
 
@@ -129,29 +159,22 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
   });
 
   const startNext = () => {
-    stagger?.[Symbol.dispose]();
-    stagger = undefined;
+    nextAtMs = undefined;
     if (isOver) return;
     const candidate = options.candidates().find((each) => !dialled.has(each.server.incarnation));
     if (candidate === undefined) {
       // While one is still silent, another one may come into the list.
-      if (pending.size > 0) stagger = clock.timer(limits.staggerMs, startNext);
-      else over({ ok: false, gaveUp: started === 0 ? 'no server' : 'all servers failed' });
+      if (pending.size === 0) {
+        over({ ok: false, gaveUp: started === 0 ? 'no server' : 'all servers failed' });
+        return;
+      }
+      nextAtMs = clock.monotonicMs() + limits.staggerMs;
+      schedule();
       return;
     }
     const { server } = candidate;
     const dialling = options.dial(server);
-    const attempt: Attempt<C> = {
-      place: started,
-      server,
-      startedMs: clock.monotonicMs(),
-      dialling,
-      limit: clock.timer(limits.attemptMs, () => {
-        if (!pending.has(attempt)) return;
-        cancel(attempt);
-        onFailed(attempt, noAnswer(attempt));
-      }),
-    };
+    const attempt: Attempt<C> = { place: started, server, startedMs: clock.monotonicMs(), dialling };
     started += 1;
     dialled.add(server.incarnation);
     pending.add(attempt);
@@ -164,7 +187,8 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
         onFailed(attempt, code ?? message, localFaults.has(code ?? ''));
       },
     );
-    stagger = clock.timer(limits.staggerMs, startNext);
+    nextAtMs = attempt.startedMs + limits.staggerMs;
+    schedule();
   };
 
   const onFailed = (attempt: Attempt<C>, reason: string, isOurs = false) => {
@@ -195,7 +219,6 @@ export function dialRace<C>(options: DialRaceOptions<C>): DialRace<C> {
     over({ ok: true, connection, server, tookMs });
   };
 
-  const budget = clock.timer(limits.budgetMs, () => giveUp('out of time'));
   startNext();
   return {
     result: result.promise,

@@ -27,6 +27,8 @@ export function eventText(event: BalancerEvent): string | undefined {
       return `${event.action} ${event.server}`;
     case 'lb.decision':
       return decisionText(event);
+    case 'lb.routed':
+      return undefined; // It is what a healthy day is made of.
     case 'lb.notice':
       return event.text;
     default:
@@ -44,7 +46,7 @@ function listChanges({ added, removed, kept, refused }: BalancerEventOf<'lb.list
   return parts.length === 0 ? '' : ` (${parts.join('; ')})`;
 }
 
-/** A connection that went where it was to go is no news; one that did not says what happened at each server. */
+/** Says what happened at each server. */
 function decisionText({
   connection,
   attempts,
@@ -52,11 +54,10 @@ function decisionText({
   gaveUp,
   tookMs,
 }: BalancerEventOf<'lb.decision'>): string | undefined {
-  if (gaveUp === 'the client left') return undefined;
+  if (gaveUp === 'the client left' || (gaveUp === undefined && attempts.length <= 1)) return undefined;
   const tried = attempts.map(({ server, outcome, tookMs: ms }) => `${server} ${outcome} (${formatDurationMs(ms)})`);
   if (gaveUp !== undefined) {
     return `connection ${String(connection)} found no server (${gaveUp}) in ${formatDurationMs(tookMs)}${tried.length === 0 ? '' : `: ${tried.join(', ')}`}`;
   }
-  if (attempts.length <= 1) return undefined;
   return `connection ${String(connection)} went to ${chosen ?? ''} after ${formatDurationMs(tookMs)}: ${tried.join(', ')}`;
 }

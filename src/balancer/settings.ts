@@ -56,6 +56,8 @@ export const settingsSchema = z.strictObject({
   policy: z.enum(policies).default(defaultRules.policy),
   check: z.union([z.enum(['tcp', 'none']), z.strictObject({ readyz }), z.strictObject({ get })]).default('tcp'),
   checkEvery: duration.default(defaultCheckPace.everyMs),
+  /** Of servers that carry connections; absent: like the others. */
+  checkUsedEvery: duration.optional(),
   checkWithin: duration.default(defaultCheckPace.withinMs),
   checkSilences: z.number().int().min(1).max(100).default(defaultCheckPace.silences),
   dialStagger: duration.default(defaultDialLimits.staggerMs),

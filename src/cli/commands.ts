@@ -246,7 +246,7 @@ export const commandRows: readonly CommandRow[] = [
   {
     name: 'internal',
     args: '<what>',
-    about: 'Services of k3s-lite that run as units: manifests, balancer, api-balancer, join-server',
+    about: 'Services of k3s-lite that run as units: manifests, balancer, api-balancer, etcd-balancer, join-server',
     options: [
       { flags: '--data-dir <dir>', about: 'Folder for all state' },
       { flags: '--config <file>', about: 'Configuration of a balancer' },

@@ -11,6 +11,8 @@ export interface Layout {
   readonly serverCred: string;
   readonly agentCred: string;
   readonly etcdData: string;
+  /** Where the members of etcd can be asked, as this machine last knew. */
+  readonly etcdMembers: string;
   /** The tokens that machines join with. Source: K3s, the same names. */
   readonly serverToken: string;
   readonly nodeToken: string;
@@ -52,6 +54,7 @@ export function layoutOf({ dataDir, runDir }: Pick<Settings, 'dataDir' | 'runDir
     serverCred: `${server}/cred`,
     agentCred: `${agent}/cred`,
     etcdData: `${server}/db/etcd`,
+    etcdMembers: `${server}/db/etcd-members.json`,
     serverToken: `${server}/token`,
     nodeToken: `${server}/node-token`,
     manifests: `${server}/manifests`,

@@ -17,7 +17,7 @@ test('[L8] K3s’s three, under our prefix', () => {
   const routing = new Routing().update(a, b).well(a).dialled(a);
   const decision = { type: 'lb.decision', connection: 1, candidates: [], attempts: [], tookMs: 3 } as const;
   const lines = measured(routing, [
-    { ...decision, chosen: a, attempts: [{ server: a, tookMs: 3, outcome: 'connected' }] },
+    { type: 'lb.routed', server: a, why: 'active', tookMs: [3] },
     {
       ...decision,
       gaveUp: 'all servers failed',
@@ -37,6 +37,7 @@ test('[L8] K3s’s three, under our prefix', () => {
   expect(lines).toContain(`${dial}_count{name="apiserver",status="success"} 1`);
   expect(lines).toContain(`k3s_lite_loadbalancer_server_failures_total{name="apiserver",server="${a}"} 1`);
   expect(lines).toContain('k3s_lite_loadbalancer_decisions_total{name="apiserver",outcome="the client left"} 1');
+  expect(lines).toContain('k3s_lite_loadbalancer_decisions_total{name="apiserver",outcome="first"} 1');
 });
 
 test('counters of a server go with it: addresses come and go, and none may stay for ever', () => {

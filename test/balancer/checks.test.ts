@@ -17,6 +17,7 @@ function loop(...answers: Answer[]) {
   const clock = fakeClock();
   const asked: number[] = [];
   const told: [number, string][] = [];
+  const use = { isUsed: false };
   const check = checkLoop({
     probe: {
       describe: () => 'check',
@@ -30,13 +31,14 @@ function loop(...answers: Answer[]) {
         });
       },
     },
-    pace: { everyMs: 1000, withinMs: 400, silences: 2 },
+    pace: { everyMs: 1000, usedEveryMs: 300, withinMs: 400, silences: 2 },
+    isUsed: () => use.isUsed,
     clock,
     random: () => 0.5,
     report: (result: CheckResult) =>
       void told.push([clock.monotonicMs(), result.outcome === 'ok' ? 'ok' : result.reason]),
   });
-  return { clock, asked, told, check };
+  return { clock, asked, told, check, use };
 }
 
 describe('the loop', () => {
@@ -49,6 +51,16 @@ describe('the loop', () => {
       [1000, 'ok'],
       [2000, 'ok'],
     ]);
+  });
+
+  test('asks a server that carries connections more often, where that was asked for', async () => {
+    const { clock, asked, use } = loop('ok');
+    use.isUsed = true;
+    await clock.advance(700);
+    expect(asked).toEqual([0, 300, 600]);
+    use.isUsed = false;
+    await clock.advance(1500);
+    expect(asked).toEqual([0, 300, 600, 900, 1900]);
   });
 
   test('believes a refusal at once', async () => {

@@ -11,6 +11,7 @@ const manifestsSchema = z.object({ dataDir: z.string(), server: z.url(), disable
 const balancerSchema = z.object({ dataDir: z.string(), config: z.string() });
 const port = z.coerce.number().int().min(1).max(65535);
 const apiBalancerSchema = z.object({ dataDir: z.string(), port, policy: z.string().optional() });
+const etcdBalancerSchema = z.object({ dataDir: z.string(), port });
 const joinServerSchema = z.object({
   dataDir: z.string(),
   server: z.url(),
@@ -40,6 +41,10 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>
   async 'api-balancer'(input) {
     const { internalApiBalancer } = await import('../../app/internal-api-balancer.ts');
     return internalApiBalancer({ ...parse('api-balancer', apiBalancerSchema, input), ...around(input) });
+  },
+  async 'etcd-balancer'(input) {
+    const { internalEtcdBalancer } = await import('../../app/internal-etcd-balancer.ts');
+    return internalEtcdBalancer({ ...parse('etcd-balancer', etcdBalancerSchema, input), ...around(input) });
   },
   async 'join-server'(input) {
     const parsed = parse('join-server', joinServerSchema, input);
