@@ -1,9 +1,10 @@
 /**
  * What a machine is of a cluster, as a choice of units: a server that can be joined has those of
- * units/cluster/ too; an agent has those of units/agent/ instead of the control plane. Without
- * either, the shipped units are what they are: a plain `up` knows nothing of all this.
+ * units/cluster/ too, one that joins others those of units/joining/ besides; an agent has those of
+ * units/agent/ instead of the control plane. Without any of it, the shipped units are what they are:
+ * a plain `up` knows nothing of all this.
  */
-import type { Role, Settings } from '../cluster/settings.ts';
+import type { Settings } from '../cluster/settings.ts';
 import { StartupError } from '../error/startup-error.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { shippedUnits, type UnitFolders, withShippedPart } from './shipped.ts';
@@ -13,6 +14,11 @@ export interface RoleUnits extends UnitFolders {
   readonly leftOut: readonly string[];
 }
 
+type Parts = Pick<
+  Settings,
+  'role' | 'isJoining' | 'hasEtcd' | 'hasApiServer' | 'hasControllerManager' | 'hasScheduler'
+>;
+
 /** An agent asks cluster DNS of the servers; its own kubelet and kube-proxy are all it shows of Kubernetes. */
 const onServersOnly: readonly string[] = [
   ...['certificates', 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'manifests'],
@@ -20,11 +26,36 @@ const onServersOnly: readonly string[] = [
 ];
 
 /** The folders to load, with those of the role behind the shipped units that they belong to. */
-export function withRoleUnits(folders: UnitFolders, role: Role): RoleUnits {
-  if (role === 'single') return { ...folders, leftOut: [] };
-  const isAgent = role === 'agent';
-  const leavesOut = isAgent && folders.dirs.includes(shippedUnits());
-  return { ...withShippedPart(folders, isAgent ? 'agent' : 'cluster'), leftOut: leavesOut ? onServersOnly : [] };
+export function withRoleUnits(folders: UnitFolders, settings: Parts): RoleUnits {
+  if (!folders.dirs.includes(shippedUnits())) return { ...folders, leftOut: [] };
+  return {
+    ...partsOf(settings).reduceRight(withShippedPart, folders),
+    leftOut: leftOutOf(settings),
+  };
+}
+
+/** Folders below units/, each of which may change the units of those before it. */
+function partsOf({ role, isJoining, hasEtcd, hasApiServer }: Parts): readonly string[] {
+  if (role === 'single') return [];
+  if (role === 'agent') return ['agent'];
+  return [
+    'cluster',
+    ...(isJoining ? ['joining'] : []),
+    ...(hasEtcd ? [] : ['without-etcd']),
+    ...(hasApiServer ? [] : ['without-api']),
+  ];
+}
+
+function leftOutOf({ role, hasEtcd, hasApiServer, hasControllerManager, hasScheduler }: Parts): readonly string[] {
+  if (role === 'single') return [];
+  if (role === 'agent') return onServersOnly;
+  return [
+    ...(hasEtcd ? [] : ['etcd', 'etcd-member', 'etcd-voter']),
+    // Manifests and the objects of cluster DNS go to the API of their own machine.
+    ...(hasApiServer ? [] : ['kube-apiserver', 'manifests', 'cluster-dns-objects', 'coredns', 'cluster-dns']),
+    ...(hasControllerManager ? [] : ['kube-controller-manager']),
+    ...(hasScheduler ? [] : ['kube-scheduler']),
+  ];
 }
 
 /** The kubeconfig for people, once it is written. An agent writes those of its own components alone. */
@@ -32,13 +63,14 @@ export function userKubeconfig(graph: Pick<UnitGraph, 'has'>, { role, writeKubec
   return graph.has('kubeconfigs') && role !== 'agent' ? writeKubeconfig : undefined;
 }
 
-/** What an agent cannot begin without. Looked at when it is to be started, not when its graph is drawn. @throws StartupError ERR_CONFIG */
-export function requireJoinable({ role, servers, token, tokenFile }: Settings): void {
-  if (role !== 'agent') return;
+/** What a machine that joins cannot begin without. Looked at when it is to be started, not when its graph is drawn. @throws StartupError ERR_CONFIG */
+export function requireJoinable({ role, isJoining, servers, token, tokenFile }: Settings): void {
+  if (role !== 'agent' && !isJoining) return;
   const mistakes = [
     ...(servers.length === 0 ? ['--server: where is the cluster? (or K3S_URL)'] : []),
     ...(token === undefined && tokenFile === undefined ? ['--token-file or --token (or K3S_TOKEN)'] : []),
   ];
   if (mistakes.length === 0) return;
-  throw new StartupError('ERR_CONFIG', `an agent needs ${mistakes.join(', and ')}`, { mistakes });
+  const who = role === 'agent' ? 'an agent' : 'a server that joins others';
+  throw new StartupError('ERR_CONFIG', `${who} needs ${mistakes.join(', and ')}`, { mistakes });
 }

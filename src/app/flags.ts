@@ -65,7 +65,7 @@ export const graphFlags: readonly Flag[] = [
   {
     name: 'cluster-init',
     isSetting: true,
-    about: 'Begin a cluster that other machines can join: with a token and a port to join at',
+    about: 'Begin a cluster that other machines can join, as agents or as further servers',
   },
   {
     name: 'server',

@@ -1,4 +1,5 @@
 /** Constructs the join server: what `k3s-lite internal join-server` runs, as a process of its own. */
+import type { OwnServer } from '../cluster/join/server-list.ts';
 import { serveJoin } from '../cluster/join/serve-join.ts';
 import type { CriticalSettings } from '../cluster/join/wire.ts';
 import { kubeClient, readCredentials } from '../cluster/kube-client.ts';
@@ -10,10 +11,7 @@ export interface InternalJoinServerOptions {
   readonly dataDir: string;
   /** URL of the API server. */
   readonly server: string;
-  readonly port: number;
-  readonly nodeName: string;
-  readonly nodeIp: string;
-  readonly apiPort: number;
+  readonly own: OwnServer;
   readonly settings: CriticalSettings;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: (line: string) => void;

@@ -112,7 +112,7 @@ async function load(options: LoadInput) {
     disabled: listOf(values, 'disable'),
   });
   const asked = { dirs: dirs.length === 0 ? [shippedUnits()] : dirs, dropInDirs: configuration.dropInDirs };
-  const { leftOut, ...folders } = withRoleUnits(withContainerUnits(asked, isContainerEntry(values)), settings.role);
+  const { leftOut, ...folders } = withRoleUnits(withContainerUnits(asked, isContainerEntry(values)), settings);
   const loading = await loadUnits({
     ...folders,
     variables: Object.fromEntries(variablesOf(settings)),

@@ -28,8 +28,9 @@ export function withShippedPart({ dirs, dropInDirs }: UnitFolders, part: string)
   const shipped = shippedUnits();
   if (!dirs.includes(shipped)) return { dirs, dropInDirs };
   const folder = path.join(shipped, part);
+  const hasUnits = existsSync(folder);
   return {
-    dirs: dirs.flatMap((dir) => (dir === shipped ? [dir, folder] : [dir])),
+    dirs: dirs.flatMap((dir) => (dir === shipped && hasUnits ? [dir, folder] : [dir])),
     dropInDirs: [`${folder}.d`, ...dropInDirs],
   };
 }

@@ -258,6 +258,8 @@ export const commandRows: readonly CommandRow[] = [
         'node-name',
         'node-ip',
         'api-port',
+        'etcd-port',
+        'has',
         'cluster-cidr',
         'service-cidr',
         'cluster-dns',

@@ -21,6 +21,8 @@ interface Manifest {
 /** What has to be in the API for DNS. Source: CoreDNS's deployment for Kubernetes (its permissions). */
 export function dnsObjects(settings: Settings): readonly Manifest[] {
   const meta = { name: 'kube-dns', namespace: 'kube-system' };
+  // Each server answers, and tells of itself.
+  const slice = settings.isJoining ? `kube-dns-${settings.nodeName}` : 'kube-dns-host';
   const labels = { 'k8s-app': 'kube-dns', 'app.kubernetes.io/managed-by': 'k3s-lite' };
   const port = (name: string, protocol: string, number: number) => ({ name, protocol, port: number });
   return [
@@ -59,12 +61,12 @@ export function dnsObjects(settings: Settings): readonly Manifest[] {
       },
     },
     {
-      path: '/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices/kube-dns-host',
+      path: `/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices/${slice}`,
       body: {
         apiVersion: 'discovery.k8s.io/v1',
         kind: 'EndpointSlice',
         metadata: {
-          name: 'kube-dns-host',
+          name: slice,
           namespace: 'kube-system',
           labels: { ...labels, 'kubernetes.io/service-name': 'kube-dns' },
         },

@@ -11,8 +11,12 @@ export interface Layout {
   readonly serverCred: string;
   readonly agentCred: string;
   readonly etcdData: string;
+  /** What etcd is told of its cluster when it first starts. */
+  readonly etcdEnv: string;
   /** Where the members of etcd can be asked, as this machine last knew. */
   readonly etcdMembers: string;
+  /** What a further server was told when it joined. */
+  readonly serverJoined: string;
   /** The tokens that machines join with. Source: K3s, the same names. */
   readonly serverToken: string;
   readonly nodeToken: string;
@@ -54,7 +58,9 @@ export function layoutOf({ dataDir, runDir }: Pick<Settings, 'dataDir' | 'runDir
     serverCred: `${server}/cred`,
     agentCred: `${agent}/cred`,
     etcdData: `${server}/db/etcd`,
+    etcdEnv: `${server}/db/etcd.env`,
     etcdMembers: `${server}/db/etcd-members.json`,
+    serverJoined: `${server}/joined.json`,
     serverToken: `${server}/token`,
     nodeToken: `${server}/node-token`,
     manifests: `${server}/manifests`,

@@ -10,7 +10,7 @@ import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
 import { Secret } from '../kernel/secret.ts';
 import { addressAt, contains, overlaps, parseAddress, parseNetwork, type Network } from './ipv4.ts';
-import { joinPort as defaultJoinPort, parseJoinUrls, type JoinUrl } from './join/server-url.ts';
+import { isAddressOf, joinPort as defaultJoinPort, parseJoinUrls, type JoinUrl } from './join/server-url.ts';
 import { detectMachine, directoryOf, type Machine } from './machine.ts';
 
 const address = z.string().refine((text) => parseAddress(text) !== undefined, 'an IPv4 address like 192.0.2.10');
@@ -73,6 +73,10 @@ export const settingsSchema = z.object({
   role: z.enum(['server', 'agent'], 'server or agent').default('server'),
   clusterInit: z.boolean().default(false),
   server: z.array(z.string()).default([]),
+  disableEtcd: z.boolean().default(false),
+  disableApiserver: z.boolean().default(false),
+  disableControllerManager: z.boolean().default(false),
+  disableScheduler: z.boolean().default(false),
   token: z.string().optional(),
   tokenFile: folder.optional(),
   ...ports,
@@ -103,7 +107,14 @@ export interface Settings extends Readonly<Record<PortName, number>> {
   readonly cgroupRoot: string;
   readonly proxyMode: 'nftables' | 'iptables';
   readonly role: Role;
-  /** Where the cluster may be joined. */
+  /** A server that does not begin the cluster, but joins the servers of one. */
+  readonly isJoining: boolean;
+  /** Which parts of a control plane this machine has; an agent has none, whatever this says. */
+  readonly hasEtcd: boolean;
+  readonly hasApiServer: boolean;
+  readonly hasControllerManager: boolean;
+  readonly hasScheduler: boolean;
+  /** Where the cluster may be joined; this machine itself is not among them. */
   readonly servers: readonly JoinUrl[];
   readonly token: Secret | undefined;
   readonly tokenFile: string | undefined;
@@ -145,6 +156,10 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
   const machine = place.machine ?? detectMachine();
   const services = parseNetwork(given.serviceCidr) as Network;
   const pods = parseNetwork(given.clusterCidr) as Network;
+  const servers = parseJoinUrls(given.server);
+  const isJoining = given.role !== 'agent' && servers.length > 0;
+  const nodeIp = given.nodeIp ?? defaultNodeIp(machine);
+  const own = new Set([nodeIp, ...machine.addresses.map(({ address }) => address), 'localhost', machine.hostname]);
   const settings: Settings = {
     ...(Object.fromEntries(portNames.map((name) => [name, given[name] ?? portDefaults[name]])) as Record<
       PortName,
@@ -156,7 +171,7 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     cniBinDir: directoryOf('bridge', [...place.searchPath, '/opt/cni/bin', '/usr/lib/cni']) ?? '/opt/cni/bin',
     pauseProgram: withProgram('pause', place.searchPath),
     nodeName: given.nodeName ?? defaultNodeName(machine.hostname),
-    nodeIp: given.nodeIp ?? defaultNodeIp(machine),
+    nodeIp,
     clusterCidr: given.clusterCidr,
     serviceCidr: given.serviceCidr,
     podCidr: given.podCidr ?? `${given.clusterCidr.split('/')[0] ?? ''}/${String(Math.max(24, pods.prefix))}`,
@@ -167,8 +182,14 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     writeKubeconfig: given.writeKubeconfig ?? place.defaultKubeconfig ?? `${place.dataDir}/k3s-lite.yaml`,
     cgroupRoot: given.cgroupRoot,
     proxyMode: given.proxyMode,
-    role: given.role === 'agent' ? 'agent' : given.clusterInit ? 'server' : 'single',
-    servers: parseJoinUrls(given.server),
+    role: given.role === 'agent' ? 'agent' : given.clusterInit || isJoining ? 'server' : 'single',
+    isJoining,
+    hasEtcd: !given.disableEtcd,
+    hasApiServer: !given.disableApiserver,
+    hasControllerManager: !given.disableControllerManager,
+    hasScheduler: !given.disableScheduler,
+    // The same list may be given to every server: each leaves itself out.
+    servers: isJoining ? servers.filter((url) => !isAddressOf(url, own, given.joinPort ?? defaultJoinPort)) : servers,
     token: given.token === undefined ? undefined : new Secret(given.token),
     tokenFile: given.tokenFile,
     canLowerOomScore: machine.canLowerOomScore,
@@ -207,9 +228,12 @@ function contradictionsOf(settings: Settings): string[] {
   if (settings.token !== undefined && settings.tokenFile !== undefined) {
     mistakes.push('--token and --token-file exclude each other');
   }
-  if (settings.role !== 'agent' && settings.servers.length > 0) {
-    mistakes.push('--server is for agents (`k3s-lite agent`): further servers cannot join yet');
+  if (settings.isJoining && settings.servers.length === 0) {
+    mistakes.push(
+      '--server names this machine itself and no other; the first server begins the cluster by --cluster-init',
+    );
   }
+  mistakes.push(...partMistakes(settings));
   const users = new Map<number, PortName>();
   for (const name of portNames) {
     const other = users.get(settings[name]);
@@ -217,6 +241,30 @@ function contradictionsOf(settings: Settings): string[] {
     users.set(settings[name], name);
   }
   return mistakes;
+}
+
+/** What a machine cannot be without, or not be at all. Source of the flags: K3s. */
+function partMistakes(settings: Settings): string[] {
+  const { role, isJoining, hasEtcd, hasApiServer, hasControllerManager, hasScheduler } = settings;
+  const without = [
+    ...(hasEtcd ? [] : ['--disable-etcd']),
+    ...(hasApiServer ? [] : ['--disable-apiserver']),
+    ...(hasControllerManager ? [] : ['--disable-controller-manager']),
+    ...(hasScheduler ? [] : ['--disable-scheduler']),
+  ];
+  if (without.length === 0) return [];
+  if (role !== 'server') return [`${without.join(', ')} needs other servers: --cluster-init or --server`];
+  return [
+    ...(hasEtcd || isJoining ? [] : ['--disable-etcd does not go with --cluster-init, which begins etcd']),
+    ...(hasEtcd || hasApiServer
+      ? []
+      : ['--disable-etcd and --disable-apiserver leave nothing of a server: `k3s-lite agent`']),
+    ...(hasApiServer || !(hasControllerManager || hasScheduler)
+      ? []
+      : [
+          '--disable-apiserver needs --disable-controller-manager and --disable-scheduler: they use the API of their own machine',
+        ]),
+  ];
 }
 
 /** First usable address of the services: the `kubernetes` Service. Source: kube-apiserver `--service-cluster-ip-range`. */

@@ -47,6 +47,13 @@ export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {
     agentCred: [layout.agentCred, 'Kubeconfigs of this node'],
     agentEtc: [layout.agentEtc, 'Configuration files of this node’s components'],
     etcdData: [layout.etcdData, 'Data of etcd'],
+    etcdEnv: [layout.etcdEnv, 'What etcd is told of its cluster when it first starts'],
+    etcdClientUrls: [
+      [...new Set(['127.0.0.1', settings.nodeIp])]
+        .map((ip) => `https://${ip}:${String(settings.etcdClientPort)}`)
+        .join(','),
+      'Where etcd listens for clients of this and of other machines',
+    ],
     imagesDir: [layout.images, 'Archives of images that are imported at start'],
     kubeletRoot: [layout.kubeletRoot, 'State of the kubelet'],
     disabled: [settings.disabled.join(','), 'Names given by --disable, with commas between them'],

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
@@ -6,6 +7,9 @@ import { requireJoinable } from '../../src/app/cluster-role.ts';
 import { unitEnv, withoutSecrets } from '../../src/app/flags.ts';
 import { prepare, type Prepared } from '../../src/app/prepare.ts';
 import type { Need } from '../../src/unit/schema.ts';
+import { variablesOf } from '../../src/cluster/variables.ts';
+import { shippedUnits } from '../../src/app/shipped.ts';
+import { loadUnits } from '../../src/unit/load-units.ts';
 import { settingsIn } from '../cluster-room/settings-kit.ts';
 
 async function prepared(options: Record<string, unknown>, env: Record<string, string> = {}): Promise<Prepared> {
@@ -13,22 +17,48 @@ async function prepared(options: Record<string, unknown>, env: Record<string, st
   const configuration = await readConfiguration({ options: { dataDir, ...options }, env, cwd: '/', uid: 0 });
   return prepare({ configuration, units: [], env, cwd: '/', needsPrograms: false });
 }
-const needsOf = ({ graph }: Prepared, unit: string): readonly string[] =>
+const needsOf = ({ graph }: Pick<Prepared, 'graph'>, unit: string): readonly string[] =>
   graph.needs(unit).map((need: Need) => `${need.kind} ${need.unit}`);
 
 test('a plain `up` has nothing of a cluster of several', async () => {
   const { graph, settings } = await prepared({});
   expect(settings.role).toBe('single');
-  for (const name of ['token', 'join-server', 'join', 'node-certificates']) expect(graph.has(name)).toBe(false);
-  const other = await prepared({ clusterInit: true });
-  // What a unit is does not depend on the role: no process restarts because others may join.
-  for (const name of graph.order) expect(other.graph.unit(name).hash).toBe(graph.unit(name).hash);
+  const files = readdirSync(shippedUnits()).filter((name) => name.endsWith('.yaml'));
+  expect(graph.order.map((name) => `${name}.yaml`).sort()).toEqual(files.sort());
+  const loaded = await loadUnits({
+    dirs: [shippedUnits()],
+    variables: Object.fromEntries(variablesOf(settings)),
+  });
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.error));
+  for (const { name, hash } of loaded.value.units) expect(graph.unit(name).hash).toBe(hash);
 });
 
-test('--cluster-init adds the token and the join server', async () => {
+test('--cluster-init adds the token, the join server and membership, and changes what several servers do otherwise', async () => {
   const { graph } = await prepared({ clusterInit: true });
-  const plain = new Set((await prepared({})).graph.order);
-  expect(graph.order.filter((name) => !plain.has(name)).sort()).toEqual(['join-server', 'token']);
+  const plain = (await prepared({})).graph;
+  expect(graph.order.filter((name) => !plain.has(name)).sort()).toEqual([
+    'etcd-member',
+    'etcd-voter',
+    'join-server',
+    'token',
+  ]);
+  const changed = plain.order.filter((name) => graph.unit(name).hash !== plain.unit(name).hash);
+  expect(changed.sort()).toEqual(['etcd', 'kube-controller-manager', 'kube-scheduler']);
+  expect(graph.unit('etcd').flags).not.toHaveProperty('initial-cluster');
+  expect(graph.unit('kube-scheduler').flags).toMatchObject({ 'leader-elect': 'true' });
+  expect(needsOf({ graph }, 'kube-apiserver')).toContain('hard etcd-voter');
+});
+
+test('a server that joins asks the others before it makes its certificates, and is what the first one is', async () => {
+  const joining = await prepared({ server: ['https://s1:9345'] });
+  const first = (await prepared({ clusterInit: true })).graph;
+  expect(joining.settings).toMatchObject({ role: 'server', isJoining: true });
+  expect(joining.graph.order.filter((name) => !first.has(name))).toEqual(['join']);
+  expect(needsOf(joining, 'certificates')).toEqual(['hard join']);
+  expect(needsOf(joining, 'cni')).toContain('hard node-object');
+  for (const name of first.order) {
+    if (name !== 'cni') expect(joining.graph.unit(name).hash).toBe(first.unit(name).hash);
+  }
 });
 
 test('an agent has its node and no control plane', async () => {
@@ -65,7 +95,20 @@ test('an agent needs a server and a token, once it is to be started', () => {
 
 test('what does not go together is a mistake', () => {
   expect(() => settingsIn('/data', { token: 'a', tokenFile: '/b' })).toThrow('--token and --token-file exclude');
-  expect(() => settingsIn('/data', { server: ['https://s1'] })).toThrow('further servers cannot join yet');
+  const own = { server: ['https://192.0.2.10:9345', 'https://node1'] };
+  expect(() => settingsIn('/data', own)).toThrow('names this machine itself and no other');
+  expect(() => settingsIn('/data', { disableEtcd: true })).toThrow('--disable-etcd needs other servers');
+  expect(() => settingsIn('/data', { clusterInit: true, disableEtcd: true })).toThrow('which begins etcd');
+  const joining = { server: ['https://s1'] };
+  expect(() => settingsIn('/data', { ...joining, disableApiserver: true })).toThrow(
+    'needs --disable-controller-manager',
+  );
+  expect(() => settingsIn('/data', { ...joining, disableEtcd: true, disableApiserver: true })).toThrow('leave nothing');
+});
+
+test('the same list may be given to every server', () => {
+  const { servers } = settingsIn('/data', { server: ['https://192.0.2.10:9345,https://192.0.2.11:9345'] });
+  expect(servers.map(({ host }) => host)).toEqual(['192.0.2.11']);
 });
 
 test('a token is neither written down nor given to units', () => {

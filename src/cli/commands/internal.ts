@@ -19,6 +19,9 @@ const joinServerSchema = z.object({
   nodeName: z.string(),
   nodeIp: z.ipv4(),
   apiPort: port,
+  etcdPort: port,
+  /** What others may ask of this machine, with commas between. */
+  has: z.string(),
   clusterCidr: z.string(),
   serviceCidr: z.string(),
   clusterDns: z.string(),
@@ -48,10 +51,20 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>
   },
   async 'join-server'(input) {
     const parsed = parse('join-server', joinServerSchema, input);
-    const { clusterCidr, serviceCidr, clusterDns, clusterDomain, ...rest } = parsed;
+    const { dataDir, server, clusterCidr, serviceCidr, clusterDns, clusterDomain } = parsed;
     const settings = { clusterCidr, serviceCidr, clusterDns, clusterDomain };
+    const has = new Set(parsed.has.split(','));
+    const own = {
+      name: parsed.nodeName,
+      ip: parsed.nodeIp,
+      joinPort: parsed.port,
+      apiPort: parsed.apiPort,
+      hasApi: has.has('api'),
+      etcdPort: parsed.etcdPort,
+      hasEtcd: has.has('etcd'),
+    };
     const { internalJoinServer } = await import('../../app/internal-join-server.ts');
-    return internalJoinServer({ ...rest, settings, ...around(input) });
+    return internalJoinServer({ dataDir, server, own, settings, ...around(input) });
   },
 };
 

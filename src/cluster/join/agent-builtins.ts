@@ -15,12 +15,11 @@ import { nodeReadyBuiltin } from '../node-ready.ts';
 import { podCidrOf } from '../pod-network.ts';
 import type { Settings } from '../settings.ts';
 import { clusterFinder } from './cluster-finder.ts';
-import { ensureNodePassword, readGivenToken } from './cluster-token.ts';
+import { ensureNodePassword, readRequiredToken } from './cluster-token.ts';
 import { joinBuiltin } from './join-builtin.ts';
 import { joinClient } from './join-client.ts';
 import { readJoined } from './joined.ts';
 import { ensureNodeCertificates } from './node-certificates.ts';
-import type { Token } from './token.ts';
 
 export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPorts): Record<string, Builtin> {
   const { nodeName, nodeIp } = settings;
@@ -28,7 +27,7 @@ export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPort
   const finder = clusterFinder({
     urls: settings.servers,
     file: layout.knownServers,
-    token: () => givenToken(settings),
+    token: () => readRequiredToken(settings, 'node'),
     clock,
     random: Math.random,
     log: (line) => notice(line, 'join'),
@@ -77,10 +76,4 @@ export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPort
     'node-object': nodeObjectBuiltin(nodeName, { clock, connect }),
     'node-ready': nodeReadyBuiltin(nodeName, { clock, connect, leaseBy: 'get' }),
   };
-}
-
-async function givenToken(settings: Settings): Promise<Token> {
-  const token = await readGivenToken(settings, 'node');
-  if (token === undefined) throw new Error('internal error: an agent was started without a token');
-  return token;
 }

@@ -45,6 +45,13 @@ export async function readGivenToken(
   return parseToken(text, shortFormUser);
 }
 
+/** Of a machine that joins: it is not started without one. @throws StartupError ERR_TOKEN for one that cannot be read */
+export async function readRequiredToken(given: GivenToken, shortFormUser: TokenUser): Promise<Token> {
+  const token = await readGivenToken(given, shortFormUser);
+  if (token === undefined) throw new Error('internal error: a joining machine was started without a token');
+  return token;
+}
+
 export interface EnsuredTokens {
   readonly isNew: boolean;
   /** The one that was given is not the one that counts. */
@@ -69,7 +76,7 @@ export async function ensureTokens(files: Files, given: GivenToken): Promise<Ens
   const node =
     (await readPasswordIfThere(files.nodeToken, 'node')) ??
     (kept === undefined && asked !== undefined ? server : newPassword());
-  await write(files, caHash, { server, node });
+  await writeTokens(files, caHash, { server, node });
   const isGivenIgnored = asked !== undefined && !sameSecret(asked.password, server);
   return { isNew: kept === undefined, isGivenIgnored };
 }
@@ -77,7 +84,7 @@ export async function ensureTokens(files: Files, given: GivenToken): Promise<Ens
 /** New passwords for both. Who has joined stays; who joins from now on needs the new token. */
 export async function rotateTokens(files: Files): Promise<void> {
   await readPasswords(files);
-  await write(files, await authorityHash(files), { server: newPassword(), node: newPassword() });
+  await writeTokens(files, await authorityHash(files), { server: newPassword(), node: newPassword() });
 }
 
 /**
@@ -101,7 +108,8 @@ export async function readPasswords(files: Files): Promise<TokenPasswords> {
   return { server, node };
 }
 
-const fileOf = (files: Files, user: TokenUser): string => (user === 'server' ? files.serverToken : files.nodeToken);
+const fileOf = (files: Pick<Files, 'serverToken' | 'nodeToken'>, user: TokenUser): string =>
+  user === 'server' ? files.serverToken : files.nodeToken;
 
 const authorityHash = async ({ serverTls }: Files): Promise<string> =>
   caHashOf(await readFile(path.join(serverTls, 'server-ca.crt'), 'utf8'));
@@ -118,7 +126,12 @@ async function readPasswordIfThere(file: string, user: TokenUser): Promise<strin
   throw new StartupError('ERR_TOKEN', `the token in ${file} is not for the user ${user}`, { file });
 }
 
-async function write(files: Files, caHash: string, passwords: TokenPasswords): Promise<void> {
+/** @param caHash - of the cluster's authority; see {@link caHashOf} */
+export async function writeTokens(
+  files: Pick<Files, 'serverToken' | 'nodeToken'>,
+  caHash: string,
+  passwords: TokenPasswords,
+): Promise<void> {
   for (const user of ['server', 'node'] as const) {
     const file = fileOf(files, user);
     const isNew = await writeIfChanged(file, `${formatToken({ user, password: passwords[user], caHash })}\n`, 0o600);

@@ -11,7 +11,7 @@ import { joinRequest } from './join-request.ts';
 import { unsealWithToken } from './seal.ts';
 import type { Token } from './token.ts';
 import {
-  authorityFiles,
+  bootstrap,
   criticalSettings,
   issuedCertificate,
   knownServers,
@@ -19,7 +19,7 @@ import {
   paths,
   refusal,
   sealedBootstrap,
-  type AuthorityFiles,
+  type Bootstrap,
   type CertificateRequest,
   type CriticalSettings,
   type IssuedCertificate,
@@ -39,8 +39,8 @@ export interface JoinClientOptions {
  */
 export interface JoinClient {
   certificate(request: CertificateRequest, node: NodeIdentity): Promise<IssuedCertificate>;
-  /** Names relative to the folder of the control plane's certificates, with their contents. */
-  authorities(): Promise<AuthorityFiles>;
+  /** What a server cannot make by itself; for the token of servers. */
+  bootstrap(): Promise<Bootstrap>;
   servers(): Promise<KnownServers>;
   /** The cluster's own. */
   settings(): Promise<CriticalSettings>;
@@ -89,9 +89,9 @@ export function joinClient({ cluster, token, clock, signal }: JoinClientOptions)
         body: request,
         headers: { [nodeHeaders.name]: name, [nodeHeaders.password]: password },
       }),
-    async authorities() {
+    async bootstrap() {
       const { sealed } = await call(paths.bootstrap, sealedBootstrap, { body: {} });
-      return authorityFiles.parse(JSON.parse(await unsealWithToken(sealed, token.password)));
+      return bootstrap.parse(JSON.parse(await unsealWithToken(sealed, token.password)));
     },
     // A newer server may tell more.
     settings: () => call(paths.nodeSettings, z.object(criticalSettings.shape)),

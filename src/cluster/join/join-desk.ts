@@ -20,6 +20,7 @@ import {
   nodeName,
   paths,
   type AuthorityFiles,
+  type Bootstrap,
   type CriticalSettings,
   type IssuedCertificate,
   type KnownServers,
@@ -154,9 +155,10 @@ async function certificate(request: JoinRequest, ports: JoinDeskPorts): Promise<
 }
 
 async function bootstrap(request: JoinRequest, ports: JoinDeskPorts): Promise<JoinAnswer> {
-  const [files, passwords] = await Promise.all([ports.authorityFiles(), ports.passwords()]);
+  const [authorities, passwords] = await Promise.all([ports.authorityFiles(), ports.passwords()]);
+  const content: Bootstrap = { authorities, nodePassword: passwords.node };
   ports.log(`gave the authorities, sealed, to ${request.remote}`);
-  return json({ sealed: await sealWithToken(JSON.stringify(files), passwords.server) });
+  return json({ sealed: await sealWithToken(JSON.stringify(content), passwords.server) });
 }
 
 async function compareSettings(request: JoinRequest, ports: JoinDeskPorts): Promise<JoinAnswer> {

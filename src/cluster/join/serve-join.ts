@@ -6,23 +6,21 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { etcdClient } from '../etcd/etcd-client.ts';
 import type { KubeClient } from '../kube-client.ts';
 import { layoutOf, type Layout } from '../layout.ts';
+import { etcdTls } from '../members/own-member.ts';
 import { readPasswords } from './cluster-token.ts';
 import { failureLimit } from './failure-limit.ts';
 import type { JoinDeskPorts } from './join-desk.ts';
 import { startJoinServer } from './join-server.ts';
 import { claimNode } from './node-passwords.ts';
-import { originOf } from './server-url.ts';
+import { serverList, type OwnServer, type ServerListPorts } from './server-list.ts';
 import type { AuthorityFiles, CriticalSettings } from './wire.ts';
 
 export interface ServeJoinOptions {
   readonly dataDir: string;
-  readonly port: number;
-  readonly nodeName: string;
-  readonly nodeIp: string;
-  /** Of kube-apiserver. */
-  readonly apiPort: number;
+  readonly own: OwnServer;
   readonly settings: CriticalSettings;
   readonly connect: () => Promise<KubeClient>;
   readonly clock: Clock;
@@ -39,10 +37,15 @@ const renewalEveryMs = 60_000;
 
 /** Runs until `signal` aborts, and then rejects with its reason. @throws what listening fails with */
 export async function serveJoin(options: ServeJoinOptions): Promise<never> {
-  const { port, clock, log, notify, signal } = options;
+  const { own, clock, log, notify, signal } = options;
   const layout = layoutOf({ dataDir: options.dataDir, runDir: '' });
   let pair = await servingPair(layout);
-  await using server = await startJoinServer({ host: '0.0.0.0', port, ...pair, desk: deskPorts(options, layout) });
+  await using server = await startJoinServer({
+    host: '0.0.0.0',
+    port: own.joinPort,
+    ...pair,
+    desk: deskPorts(options, layout),
+  });
   log(`machines can join at port ${String(server.port)}`);
   notify('READY=1', `STATUS=machines can join at port ${String(server.port)}`);
   for (;;) {
@@ -67,7 +70,7 @@ async function servingPair({ serverTls }: Layout): Promise<{ certificate: string
 }
 
 function deskPorts(options: ServeJoinOptions, layout: Layout): JoinDeskPorts {
-  const { port, nodeName, nodeIp, apiPort, settings, connect, clock, log, signal } = options;
+  const { own, settings, connect, clock, log, signal } = options;
   const read = (name: string) => readFile(path.join(layout.serverTls, name), 'utf8');
   const signer = async (name: 'client' | 'server') => {
     const [make, certificate, key] = await Promise.all([
@@ -93,10 +96,7 @@ function deskPorts(options: ServeJoinOptions, layout: Layout): JoinDeskPorts {
       const entries = authorityNames.map(async (name) => [name, await read(name)] as const);
       return Object.fromEntries(await Promise.all(entries));
     },
-    servers: () =>
-      Promise.resolve({
-        servers: [{ name: nodeName, join: originOf(nodeIp, port), api: `${nodeIp}:${String(apiPort)}` }],
-      }),
+    servers: serverList({ own, ...etcdSource(own, layout, clock), clock, signal }),
     settings,
     async claimNode(name, password) {
       using client = await connect();
@@ -105,6 +105,20 @@ function deskPorts(options: ServeJoinOptions, layout: Layout): JoinDeskPorts {
       return await claimNode({ client, name, password, clock, signal: end.signal });
     },
     log,
+  };
+}
+
+/** etcd as this machine reaches it: its own, or what stands before those of the others. */
+function etcdSource(
+  { etcdPort }: OwnServer,
+  layout: Layout,
+  clock: Clock,
+): Pick<ServerListPorts, 'members' | 'apiAddresses'> {
+  const endpoints = [`https://127.0.0.1:${String(etcdPort)}`];
+  const client = etcdClient({ endpoints, tls: etcdTls(layout.serverTls), clock });
+  return {
+    members: (signal) => client.memberList(signal, { isLocal: true }),
+    apiAddresses: () => Promise.resolve([]),
   };
 }
 

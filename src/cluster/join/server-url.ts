@@ -57,6 +57,10 @@ function parseJoinUrl(given: string): JoinUrl | string {
   return { given, host, ports: port === undefined || port === apiPort ? [apiPort, joinPort] : [port] };
 }
 
+/** Does it lead to a machine with these addresses and names, whose join server has this port? */
+export const isAddressOf = ({ host, ports }: JoinUrl, names: ReadonlySet<string>, port: number): boolean =>
+  names.has(host) && ports.includes(port);
+
 /** One origin with a port, ready for a request. */
 export const originOf = (host: string, port: number): string =>
   `https://${host.includes(':') ? `[${host}]` : host}:${String(port)}`;

@@ -15,7 +15,7 @@ export const paths = {
   servers: '/v1/servers',
   /** GET {@link criticalSettings}: an agent takes them from its cluster. */
   nodeSettings: '/v1/node-settings',
-  /** POST nothing: the authorities' keys, sealed with the token. For servers only. */
+  /** POST nothing: {@link bootstrap}, sealed with the token. For servers only. */
   bootstrap: '/v1/bootstrap',
   /** POST {@link criticalSettings}: do both servers mean the same cluster? For servers only. */
   settings: '/v1/settings',
@@ -52,9 +52,11 @@ export const issuedCertificate = z.object({
 export type IssuedCertificate = z.infer<typeof issuedCertificate>;
 
 export const knownServers = z.object({
+  /** The one that answers is the first. */
   servers: z.array(
     z.object({
-      name: nodeName,
+      /** Unknown of one that has no etcd, except when it answers itself. */
+      name: nodeName.optional(),
       /** Origin of its join server. */
       join: z.url(),
       /** host:port of its kube-apiserver; absent on one without. */
@@ -75,7 +77,7 @@ export const criticalSettings = z.strictObject({
 });
 export type CriticalSettings = z.infer<typeof criticalSettings>;
 
-/** {@link sealWithToken} of {@link authorityFiles}. */
+/** {@link sealWithToken} of {@link bootstrap}. */
 export const sealedBootstrap = z.object({ sealed: z.string().max(256 * 1024) });
 
 /** Names relative to the folder of the control plane's certificates, with their contents. */
@@ -84,6 +86,14 @@ export const authorityFiles = z.record(
   z.string().max(64 * 1024),
 );
 export type AuthorityFiles = z.infer<typeof authorityFiles>;
+
+/** What another server of the same cluster cannot make by itself. */
+export const bootstrap = z.object({
+  authorities: authorityFiles,
+  /** Password of the agents' token: they may join at each server. The servers' own is known to whoever can open this. */
+  nodePassword: z.string().min(1).max(1024),
+});
+export type Bootstrap = z.infer<typeof bootstrap>;
 
 /** Of every refusal. */
 export const refusal = z.object({ code: z.string(), message: z.string() });

@@ -59,7 +59,8 @@ describe('[H5] the join desk', () => {
     expect(answer.body).not.toContain('private key');
     const { sealed } = sealedBootstrap.parse(JSON.parse(answer.body));
     expect(JSON.parse(await unsealWithToken(sealed, passwords.server))).toMatchObject({
-      'etcd/ca.key': 'a private key',
+      authorities: { 'etcd/ca.key': 'a private key' },
+      nodePassword: passwords.node,
     });
   });
 

@@ -108,9 +108,12 @@ describe('[H5] a server that joins', () => {
   test('gets the authorities by its token, and knows who is there', async () => {
     const { connect } = await serve();
     const asServer = await connect('server');
-    expect(await asServer.authorities()).toEqual({ 'server-ca.crt': server.pem, 'etcd/ca.key': 'a private key' });
+    expect((await asServer.bootstrap()).authorities).toEqual({
+      'server-ca.crt': server.pem,
+      'etcd/ca.key': 'a private key',
+    });
     expect(await asServer.servers()).toMatchObject({ servers: [{ name: 's1' }] });
-    await expect((await connect('node')).authorities()).rejects.toMatchObject({ code: 'ERR_TOKEN' });
+    await expect((await connect('node')).bootstrap()).rejects.toMatchObject({ code: 'ERR_TOKEN' });
   });
 
   test('is refused when its settings are of another cluster', async () => {

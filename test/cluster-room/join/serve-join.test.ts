@@ -33,7 +33,7 @@ let end: ReturnType<typeof linkedAbort>;
 let ended: Promise<unknown>;
 
 beforeEach(async () => {
-  const [joinPort = 0] = await freePorts(1);
+  const [joinPort = 0, etcdPort = 0] = await freePorts(2);
   settings = settingsIn(temporaryFolder(), { clusterInit: true, joinPort });
   await ensureCertificates(settings, clock);
   await ensureTokens(layoutOf(settings), settings);
@@ -43,10 +43,7 @@ beforeEach(async () => {
   const ready = deferred();
   ended = serveJoin({
     dataDir: settings.dataDir,
-    port: joinPort,
-    nodeName: 's1',
-    nodeIp: settings.nodeIp,
-    apiPort: 6443,
+    own: { name: 's1', ip: settings.nodeIp, joinPort, apiPort: 6443, hasApi: true, etcdPort, hasEtcd: true },
     settings: shared,
     connect: () => Promise.resolve(api.client),
     clock,
@@ -103,7 +100,8 @@ test('it tells where the API is, and which settings the cluster has', async () =
 });
 
 test('a server gets all authorities, with their keys, as they are on disk', async () => {
-  const files = await (await clientWith('server')).authorities();
+  const { authorities: files, nodePassword } = await (await clientWith('server')).bootstrap();
+  expect(parseToken(await readToken(layoutOf(settings), 'node'), 'node').password).toBe(nodePassword);
   const { serverTls } = layoutOf(settings);
   expect(Object.keys(files).sort()).toEqual([
     'client-ca.crt',
@@ -120,7 +118,7 @@ test('a server gets all authorities, with their keys, as they are on disk', asyn
 });
 
 test('a node token is not good for the authorities', async () => {
-  await expect((await clientWith('node')).authorities()).rejects.toMatchObject({ code: 'ERR_TOKEN' });
+  await expect((await clientWith('node')).bootstrap()).rejects.toMatchObject({ code: 'ERR_TOKEN' });
 });
 
 test('a rotated token counts at once, and the old one no more', async () => {
@@ -132,7 +130,7 @@ test('a rotated token counts at once, and the old one no more', async () => {
 
 test('no line of its log has a token in it', async () => {
   const passwords = await Promise.all((['server', 'node'] as const).map((user) => readToken(layoutOf(settings), user)));
-  await (await clientWith('server')).authorities();
+  await (await clientWith('server')).bootstrap();
   expect(lines.join('\n')).toContain('gave the authorities, sealed');
   for (const token of passwords) expect(lines.join('\n')).not.toContain(token.split(':').at(-1));
 });
