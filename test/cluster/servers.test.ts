@@ -5,12 +5,18 @@
  *   s1 is killed with everything that it runs ─► the others go on
  *   s2 starts again, and its --server is s1 ─► it comes back by what lies on its disk
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as z from 'zod';
+import { etcdTls } from '../../src/cluster/members/own-member.ts';
 import { clusterRig, type ClusterRig } from './rig/cluster-rig.ts';
 import type { Machine, MachineUp } from './rig/machine.ts';
 
+const patience = { timeout: 90_000, interval: 500 };
+const memberList = z.object({
+  members: z.array(z.object({ name: z.string(), isLearner: z.boolean().default(false) })),
+});
 const isRoot = process.getuid?.() === 0;
 
 describe.skipIf(!isRoot)('three servers', () => {
@@ -27,6 +33,18 @@ describe.skipIf(!isRoot)('three servers', () => {
   };
   const giveToken = (name: string, text: string) => writeFileSync(token(name), text, { mode: 0o600 });
   const join = (of: Machine) => ['--server', `https://${of.ip}:9345`];
+
+  /** As a member on that machine says: names, and whether they vote. */
+  const members = (on: string): readonly string[] => {
+    const { ca, cert, key } = etcdTls(path.join(machine(on).dataDir, 'server/tls'));
+    const tls = ['--cacert', String(ca), '--cert', String(cert), '--key', String(key)];
+    const url = 'https://127.0.0.1:2379/v3/cluster/member/list';
+    const { output } = machine(on).run('curl', '-sS', ...tls, '-X', 'POST', '-d', '{}', url);
+    return memberList
+      .parse(JSON.parse(output))
+      .members.map(({ name, isLearner }) => `${name} ${isLearner ? 'learns' : 'votes'}`)
+      .sort();
+  };
 
   beforeAll(async () => {
     rig = await clusterRig(['s1', 's2', 's3', 'a1']);
@@ -50,6 +68,51 @@ describe.skipIf(!isRoot)('three servers', () => {
     for (const name of ['s2', 's3']) giveToken(name, machine('s1').k3sLite('token', 'show').output);
     const ups = ['s2', 's3'].map((name) => up(name, ['--disable-agent', ...join(machine('s1'))]));
     await Promise.all(ups.map(({ events }) => events.ready()));
-    for (const { events } of ups) expect((await events.state('etcd-voter', 'done')).snapshot.state).toBe('done');
+    expect(members('s3')).toEqual(['s1 votes', 's2 votes', 's3 votes']);
+    // It was learnt from etcd that they are there: nobody has told them of each other.
+    const known = readFileSync(path.join(machine('s2').dataDir, 'server/db/etcd-members.json'), 'utf8');
+    for (const name of ['s1', 's2', 's3']) expect(known).toContain(`https://${machine(name).ip}:2379`);
+  });
+
+  test('an agent that is given the first server alone learns of the others', async () => {
+    giveToken('a1', machine('s1').k3sLite('token', 'show', '--node').output);
+    const agent = machine('a1').up('agent', [...join(machine('s1')), '--token-file', token('a1')]);
+    running.set('a1', agent);
+    await agent.events.ready();
+    expect(kubectl('s2', 'get', 'nodes', '--no-headers').output).toMatch(/^a1 +Ready .*\ns1 +Ready /);
+    const known = readFileSync(path.join(machine('a1').dataDir, 'agent/known-servers.json'), 'utf8');
+    for (const name of ['s1', 's2', 's3']) expect(known).toContain(`https://${machine(name).ip}:9345`);
+  });
+
+  test('the first is killed with all that it runs; the others have a leader, and the API takes writes', async () => {
+    machine('s1').powerOff();
+    running.delete('s1');
+    await expect.poll(() => kubectl('s2', 'create', 'namespace', 'after').code, patience).toBe(0);
+    await expect.poll(() => kubectl('s3', 'get', 'namespace', 'after').code, patience).toBe(0);
+    // A controller-manager of the others has taken over: nobody else says so.
+    await expect.poll(() => kubectl('s3', 'get', 'node', 's1', '--no-headers').output, patience).toContain('NotReady');
+  });
+
+  test('[H8] a server starts again while its --server is dead', async () => {
+    await running.get('s2')?.interrupt();
+    const { events } = up('s2', ['--disable-agent', ...join(machine('s1'))]);
+    await events.ready();
+    expect(events.of('notice', 'join')).toEqual([]);
+    expect(members('s2')).toEqual(['s1 votes', 's2 votes', 's3 votes']);
+  });
+
+  test('an agent starts again while its --server is dead, and its node is Ready', async () => {
+    await running.get('a1')?.interrupt();
+    const agent = machine('a1').up('agent', [...join(machine('s1')), '--token-file', token('a1')]);
+    running.set('a1', agent);
+    await agent.events.ready();
+    expect(kubectl('s2', 'get', 'node', 'a1', '--no-headers').output).toMatch(/^a1 +Ready /);
+  });
+
+  test('the first comes back by itself, and is Ready', async () => {
+    await up('s1', ['--cluster-init']).events.ready();
+    await expect
+      .poll(() => kubectl('s3', 'get', 'nodes', '--no-headers').output, patience)
+      .toMatch(/^a1 +Ready .*\ns1 +Ready /);
   });
 });

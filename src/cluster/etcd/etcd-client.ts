@@ -13,6 +13,8 @@ import {
   alarmsOf,
   alarmsRequest,
   idRequest,
+  keysOf,
+  keysRequest,
   listRequest,
   membersOf,
   putRequest,
@@ -51,6 +53,8 @@ export interface EtcdClient {
    * @throws EtcdError; what has been handed over is then worth nothing
    */
   snapshot(take: (part: SnapshotPart) => Promise<void>, signal: AbortSignal): Promise<void>;
+  /** The keys that begin so, as the member that answers has them; no quorum is needed. */
+  keys(prefix: string, signal: AbortSignal): Promise<readonly string[]>;
   /** The value of a key, from the quorum. */
   get(key: string, signal: AbortSignal): Promise<string | undefined>;
   put(key: string, value: string, signal: AbortSignal): Promise<void>;
@@ -128,6 +132,9 @@ export function etcdClient(etcd: EtcdEndpoints): EtcdClient {
         },
         signal,
       ),
+    async keys(prefix, signal) {
+      return keysOf(await call('KV/Range', keysRequest(prefix), read(`list the keys of etcd in ${prefix}`), signal));
+    },
     async get(key, signal) {
       return valueOf(await call('KV/Range', rangeRequest(key), read(`read ${key} from etcd`), signal));
     },

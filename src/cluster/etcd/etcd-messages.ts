@@ -135,6 +135,16 @@ export function snapshotPartOf(message: Uint8Array): SnapshotPart {
 export const putRequest = (key: string, value: string): Uint8Array =>
   Buffer.concat([bytesField(1, key), bytesField(2, value)]);
 export const rangeRequest = (key: string): Uint8Array => bytesField(1, key);
+/** Of every key that begins so, the key alone (keys_only), from one member (serializable). */
+export function keysRequest(prefix: string): Uint8Array {
+  const first = Buffer.from(prefix);
+  // The first key that does not begin so. Source: etcd clientv3 `GetPrefixRangeEnd`; our prefixes end in ASCII.
+  const end = Buffer.from(first);
+  end[end.length - 1] = (end.at(-1) ?? 0) + 1;
+  return Buffer.concat([bytesField(1, first), bytesField(2, end), varintField(7, true), varintField(8, true)]);
+}
+export const keysOf = (answer: Uint8Array): readonly string[] =>
+  repeatedOf(decodeFields(answer), 2).map((pair) => stringOf(decodeFields(pair), 1));
 export function valueOf(answer: Uint8Array): string | undefined {
   const [pair] = repeatedOf(decodeFields(answer), 2);
   return pair === undefined ? undefined : stringOf(decodeFields(pair), 5);

@@ -6,16 +6,17 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
-import { etcdClient } from '../etcd/etcd-client.ts';
+import { etcdClient, type EtcdClient } from '../etcd/etcd-client.ts';
 import type { KubeClient } from '../kube-client.ts';
 import { layoutOf, type Layout } from '../layout.ts';
 import { etcdTls } from '../members/own-member.ts';
+import { keepMembers } from '../members/keep-members.ts';
 import { readPasswords } from './cluster-token.ts';
 import { failureLimit } from './failure-limit.ts';
 import type { JoinDeskPorts } from './join-desk.ts';
 import { startJoinServer } from './join-server.ts';
 import { claimNode } from './node-passwords.ts';
-import { serverList, type OwnServer, type ServerListPorts } from './server-list.ts';
+import { addressesOf, apiLeases, serverList, type OwnServer, type ServerListPorts } from './server-list.ts';
 import type { AuthorityFiles, CriticalSettings } from './wire.ts';
 
 export interface ServeJoinOptions {
@@ -46,6 +47,15 @@ export async function serveJoin(options: ServeJoinOptions): Promise<never> {
     ...pair,
     desk: deskPorts(options, layout),
   });
+  const keeping = keepMembers({
+    etcd: etcdOf(own, layout, clock),
+    connect: options.connect,
+    clock,
+    random: Math.random,
+    log,
+    signal,
+  });
+  keeping.catch(() => undefined); // it ends with the signal, as the loop below does
   log(`machines can join at port ${String(server.port)}`);
   notify('READY=1', `STATUS=machines can join at port ${String(server.port)}`);
   for (;;) {
@@ -96,7 +106,7 @@ function deskPorts(options: ServeJoinOptions, layout: Layout): JoinDeskPorts {
       const entries = authorityNames.map(async (name) => [name, await read(name)] as const);
       return Object.fromEntries(await Promise.all(entries));
     },
-    servers: serverList({ own, ...etcdSource(own, layout, clock), clock, signal }),
+    servers: serverList({ own, ...serverSource(etcdOf(own, layout, clock)), clock, signal }),
     settings,
     async claimNode(name, password) {
       using client = await connect();
@@ -109,18 +119,14 @@ function deskPorts(options: ServeJoinOptions, layout: Layout): JoinDeskPorts {
 }
 
 /** etcd as this machine reaches it: its own, or what stands before those of the others. */
-function etcdSource(
-  { etcdPort }: OwnServer,
-  layout: Layout,
-  clock: Clock,
-): Pick<ServerListPorts, 'members' | 'apiAddresses'> {
-  const endpoints = [`https://127.0.0.1:${String(etcdPort)}`];
-  const client = etcdClient({ endpoints, tls: etcdTls(layout.serverTls), clock });
-  return {
-    members: (signal) => client.memberList(signal, { isLocal: true }),
-    apiAddresses: () => Promise.resolve([]),
-  };
-}
+const etcdOf = ({ etcdPort }: OwnServer, { serverTls }: Layout, clock: Clock): EtcdClient =>
+  etcdClient({ endpoints: [`https://127.0.0.1:${String(etcdPort)}`], tls: etcdTls(serverTls), clock });
+
+const serverSource = (etcd: EtcdClient): Pick<ServerListPorts, 'members' | 'apiAddresses'> => ({
+  // What this member knows is good enough, and known without a quorum too.
+  members: (signal) => etcd.memberList(signal, { isLocal: true }),
+  apiAddresses: async (signal) => addressesOf(await etcd.keys(apiLeases, signal)),
+});
 
 /** What another server of the same cluster cannot make by itself. Source: certificate-plan.ts. */
 const authorityNames: readonly string[] = [

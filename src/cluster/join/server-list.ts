@@ -6,6 +6,7 @@
  */
 import { linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { parseAddress } from '../ipv4.ts';
 import type { EtcdMember } from '../etcd/etcd-messages.ts';
 import { originOf } from './server-url.ts';
 import type { KnownServers } from './wire.ts';
@@ -28,6 +29,15 @@ export interface ServerListPorts {
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
+
+/**
+ * Beneath this key of etcd every API server that is alive keeps one named after its address, for 15 s at
+ * a time. Source: Kubernetes `reconcilers.NewLeaseEndpointReconciler`, below the default of --etcd-prefix.
+ */
+export const apiLeases = '/registry/masterleases/';
+
+export const addressesOf = (keys: readonly string[]): readonly string[] =>
+  keys.map((key) => key.slice(apiLeases.length)).filter((name) => parseAddress(name) !== undefined);
 
 /** Whoever asks has not much patience, and what was known a moment ago is good enough. */
 const askWithinMs = 1_500;
