@@ -71,7 +71,7 @@ export function dnsObjects(settings: Settings): readonly Manifest[] {
           labels: { ...labels, 'kubernetes.io/service-name': 'kube-dns' },
         },
         addressType: 'IPv4',
-        endpoints: [{ addresses: [settings.nodeIp], conditions: { ready: true } }],
+        endpoints: [{ addresses: [settings.nodeIp], conditions: { ready: true }, nodeName: settings.nodeName }],
         ports: [port('dns', 'UDP', settings.dnsPort), port('dns-tcp', 'TCP', settings.dnsPort)],
       },
     },

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { keepDnsEndpoints } from '../dns-endpoints.ts';
 import { etcdClient, type EtcdClient } from '../etcd/etcd-client.ts';
 import type { KubeClient } from '../kube-client.ts';
 import { layoutOf, type Layout } from '../layout.ts';
@@ -47,15 +48,12 @@ export async function serveJoin(options: ServeJoinOptions): Promise<never> {
     ...pair,
     desk: deskPorts(options, layout),
   });
-  const keeping = keepMembers({
-    etcd: etcdOf(own, layout, clock),
-    connect: options.connect,
-    clock,
-    random: Math.random,
-    log,
-    signal,
-  });
-  keeping.catch(() => undefined); // it ends with the signal, as the loop below does
+  using life = linkedAbort(signal);
+  const loop = { connect: options.connect, clock, random: Math.random, log, signal: life.signal };
+  // What every server looks after, whoever else does: they end with this function, and never before.
+  for (const kept of [keepMembers({ ...loop, etcd: etcdOf(own, layout, clock) }), keepDnsEndpoints(loop)]) {
+    kept.catch(() => undefined);
+  }
   log(`machines can join at port ${String(server.port)}`);
   notify('READY=1', `STATUS=machines can join at port ${String(server.port)}`);
   for (;;) {
