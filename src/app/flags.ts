@@ -76,6 +76,18 @@ export const graphFlags: readonly Flag[] = [
     about: 'Server of the cluster to join, like https://server-1:9345; several, with commas too, are all tried',
   },
   {
+    name: 'disable-etcd',
+    isSetting: true,
+    about: 'A server without etcd: it uses that of the other servers',
+  },
+  {
+    name: 'disable-apiserver',
+    isSetting: true,
+    about: 'A server without the API; with --disable-controller-manager and --disable-scheduler one with etcd alone',
+  },
+  { name: 'disable-controller-manager', isSetting: true, about: 'A server without the controllers of Kubernetes' },
+  { name: 'disable-scheduler', isSetting: true, about: 'A server without the scheduler' },
+  {
     name: 'token',
     value: 'token',
     isSetting: true,

@@ -14,7 +14,7 @@ import { layoutOf } from './layout.ts';
 import { cleanupBuiltins } from './node-cleanup.ts';
 import { nodeObjectBuiltin } from './node-object.ts';
 import { nodeReadyBuiltin } from './node-ready.ts';
-import type { Settings } from './settings.ts';
+import { apiServerUrl, type Settings } from './settings.ts';
 
 export interface ClusterPorts {
   readonly clock: Clock;
@@ -23,7 +23,7 @@ export interface ClusterPorts {
 }
 
 export function clusterBuiltins(settings: Settings, { clock, notice }: ClusterPorts): Builtins {
-  const url = `https://127.0.0.1:${String(settings.httpsListenPort)}`;
+  const url = apiServerUrl(settings);
   const { serverTls } = layoutOf(settings);
   // The administrator's files are read at each connection: they may have been renewed meanwhile.
   const connect: Connect = async () => kubeClient(await readCredentials(url, serverTls, 'client-admin'), clock);

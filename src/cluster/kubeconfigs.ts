@@ -6,7 +6,7 @@ import { chmod, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Builtin } from '../unit/builtin.ts';
 import { layoutOf } from './layout.ts';
-import type { Settings } from './settings.ts';
+import { apiServerUrl, type Settings } from './settings.ts';
 import { writeIfChanged } from './stored-file.ts';
 
 interface KubeconfigPlan {
@@ -92,8 +92,7 @@ export async function writeKubeconfigs(
 
 /** @returns the files that were written */
 export function ensureKubeconfigs(settings: Settings): Promise<readonly string[]> {
-  const server = `https://127.0.0.1:${String(settings.httpsListenPort)}`;
-  return writeKubeconfigs(kubeconfigPlan(settings), server, layoutOf(settings).serverTls);
+  return writeKubeconfigs(kubeconfigPlan(settings), apiServerUrl(settings), layoutOf(settings).serverTls);
 }
 
 export function kubeconfigsBuiltin(settings: Settings): Builtin {

@@ -267,6 +267,10 @@ function partMistakes(settings: Settings): string[] {
   ];
 }
 
+/** Where components of this machine reach kube-apiserver: its own, or the balancer before those of others. */
+export const apiServerUrl = ({ hasApiServer, httpsListenPort, lbServerPort }: Settings): string =>
+  `https://127.0.0.1:${String(hasApiServer ? httpsListenPort : lbServerPort)}`;
+
 /** First usable address of the services: the `kubernetes` Service. Source: kube-apiserver `--service-cluster-ip-range`. */
 export function apiServiceIp(settings: Settings): string {
   return addressAt(parseNetwork(settings.serviceCidr) as Network, 1) ?? '';

@@ -1,7 +1,7 @@
 /** The typed table of `${name}` variables that unit files may use, with one line for the reference page. */
 import type { Variable } from '../unit/variables.ts';
 import { layoutOf } from './layout.ts';
-import { flagOf, portDefaults, type PortName, type Settings } from './settings.ts';
+import { apiServerUrl, flagOf, portDefaults, type PortName, type Settings } from './settings.ts';
 
 const portAbout: Record<PortName, string> = {
   httpsListenPort: 'Port of kube-apiserver',
@@ -37,10 +37,7 @@ export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {
     clusterDns: [settings.clusterDns, 'Service address of cluster DNS (--cluster-dns)'],
     clusterDomain: [settings.clusterDomain, 'Domain of the cluster (--cluster-domain)'],
     cgroupRoot: [settings.cgroupRoot, 'Root cgroup of the kubelet (--cgroup-root)'],
-    apiServerUrl: [
-      `https://127.0.0.1:${String(settings.httpsListenPort)}`,
-      'Where components of this machine reach kube-apiserver',
-    ],
+    apiServerUrl: [apiServerUrl(settings), 'Where components of this machine reach kube-apiserver'],
     serverTls: [layout.serverTls, 'Keys and certificates of the control plane'],
     agentTls: [layout.agentTls, 'Keys and certificates of this node'],
     serverCred: [layout.serverCred, 'Kubeconfigs of the control plane'],

@@ -61,6 +61,26 @@ test('a server that joins asks the others before it makes its certificates, and 
   }
 });
 
+test('a server without etcd reaches that of the others where its own would be', async () => {
+  const control = await prepared({ server: ['https://s1:9345'], disableEtcd: true });
+  for (const name of ['etcd', 'etcd-member', 'etcd-voter']) expect(control.graph.has(name)).toBe(false);
+  expect(needsOf(control, 'kube-apiserver')).toEqual(['hard certificates', 'hard etcd-balancer']);
+  expect(control.graph.unit('join-server').flags).toMatchObject({ has: 'api' });
+});
+
+test('a server with etcd alone has no node, or one that reaches the API of the others', async () => {
+  const parts = { disableApiserver: true, disableControllerManager: true, disableScheduler: true };
+  const alone = await prepared({ clusterInit: true, ...parts, disableAgent: true });
+  expect([...alone.graph.order].sort()).toEqual(
+    ['certificates', 'etcd', 'etcd-member', 'etcd-voter', 'join-server', 'kubeconfigs', 'token'].sort(),
+  );
+  expect(alone.graph.unit('join-server').flags).toMatchObject({ has: 'etcd', server: 'https://127.0.0.1:6444' });
+  const node = await prepared({ clusterInit: true, ...parts });
+  for (const name of ['kube-apiserver', 'coredns', 'manifests']) expect(node.graph.has(name)).toBe(false);
+  for (const name of ['kubelet', 'kube-proxy', 'node-object'])
+    expect(needsOf(node, name)).toContain('hard api-balancer');
+});
+
 test('an agent has its node and no control plane', async () => {
   const agent = await prepared({ role: 'agent', server: ['https://s1:9345'] });
   expect([...agent.graph.order].sort()).toEqual(

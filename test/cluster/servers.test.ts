@@ -4,8 +4,9 @@
  *   s1 begins the cluster ─► s2 and s3 join it ─► a1 joins
  *   s1 is killed with everything that it runs ─► the others go on
  *   s2 starts again, and its --server is s1 ─► it comes back by what lies on its disk
+ *   the Node s1 is deleted ─► its member of etcd goes with it, and joins anew without data
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
@@ -111,6 +112,27 @@ describe.skipIf(!isRoot)('three servers', () => {
 
   test('the first comes back by itself, and is Ready', async () => {
     await up('s1', ['--cluster-init']).events.ready();
+    await expect
+      .poll(() => kubectl('s3', 'get', 'nodes', '--no-headers').output, patience)
+      .toMatch(/^a1 +Ready .*\ns1 +Ready /);
+  });
+
+  test('deleting the Node of a server takes its vote away, and it says so when it starts again', async () => {
+    await running.get('s1')?.interrupt();
+    kubectl('s2', 'delete', 'node', 's1');
+    await expect.poll(() => members('s2'), patience).toEqual(['s2 votes', 's3 votes']);
+    const removed = up('s1', ['--cluster-init']);
+    await removed.events.state('etcd-member', 'backoff');
+    const [error] = removed.events.chain('etcd-member').filter(({ code }) => code === 'ERR_JOIN_REFUSED');
+    expect(error?.message).toContain('it was removed from the cluster');
+    await removed.interrupt();
+  });
+
+  test('and joins as a new one when its data is moved away', async () => {
+    const data = path.join(machine('s1').dataDir, 'server/db/etcd');
+    renameSync(data, `${data}-before`);
+    await up('s1', [...join(machine('s2'))]).events.ready();
+    expect(members('s2')).toEqual(['s1 votes', 's2 votes', 's3 votes']);
     await expect
       .poll(() => kubectl('s3', 'get', 'nodes', '--no-headers').output, patience)
       .toMatch(/^a1 +Ready .*\ns1 +Ready /);

@@ -10,10 +10,13 @@ import { etcdVoterBuiltin } from '../members/etcd-voter-builtin.ts';
 import { ownMember } from '../members/own-member.ts';
 import { nodeObjectBuiltin } from '../node-object.ts';
 import { podCidrOf } from '../pod-network.ts';
-import type { Settings } from '../settings.ts';
+import { apiServerUrl, type Settings } from '../settings.ts';
+import { apiSourceBuiltin } from './api-source-builtin.ts';
 import { clusterFinder } from './cluster-finder.ts';
 import { ensureTokens, readRequiredToken } from './cluster-token.ts';
 import { serverJoinBuiltin } from './server-join-builtin.ts';
+import { originOf } from './server-url.ts';
+import type { CriticalSettings } from './wire.ts';
 
 export function serverBuiltins(settings: Settings, ports: ClusterPorts): Record<string, Builtin> {
   const { clock, notice } = ports;
@@ -39,40 +42,62 @@ export function serverBuiltins(settings: Settings, ports: ClusterPorts): Record<
       notice: (text) => notice(text, 'etcd-member'),
     }),
     'etcd-voter': etcdVoterBuiltin({ layout, own, clock }),
-    ...(settings.isJoining ? joiningBuiltins(settings, ports) : {}),
+    ...(settings.isJoining ? { join: joinOf(settings, ports) } : {}),
+    ...(settings.hasApiServer ? {} : { 'api-source': apiSourceOf(settings, ports) }),
+    // The first server takes the first part of the pod network as soon as there is an API; who comes later is given one.
+    ...(settings.isJoining || !settings.hasApiServer ? givenPodNetwork(settings, ports) : {}),
   };
 }
 
-function joiningBuiltins(settings: Settings, { clock, notice }: ClusterPorts): Record<string, Builtin> {
-  const { nodeName, clusterCidr, serviceCidr, clusterDns, clusterDomain } = settings;
+const criticalOf = ({ clusterCidr, serviceCidr, clusterDns, clusterDomain }: Settings): CriticalSettings => ({
+  clusterCidr,
+  serviceCidr,
+  clusterDns,
+  clusterDomain,
+});
+
+function joinOf(settings: Settings, { clock, notice }: ClusterPorts): Builtin {
   const layout = layoutOf(settings);
   const token = () => readRequiredToken(settings, 'server');
-  const url = `https://127.0.0.1:${String(settings.httpsListenPort)}`;
-  const connect: Connect = async () => kubeClient(await readCredentials(url, layout.serverTls, 'client-admin'), clock);
-  return {
-    join: serverJoinBuiltin({
-      layout,
-      nodeName,
-      settings: { clusterCidr, serviceCidr, clusterDns, clusterDomain },
-      finder: clusterFinder({
-        urls: settings.servers,
-        file: layout.knownServers,
-        token,
-        clock,
-        random: Math.random,
-        log: (line) => notice(line, 'join'),
-      }),
+  return serverJoinBuiltin({
+    layout,
+    nodeName: settings.nodeName,
+    settings: criticalOf(settings),
+    finder: clusterFinder({
+      urls: settings.servers,
+      file: layout.knownServers,
       token,
       clock,
-      notice: (text) => notice(text, 'join'),
+      random: Math.random,
+      log: (line) => notice(line, 'join'),
     }),
-    // The first server takes the first part of the pod network; who comes later is given one.
+    token,
+    clock,
+    notice: (text) => notice(text, 'join'),
+  });
+}
+
+function apiSourceOf(settings: Settings, { clock }: ClusterPorts): Builtin {
+  return apiSourceBuiltin({
+    layout: layoutOf(settings),
+    origin: originOf(settings.nodeIp, settings.joinPort),
+    apiServer: apiServerUrl(settings),
+    settings: criticalOf(settings),
+    clock,
+  });
+}
+
+function givenPodNetwork(settings: Settings, { clock }: ClusterPorts): Record<'node-object' | 'cni', Builtin> {
+  const { nodeName } = settings;
+  const { serverTls } = layoutOf(settings);
+  const connect: Connect = async () =>
+    kubeClient(await readCredentials(apiServerUrl(settings), serverTls, 'client-admin'), clock);
+  return {
     'node-object': nodeObjectBuiltin(nodeName, { clock, connect }),
     cni: async (context) => {
       using client = await connect();
-      await configFilesBuiltins({ ...settings, podCidr: await podCidrOf(client, nodeName, context.signal) }).cni(
-        context,
-      );
+      const podCidr = await podCidrOf(client, nodeName, context.signal);
+      await configFilesBuiltins({ ...settings, podCidr }).cni(context);
     },
   };
 }
