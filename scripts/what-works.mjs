@@ -25,6 +25,10 @@ export const demands = {
   C5: 'Replaces the shell entrypoint in k3s-like images',
   C6: 'The command `k3s-lite up`',
   C7: 'The dependency graph as DOT',
+  H2: 'What is known of the servers survives restarts',
+  H4: 'Servers that cannot be reached are retried with exponential backoff; a network is never a fatal reason',
+  H5: 'The authority is fetched from any server that answers, and checked against the token’s hash',
+  H8: 'Six nodes (three of etcd, two of the control plane, one worker) of which the first, which all were given, is lost: all others are restarted, and all are Ready',
 };
 
 /** Tests that run real processes or the real components, by the beginning of their path. */

@@ -102,7 +102,7 @@ describe.skipIf(!isRoot)('three servers', () => {
     expect(members('s2')).toEqual(['s1 votes', 's2 votes', 's3 votes']);
   });
 
-  test('an agent starts again while its --server is dead, and its node is Ready', async () => {
+  test('[H2] an agent starts again while its --server is dead, and its node is Ready', async () => {
     await running.get('a1')?.interrupt();
     const agent = machine('a1').up('agent', [...join(machine('s1')), '--token-file', token('a1')]);
     running.set('a1', agent);
