@@ -35,6 +35,10 @@ describe.skipIf(!isRoot)('three servers', () => {
   const giveToken = (name: string, text: string) => writeFileSync(token(name), text, { mode: 0o600 });
   const join = (of: Machine) => ['--server', `https://${of.ip}:9345`];
 
+  /** Source: src/cluster/cluster-dns.ts, the slice of the first server. */
+  const isDnsAskedAt = (slice: string) =>
+    kubectl('s3', '-n', 'kube-system', 'get', 'endpointslice', slice, '-o', 'jsonpath={.endpoints[0].conditions.ready}')
+      .output;
   /** As a member on that machine says: names, and whether they vote. */
   const members = (on: string): readonly string[] => {
     const { ca, cert, key } = etcdTls(path.join(machine(on).dataDir, 'server/tls'));
@@ -92,6 +96,8 @@ describe.skipIf(!isRoot)('three servers', () => {
     await expect.poll(() => kubectl('s3', 'get', 'namespace', 'after').code, patience).toBe(0);
     // A controller-manager of the others has taken over: nobody else says so.
     await expect.poll(() => kubectl('s3', 'get', 'node', 's1', '--no-headers').output, patience).toContain('NotReady');
+    // Pods do not ask it for names any more.
+    await expect.poll(() => isDnsAskedAt('kube-dns-host'), patience).toBe('false');
   });
 
   test('[H8] a server starts again while its --server is dead', async () => {
@@ -115,6 +121,7 @@ describe.skipIf(!isRoot)('three servers', () => {
     await expect
       .poll(() => kubectl('s3', 'get', 'nodes', '--no-headers').output, patience)
       .toMatch(/^a1 +Ready .*\ns1 +Ready /);
+    await expect.poll(() => isDnsAskedAt('kube-dns-host'), patience).toBe('true');
   });
 
   test('deleting the Node of a server takes its vote away, and it says so when it starts again', async () => {
