@@ -28,13 +28,18 @@ export async function secureConnection(
   const { host, files, protocol } = options;
   try {
     const tls = await import('node:tls');
+    const known = contextOf(files, tls.createSecureContext);
     const secured = tls.connect({
       socket,
       host,
-      secureContext: contextOf(files, tls.createSecureContext),
+      secureContext: known.context,
+      session: sessionOf(known),
       // An address is no server name (RFC 6066); it is compared with the certificate all the same.
       servername: files.serverName ?? (net().isIP(host) === 0 ? host : ''),
       ALPNProtocols: [protocol],
+    });
+    secured.once('session', (ticket: Buffer) => {
+      if (!secured.isSessionReused()) known.session = { ticket, left: resumptions };
     });
     await handshake(secured, signal);
     return secured;
@@ -44,17 +49,38 @@ export async function secureConnection(
   }
 }
 
-/** The last context made from these files, and what the files were then. */
-const contexts = new WeakMap<TlsFiles, { readonly stamp: string; readonly context: SecureContext }>();
+interface KnownContext {
+  /** What the files were when it was made. */
+  readonly stamp: string;
+  readonly context: SecureContext;
+  session?: { readonly ticket: Buffer; left: number };
+}
+
+/** The last context made from these files. */
+const contexts = new WeakMap<TlsFiles, KnownContext>();
 
 /** Parsing certificates and keys is most of a check's cost: done again only when a file has changed. */
-function contextOf(files: TlsFiles, create: typeof createSecureContext): SecureContext {
+function contextOf(files: TlsFiles, create: typeof createSecureContext): KnownContext {
   const stamp = [files.ca, files.cert, files.key].map(stampOf).join();
   const known = contexts.get(files);
-  if (known?.stamp === stamp) return known.context;
+  if (known?.stamp === stamp) return known;
   const context = create({ ...pem('ca', files.ca), ...pem('cert', files.cert), ...pem('key', files.key) });
-  contexts.set(files, { stamp, context });
-  return context;
+  const fresh: KnownContext = { stamp, context };
+  contexts.set(files, fresh);
+  return fresh;
+}
+
+/**
+ * A session is resumed so many times, which spares both sides the signatures: most of what is left of
+ * a check's cost. Not more often, because what a resumed session says of the server's certificate was
+ * true when it began. A server that was started anew does not know it, and shows its certificate.
+ */
+const resumptions = 60;
+
+function sessionOf({ session }: KnownContext): Buffer | undefined {
+  if (session === undefined || session.left === 0) return undefined;
+  session.left -= 1;
+  return session.ticket;
 }
 
 function stampOf(path: string | undefined): string {

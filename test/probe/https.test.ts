@@ -82,3 +82,38 @@ test('a server without TLS, and one that falls silent, fail without leaving anyt
   await expect(check).rejects.toBe(reason);
   await expect.poll(openHandles).toBeLessThanOrEqual(before);
 });
+
+test('a session is resumed, but now and then the server shows its certificate anew', async () => {
+  const resumed: boolean[] = [];
+  const https = createServer({ cert: readFileSync(server.cert), key: readFileSync(server.key) }, (_request, response) =>
+    response.end('ok'),
+  );
+  https.on('secureConnection', (socket) => resumed.push(socket.isSessionReused()));
+  await using open = await listening(https);
+  const probe = ask(open.port, { ca: ca.ca });
+  for (let attempt = 0; attempt < 63; attempt += 1) await passes(probe);
+  const full = resumed.flatMap((isResumed, at) => (isResumed ? [] : [at]));
+  expect(full).toEqual([0, 61]);
+});
+
+test('a server that was started anew with another certificate is not believed by an earlier session', async () => {
+  const first = await serving(server);
+  const { port } = first;
+  const probe = ask(port, { ca: ca.ca });
+  await passes(probe);
+  await passes(probe);
+  await first[Symbol.asyncDispose]();
+  const other = await authority(folder.path, 'stranger');
+  const stranger = await other.sign('posing');
+  const https = createServer(
+    { cert: readFileSync(stranger.cert), key: readFileSync(stranger.key) },
+    (_request, response) => response.end('ok'),
+  );
+  https.on('tlsClientError', () => undefined);
+  await new Promise<void>((resolve) => https.listen(port, '127.0.0.1', resolve));
+  try {
+    expect(await failureOf(probe)).toMatch(/^UNABLE_TO_VERIFY_LEAF_SIGNATURE|^SELF_SIGNED/);
+  } finally {
+    await new Promise((resolve) => https.close(resolve));
+  }
+});
