@@ -4,6 +4,7 @@
  * units/agent/ instead of the control plane. Without any of it, the shipped units are what they are:
  * a plain `up` knows nothing of all this.
  */
+import type { ControlPlaneParts } from '../cluster/control-plane-parts.ts';
 import type { Settings } from '../cluster/settings.ts';
 import { StartupError } from '../error/startup-error.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
@@ -14,11 +15,6 @@ export interface RoleUnits extends UnitFolders {
   readonly leftOut: readonly string[];
 }
 
-type Parts = Pick<
-  Settings,
-  'role' | 'isJoining' | 'hasEtcd' | 'hasApiServer' | 'hasControllerManager' | 'hasScheduler'
->;
-
 /** An agent asks cluster DNS of the servers; its own kubelet and kube-proxy are all it shows of Kubernetes. */
 const onServersOnly: readonly string[] = [
   ...['certificates', 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'manifests'],
@@ -26,7 +22,7 @@ const onServersOnly: readonly string[] = [
 ];
 
 /** The folders to load, with those of the role behind the shipped units that they belong to. */
-export function withRoleUnits(folders: UnitFolders, settings: Parts): RoleUnits {
+export function withRoleUnits(folders: UnitFolders, settings: ControlPlaneParts): RoleUnits {
   if (!folders.dirs.includes(shippedUnits())) return { ...folders, leftOut: [] };
   return {
     ...partsOf(settings).reduceRight(withShippedPart, folders),
@@ -35,7 +31,7 @@ export function withRoleUnits(folders: UnitFolders, settings: Parts): RoleUnits 
 }
 
 /** Folders below units/, each of which may change the units of those before it. */
-function partsOf({ role, isJoining, hasEtcd, hasApiServer }: Parts): readonly string[] {
+function partsOf({ role, isJoining, hasEtcd, hasApiServer }: ControlPlaneParts): readonly string[] {
   if (role === 'single') return [];
   if (role === 'agent') return ['agent'];
   return [
@@ -46,7 +42,13 @@ function partsOf({ role, isJoining, hasEtcd, hasApiServer }: Parts): readonly st
   ];
 }
 
-function leftOutOf({ role, hasEtcd, hasApiServer, hasControllerManager, hasScheduler }: Parts): readonly string[] {
+function leftOutOf({
+  role,
+  hasEtcd,
+  hasApiServer,
+  hasControllerManager,
+  hasScheduler,
+}: ControlPlaneParts): readonly string[] {
   if (role === 'single') return [];
   if (role === 'agent') return onServersOnly;
   return [
@@ -64,8 +66,8 @@ export function userKubeconfig(graph: Pick<UnitGraph, 'has'>, { role, writeKubec
 }
 
 /** What a machine that joins cannot begin without. Looked at when it is to be started, not when its graph is drawn. @throws StartupError ERR_CONFIG */
-export function requireJoinable({ role, isJoining, servers, token, tokenFile }: Settings): void {
-  if (role !== 'agent' && !isJoining) return;
+export function requireJoinable({ role, isJoining, hasJoined, servers, token, tokenFile }: Settings): void {
+  if ((role !== 'agent' && !isJoining) || hasJoined) return;
   const mistakes = [
     ...(servers.length === 0 ? ['--server: where is the cluster? (or K3S_URL)'] : []),
     ...(token === undefined && tokenFile === undefined ? ['--token-file or --token (or K3S_TOKEN)'] : []),

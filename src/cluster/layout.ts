@@ -1,5 +1,4 @@
 /** Where everything of the shipped units lies under the data directory. One place, so that units, certificates and clean-up agree. */
-import type { Settings } from './settings.ts';
 
 export interface Layout {
   /** Keys and certificates of the control plane. Mode 0700. */
@@ -48,7 +47,7 @@ export interface Layout {
   readonly undoState: string;
 }
 
-export function layoutOf({ dataDir, runDir }: Pick<Settings, 'dataDir' | 'runDir'>): Layout {
+export function layoutOf({ dataDir, runDir }: { readonly dataDir: string; readonly runDir: string }): Layout {
   const server = `${dataDir}/server`;
   const agent = `${dataDir}/agent`;
   return {

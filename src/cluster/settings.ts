@@ -11,6 +11,7 @@ import { StartupError } from '../error/startup-error.ts';
 import { Secret } from '../kernel/secret.ts';
 import { addressAt, contains, overlaps, parseAddress, parseNetwork, type Network } from './ipv4.ts';
 import { isAddressOf, joinPort as defaultJoinPort, parseJoinUrls, type JoinUrl } from './join/server-url.ts';
+import { partMistakes, serverBefore, type ControlPlaneParts } from './control-plane-parts.ts';
 import { detectMachine, directoryOf, type Machine } from './machine.ts';
 
 const address = z.string().refine((text) => parseAddress(text) !== undefined, 'an IPv4 address like 192.0.2.10');
@@ -83,10 +84,7 @@ export const settingsSchema = z.object({
 });
 export type SettingsInput = z.input<typeof settingsSchema>;
 
-/** `single`: the whole cluster is this machine, and nobody can join it. */
-export type Role = 'single' | 'server' | 'agent';
-
-export interface Settings extends Readonly<Record<PortName, number>> {
+export interface Settings extends Readonly<Record<PortName, number>>, ControlPlaneParts {
   readonly dataDir: string;
   /** Sockets and run-time state. Short, because a unix socket's path holds 107 bytes. */
   readonly runDir: string;
@@ -106,14 +104,6 @@ export interface Settings extends Readonly<Record<PortName, number>> {
   readonly writeKubeconfig: string;
   readonly cgroupRoot: string;
   readonly proxyMode: 'nftables' | 'iptables';
-  readonly role: Role;
-  /** A server that does not begin the cluster, but joins the servers of one. */
-  readonly isJoining: boolean;
-  /** Which parts of a control plane this machine has; an agent has none, whatever this says. */
-  readonly hasEtcd: boolean;
-  readonly hasApiServer: boolean;
-  readonly hasControllerManager: boolean;
-  readonly hasScheduler: boolean;
   /** Where the cluster may be joined; this machine itself is not among them. */
   readonly servers: readonly JoinUrl[];
   readonly token: Secret | undefined;
@@ -157,7 +147,9 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
   const services = parseNetwork(given.serviceCidr) as Network;
   const pods = parseNetwork(given.clusterCidr) as Network;
   const servers = parseJoinUrls(given.server);
-  const isJoining = given.role !== 'agent' && servers.length > 0;
+  const isAgent = given.role === 'agent';
+  const before = serverBefore(place.dataDir);
+  const isJoining = !isAgent && (servers.length > 0 || before === 'further');
   const nodeIp = given.nodeIp ?? defaultNodeIp(machine);
   const own = new Set([nodeIp, ...machine.addresses.map(({ address }) => address), 'localhost', machine.hostname]);
   const settings: Settings = {
@@ -182,8 +174,9 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     writeKubeconfig: given.writeKubeconfig ?? place.defaultKubeconfig ?? `${place.dataDir}/k3s-lite.yaml`,
     cgroupRoot: given.cgroupRoot,
     proxyMode: given.proxyMode,
-    role: given.role === 'agent' ? 'agent' : given.clusterInit || isJoining ? 'server' : 'single',
+    role: isAgent ? 'agent' : given.clusterInit || isJoining || before !== undefined ? 'server' : 'single',
     isJoining,
+    hasJoined: before === 'further',
     hasEtcd: !given.disableEtcd,
     hasApiServer: !given.disableApiserver,
     hasControllerManager: !given.disableControllerManager,
@@ -228,7 +221,7 @@ function contradictionsOf(settings: Settings): string[] {
   if (settings.token !== undefined && settings.tokenFile !== undefined) {
     mistakes.push('--token and --token-file exclude each other');
   }
-  if (settings.isJoining && settings.servers.length === 0) {
+  if (settings.isJoining && !settings.hasJoined && settings.servers.length === 0) {
     mistakes.push(
       '--server names this machine itself and no other; the first server begins the cluster by --cluster-init',
     );
@@ -241,30 +234,6 @@ function contradictionsOf(settings: Settings): string[] {
     users.set(settings[name], name);
   }
   return mistakes;
-}
-
-/** What a machine cannot be without, or not be at all. Source of the flags: K3s. */
-function partMistakes(settings: Settings): string[] {
-  const { role, isJoining, hasEtcd, hasApiServer, hasControllerManager, hasScheduler } = settings;
-  const without = [
-    ...(hasEtcd ? [] : ['--disable-etcd']),
-    ...(hasApiServer ? [] : ['--disable-apiserver']),
-    ...(hasControllerManager ? [] : ['--disable-controller-manager']),
-    ...(hasScheduler ? [] : ['--disable-scheduler']),
-  ];
-  if (without.length === 0) return [];
-  if (role !== 'server') return [`${without.join(', ')} needs other servers: --cluster-init or --server`];
-  return [
-    ...(hasEtcd || isJoining ? [] : ['--disable-etcd does not go with --cluster-init, which begins etcd']),
-    ...(hasEtcd || hasApiServer
-      ? []
-      : ['--disable-etcd and --disable-apiserver leave nothing of a server: `k3s-lite agent`']),
-    ...(hasApiServer || !(hasControllerManager || hasScheduler)
-      ? []
-      : [
-          '--disable-apiserver needs --disable-controller-manager and --disable-scheduler: they use the API of their own machine',
-        ]),
-  ];
 }
 
 /** Where components of this machine reach kube-apiserver: its own, or the balancer before those of others. */

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
@@ -10,7 +10,8 @@ import type { Need } from '../../src/unit/schema.ts';
 import { variablesOf } from '../../src/cluster/variables.ts';
 import { shippedUnits } from '../../src/app/shipped.ts';
 import { loadUnits } from '../../src/unit/load-units.ts';
-import { settingsIn } from '../cluster-room/settings-kit.ts';
+import { layoutOf } from '../../src/cluster/layout.ts';
+import { settingsIn, temporaryFolder } from '../cluster-room/settings-kit.ts';
 
 async function prepared(options: Record<string, unknown>, env: Record<string, string> = {}): Promise<Prepared> {
   const dataDir = '/nonexistent/k3s-lite';
@@ -124,6 +125,20 @@ test('what does not go together is a mistake', () => {
     'needs --disable-controller-manager',
   );
   expect(() => settingsIn('/data', { ...joining, disableEtcd: true, disableApiserver: true })).toThrow('leave nothing');
+});
+
+test('a server that began or joined a cluster stays one, whatever it is started with', () => {
+  const dataDir = temporaryFolder();
+  const { etcdEnv, serverJoined } = layoutOf({ dataDir, runDir: '' });
+  mkdirSync(path.dirname(etcdEnv), { recursive: true });
+  expect(settingsIn(dataDir)).toMatchObject({ role: 'single', isJoining: false });
+  writeFileSync(etcdEnv, '');
+  expect(settingsIn(dataDir)).toMatchObject({ role: 'server', isJoining: false });
+  writeFileSync(serverJoined, '{}');
+  const further = settingsIn(dataDir);
+  expect(further).toMatchObject({ role: 'server', isJoining: true });
+  expect(() => requireJoinable(further)).not.toThrow();
+  expect(settingsIn(dataDir, { server: ['https://192.0.2.10:9345'] }).servers).toEqual([]);
 });
 
 test('the same list may be given to every server', () => {

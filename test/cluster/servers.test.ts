@@ -4,6 +4,7 @@
  *   s1 begins the cluster ─► s2 and s3 join it ─► a1 joins
  *   s1 is killed with everything that it runs ─► the others go on
  *   s2 starts again, and its --server is s1 ─► it comes back by what lies on its disk
+ *   all are killed ─► they are a cluster again as soon as two of them are there, in another order
  *   the Node s1 is deleted ─► its member of etcd goes with it, and joins anew without data
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -122,6 +123,20 @@ describe.skipIf(!isRoot)('three servers', () => {
       .poll(() => kubectl('s3', 'get', 'nodes', '--no-headers').output, patience)
       .toMatch(/^a1 +Ready .*\ns1 +Ready /);
     await expect.poll(() => isDnsAskedAt('kube-dns-host'), patience).toBe('true');
+  });
+
+  test('[H8] all lose their power; the last starts first, and two of them are a cluster again', async () => {
+    for (const name of ['s1', 's2', 's3']) machine(name).powerOff();
+    // What a server is among others its disk says, too.
+    const last = up('s3', ['--disable-agent']);
+    // etcd is there, and waits for a second one as long as it takes.
+    await last.events.state('etcd', 'starting');
+    const second = up('s2', ['--disable-agent', ...join(machine('s1'))]);
+    await Promise.all([last, second].map(({ events }) => events.ready()));
+    expect(last.events.states('etcd').map(({ snapshot }) => snapshot.state)).not.toContain('backoff');
+    await expect.poll(() => kubectl('s2', 'get', 'namespace', 'after').code, patience).toBe(0);
+    await up('s1', ['--cluster-init']).events.ready();
+    expect(members('s1')).toEqual(['s1 votes', 's2 votes', 's3 votes']);
   });
 
   test('deleting the Node of a server takes its vote away, and it says so when it starts again', async () => {
