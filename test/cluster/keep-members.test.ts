@@ -18,6 +18,7 @@ let clock: FakeClock;
 let nodes: Set<string>;
 let lines: string[];
 let looks: number;
+let known: readonly string[];
 let end: AbortController;
 let ended: Promise<unknown>;
 const { signal } = new AbortController();
@@ -29,6 +30,7 @@ beforeEach(async () => {
   nodes = new Set();
   lines = [];
   looks = 0;
+  known = [];
   end = new AbortController();
 });
 afterEach(async () => {
@@ -53,6 +55,10 @@ async function begin(): Promise<void> {
         },
         [Symbol.dispose]: () => undefined,
       }),
+    remember(clientUrls) {
+      known = clientUrls;
+      return Promise.resolve();
+    },
     clock,
     random: () => 0.5,
     log: (line) => lines.push(line),
@@ -116,6 +122,7 @@ test('the member of a deleted Node is removed; one that never had a Node is not'
   expect(await names()).toEqual(['m1', 'm2']);
   nodes = new Set(['m1', 'm2']);
   await look();
+  expect([...known].sort()).toEqual(etcd.members.map(({ clientUrl }) => clientUrl).sort());
   nodes = new Set(['m1']);
   // etcd takes nobody out before all have been connected for 5 s. Source: etcd, its strict check of reconfigurations.
   const removed = async () => {

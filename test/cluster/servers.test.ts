@@ -75,9 +75,13 @@ describe.skipIf(!isRoot)('three servers', () => {
     const ups = ['s2', 's3'].map((name) => up(name, ['--disable-agent', ...join(machine('s1'))]));
     await Promise.all(ups.map(({ events }) => events.ready()));
     expect(members('s3')).toEqual(['s1 votes', 's2 votes', 's3 votes']);
-    // It was learnt from etcd that they are there: nobody has told them of each other.
-    const known = readFileSync(path.join(machine('s2').dataDir, 'server/db/etcd-members.json'), 'utf8');
-    for (const name of ['s1', 's2', 's3']) expect(known).toContain(`https://${machine(name).ip}:2379`);
+    // Each learns of all, also of who came later: nobody has told them of each other.
+    for (const name of ['s1', 's2', 's3']) {
+      const known = () => readFileSync(path.join(machine(name).dataDir, 'server/db/etcd-members.json'), 'utf8');
+      for (const other of ['s1', 's2', 's3']) {
+        await expect.poll(known, patience).toContain(`https://${machine(other).ip}:2379`);
+      }
+    }
   });
 
   test('an agent that is given the first server alone learns of the others', async () => {

@@ -10,6 +10,7 @@ import { keepDnsEndpoints } from '../dns-endpoints.ts';
 import { etcdClient, type EtcdClient } from '../etcd/etcd-client.ts';
 import type { KubeClient } from '../kube-client.ts';
 import { layoutOf, type Layout } from '../layout.ts';
+import { writeKnownMembers } from '../members/known-members.ts';
 import { etcdTls } from '../members/own-member.ts';
 import { keepMembers } from '../members/keep-members.ts';
 import { readPasswords } from './cluster-token.ts';
@@ -51,7 +52,14 @@ export async function serveJoin(options: ServeJoinOptions): Promise<never> {
   using life = linkedAbort(signal);
   const loop = { connect: options.connect, clock, random: Math.random, log, signal: life.signal };
   // What every server looks after, whoever else does: they end with this function, and never before.
-  for (const kept of [keepMembers({ ...loop, etcd: etcdOf(own, layout, clock) }), keepDnsEndpoints(loop)]) {
+  for (const kept of [
+    keepMembers({
+      ...loop,
+      etcd: etcdOf(own, layout, clock),
+      remember: (urls) => writeKnownMembers(layout.etcdMembers, urls),
+    }),
+    keepDnsEndpoints(loop),
+  ]) {
     kept.catch(() => undefined);
   }
   log(`machines can join at port ${String(server.port)}`);

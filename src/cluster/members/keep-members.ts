@@ -1,6 +1,7 @@
 /**
  * Keeps the members of etcd what they should be, as a loop beside the join server: promotes learners
- * whose own machine has not done it, removes those that stall, removes the member of a deleted Node.
+ * whose own machine has not done it, removes those that stall, removes the member of a deleted Node,
+ * and writes down who there is, for a start at which nobody answers.
  *
  * Every server does it. What two of them do at once is done once, and the other is told so.
  */
@@ -16,6 +17,8 @@ import { changesByNodes, withProgress, type Progress } from './member-changes.ts
 export interface KeepMembersPorts {
   readonly etcd: Pick<EtcdClient, 'memberList' | 'memberPromote' | 'memberRemove' | 'status' | 'get' | 'put'>;
   readonly connect: () => Promise<Pick<KubeClient, 'get'> & Disposable>;
+  /** Keeps where the members can be asked. */
+  readonly remember: (clientUrls: readonly string[]) => Promise<void>;
   readonly clock: Clock;
   /** [0, 1): the servers look at different times. */
   readonly random: () => number;
@@ -31,13 +34,14 @@ const seenSchema = z.array(z.string()).catch([]);
 
 /** Runs until `signal` aborts, and then rejects with its reason. */
 export async function keepMembers(ports: KeepMembersPorts): Promise<never> {
-  const { etcd, clock, random, log, signal } = ports;
+  const { etcd, remember, clock, random, log, signal } = ports;
   let progress: ReadonlyMap<MemberId, Progress> = new Map();
   let said = '';
   for (;;) {
     await sleep(clock, everyMs * (0.8 + 0.4 * random()), signal);
     try {
       const members = await etcd.memberList(signal);
+      await remember(members.flatMap(({ clientUrls }) => clientUrls));
       progress = await keepLearners(members, progress, ports);
       await followNodes(members, ports);
       said = '';
