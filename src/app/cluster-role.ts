@@ -10,6 +10,8 @@ import { StartupError } from '../error/startup-error.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { shippedUnits, type UnitFolders, withShippedPart } from './shipped.ts';
 
+type Parts = ControlPlaneParts & Pick<Settings, 'etcdSnapshotScheduleCron'>;
+
 export interface RoleUnits extends UnitFolders {
   /** Shipped units that this role does without. */
   readonly leftOut: readonly string[];
@@ -22,7 +24,7 @@ const onServersOnly: readonly string[] = [
 ];
 
 /** The folders to load, with those of the role behind the shipped units that they belong to. */
-export function withRoleUnits(folders: UnitFolders, settings: ControlPlaneParts): RoleUnits {
+export function withRoleUnits(folders: UnitFolders, settings: Parts): RoleUnits {
   if (!folders.dirs.includes(shippedUnits())) return { ...folders, leftOut: [] };
   return {
     ...partsOf(settings).reduceRight(withShippedPart, folders),
@@ -31,11 +33,14 @@ export function withRoleUnits(folders: UnitFolders, settings: ControlPlaneParts)
 }
 
 /** Folders below units/, each of which may change the units of those before it. */
-function partsOf({ role, isJoining, hasEtcd, hasApiServer }: ControlPlaneParts): readonly string[] {
-  if (role === 'single') return [];
+function partsOf(settings: Parts): readonly string[] {
+  const { role, isJoining, hasEtcd, hasApiServer, etcdSnapshotScheduleCron } = settings;
   if (role === 'agent') return ['agent'];
+  const snapshots = etcdSnapshotScheduleCron === undefined || !hasEtcd ? [] : ['etcd-snapshots'];
+  if (role === 'single') return snapshots;
   return [
     'cluster',
+    ...snapshots,
     ...(isJoining ? ['joining'] : []),
     ...(hasEtcd ? [] : ['without-etcd']),
     ...(hasApiServer ? [] : ['without-api']),

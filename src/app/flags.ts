@@ -131,6 +131,30 @@ export const graphFlags: readonly Flag[] = [
   { name: 'write-kubeconfig', value: 'file', isSetting: true, about: 'Where to write the administrator’s kubeconfig' },
   { name: 'cgroup-root', value: 'path', isSetting: true, about: 'Root cgroup of the kubelet’s pods (default /)' },
   { name: 'proxy-mode', value: 'mode', isSetting: true, about: 'kube-proxy’s mode: nftables (default) or iptables' },
+  {
+    name: 'etcd-snapshot-schedule-cron',
+    value: 'cron',
+    isSetting: true,
+    about: 'Save snapshots of etcd by this schedule, like "0 */12 * * *" (default: only on demand)',
+  },
+  {
+    name: 'etcd-snapshot-retention',
+    value: 'count',
+    isSetting: true,
+    about: 'How many scheduled snapshots are kept (default 5)',
+  },
+  {
+    name: 'etcd-snapshot-name',
+    value: 'name',
+    isSetting: true,
+    about: 'Begins the names of scheduled snapshots (default etcd-snapshot)',
+  },
+  {
+    name: 'etcd-snapshot-dir',
+    value: 'dir',
+    isSetting: true,
+    about: 'Folder of snapshots (default <data-dir>/server/db/snapshots)',
+  },
   ...[
     'etcd-client-port',
     'etcd-peer-port',
@@ -186,6 +210,20 @@ export const upFlags: readonly Flag[] = [
     name: 'metrics-bind-address',
     value: 'address',
     about: 'Serve /metrics for Prometheus on this address and port too, like 127.0.0.1:9464 (default: nowhere)',
+  },
+  {
+    name: 'cluster-reset',
+    about: 'Make the etcd of this machine a cluster of one member, and exit; other servers have to join it anew',
+  },
+  {
+    name: 'cluster-reset-restore-path',
+    value: 'snapshot',
+    about: 'With --cluster-reset: the snapshot, by its name or path, whose data etcd gets',
+  },
+  { name: 'cluster-reset-force', about: 'With --cluster-reset: also while other members answer' },
+  {
+    name: 'dry-run',
+    about: 'With --cluster-reset: only say what would be done, and what every other server has to do',
   },
   { name: 'allow-downgrade', about: 'Start on data that a newer Kubernetes or etcd has written' },
 ];

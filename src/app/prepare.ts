@@ -162,11 +162,12 @@ function componentsOf(graph: UnitGraph, wanted: readonly string[]): ReadonlySet<
   return new Set(used.map(({ run }) => run[0] ?? '').filter((program) => ours.has(program)));
 }
 
-function settingsInput(values: FlagValues, cwd: string): SettingsInput {
+/** The flags that are settings of the cluster. */
+export function settingsInput(values: FlagValues, cwd: string): SettingsInput {
   const keys = upFlags.filter(({ isSetting }) => isSetting === true);
   const input: Record<string, unknown> = {};
   for (const { name } of keys) if (values[name] !== undefined) input[camelCase(name)] = values[name];
-  for (const key of ['writeKubeconfig', 'tokenFile']) {
+  for (const key of ['writeKubeconfig', 'tokenFile', 'etcdSnapshotDir']) {
     const file = input[key];
     if (typeof file === 'string') input[key] = path.resolve(cwd, file);
   }

@@ -2,6 +2,7 @@
  * The composition root of `up`: constructs executor, process layer, reporters and control socket,
  * connects them, and lets `supervise` run.
  */
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { layoutOf } from '../cluster/layout.ts';
 import { exitCode } from '../error/codes.ts';
@@ -138,6 +139,8 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
   const remember = (values: FlagValues) =>
     claim.remember({ values: withoutSecrets(values), units, mainArguments, cwd });
   remember(values);
+  // Started without a reset: the next one is meant again.
+  rmSync(manifestPlace.resetFlag, { force: true });
   await recordData(data, events);
   // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
   const heedSignal = async () => {

@@ -198,6 +198,23 @@ export const commandRows: readonly CommandRow[] = [
     load: () => import('./commands/token.ts'),
   },
   {
+    name: 'etcd-snapshot',
+    args: '<what> [name]',
+    about: 'Snapshots of etcd: save, list, prune, or restore NAME onto a stopped data directory',
+    options: [
+      // The unit of etcd is restored for as it is started: with the flags of `up`.
+      ...optionsOf(graphFlags),
+      { flags: '--name <name>', about: 'save: begins the file’s name (default on-demand); prune: only those' },
+      json,
+    ],
+    examples: [
+      'k3s-lite etcd-snapshot save --name before-upgrade',
+      'k3s-lite etcd-snapshot list',
+      'k3s-lite etcd-snapshot restore before-upgrade-node1-1767225600',
+    ],
+    load: () => import('./commands/etcd-snapshot.ts'),
+  },
+  {
     name: 'components',
     args: '<what> [names...]',
     about: 'The real binaries: list, build [NAME…], verify, export FILE or import FILE',
@@ -246,7 +263,8 @@ export const commandRows: readonly CommandRow[] = [
   {
     name: 'internal',
     args: '<what>',
-    about: 'Services of k3s-lite that run as units: manifests, balancer, api-balancer, etcd-balancer, join-server',
+    about:
+      'Services of k3s-lite that run as units: manifests, balancer, api-balancer, etcd-balancer, join-server, etcd-snapshots',
     options: [
       { flags: '--data-dir <dir>', about: 'Folder for all state' },
       { flags: '--config <file>', about: 'Configuration of a balancer' },
@@ -265,6 +283,10 @@ export const commandRows: readonly CommandRow[] = [
         'cluster-dns',
         'cluster-domain',
       ].map((name): OptionRow => ({ flags: `--${name} <value>`, about: 'join-server: setting of this server' })),
+      ...['endpoint', 'schedule', 'retention', 'name', 'dir'].map((name): OptionRow => ({
+        flags: `--${name} <value>`,
+        about: 'etcd-snapshots: setting of this server',
+      })),
     ],
     examples: [],
     hidden: true,

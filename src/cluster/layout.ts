@@ -16,6 +16,12 @@ export interface Layout {
   readonly etcdMembers: string;
   /** What a further server was told when it joined. */
   readonly serverJoined: string;
+  /** Source: K3s, the same place. */
+  readonly etcdSnapshots: string;
+  /** The members that etcd last had, for a time when it does not answer. */
+  readonly etcdMemberList: string;
+  /** There after a reset until the next start without one. Source: K3s, the same name. */
+  readonly resetFlag: string;
   /** The tokens that machines join with. Source: K3s, the same names. */
   readonly serverToken: string;
   readonly nodeToken: string;
@@ -60,6 +66,9 @@ export function layoutOf({ dataDir, runDir }: { readonly dataDir: string; readon
     etcdEnv: `${server}/db/etcd.env`,
     etcdMembers: `${server}/db/etcd-members.json`,
     serverJoined: `${server}/joined.json`,
+    etcdSnapshots: `${server}/db/snapshots`,
+    etcdMemberList: `${server}/db/etcd-member-list.json`,
+    resetFlag: `${server}/db/reset-flag`,
     serverToken: `${server}/token`,
     nodeToken: `${server}/node-token`,
     manifests: `${server}/manifests`,

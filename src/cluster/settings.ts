@@ -8,10 +8,13 @@
  */
 import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
+import { parseCron } from '../kernel/cron.ts';
 import { Secret } from '../kernel/secret.ts';
+import { snapshotNamePattern } from './etcd/snapshot-folder.ts';
 import { addressAt, contains, overlaps, parseAddress, parseNetwork, type Network } from './ipv4.ts';
 import { isAddressOf, joinPort as defaultJoinPort, parseJoinUrls, type JoinUrl } from './join/server-url.ts';
 import { partMistakes, serverBefore, type ControlPlaneParts } from './control-plane-parts.ts';
+import { layoutOf } from './layout.ts';
 import { detectMachine, directoryOf, type Machine } from './machine.ts';
 
 const address = z.string().refine((text) => parseAddress(text) !== undefined, 'an IPv4 address like 192.0.2.10');
@@ -29,6 +32,13 @@ const nodeName = z
   .max(63, 'at most 63 characters')
   .regex(dnsName, 'lower-case letters, digits, dashes and dots');
 const folder = z.string().startsWith('/', 'an absolute path');
+const schedule = z.string().superRefine((text, context) => {
+  try {
+    parseCron(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+  }
+});
 
 /** Ports and their defaults. Source: Kubernetes "Ports and Protocols"; etcd's own; CoreDNS beside a resolver on :53; RKE2's for joining; K3s's for the balancer. */
 export const portDefaults = {
@@ -80,6 +90,15 @@ export const settingsSchema = z.object({
   disableScheduler: z.boolean().default(false),
   token: z.string().optional(),
   tokenFile: folder.optional(),
+  /** Absent: no snapshots of etcd but those on demand. */
+  etcdSnapshotScheduleCron: schedule.optional(),
+  /** Source: K3s's default. */
+  etcdSnapshotRetention: z.coerce.number('a number').int('a whole number').min(1, 'at least 1').default(5),
+  etcdSnapshotName: z
+    .string()
+    .regex(snapshotNamePattern, 'a file name of letters, digits, dots and dashes')
+    .default('etcd-snapshot'),
+  etcdSnapshotDir: folder.optional(),
   ...ports,
 });
 export type SettingsInput = z.input<typeof settingsSchema>;
@@ -108,6 +127,10 @@ export interface Settings extends Readonly<Record<PortName, number>>, ControlPla
   readonly servers: readonly JoinUrl[];
   readonly token: Secret | undefined;
   readonly tokenFile: string | undefined;
+  readonly etcdSnapshotScheduleCron: string | undefined;
+  readonly etcdSnapshotRetention: number;
+  readonly etcdSnapshotName: string;
+  readonly etcdSnapshotDir: string;
   readonly canLowerOomScore: boolean;
   /** Hard limit of open files. */
   readonly openFilesLimit: number;
@@ -185,6 +208,10 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     servers: isJoining ? servers.filter((url) => !isAddressOf(url, own, given.joinPort ?? defaultJoinPort)) : servers,
     token: given.token === undefined ? undefined : new Secret(given.token),
     tokenFile: given.tokenFile,
+    etcdSnapshotScheduleCron: given.etcdSnapshotScheduleCron,
+    etcdSnapshotRetention: given.etcdSnapshotRetention,
+    etcdSnapshotName: given.etcdSnapshotName,
+    etcdSnapshotDir: given.etcdSnapshotDir ?? layoutOf(place).etcdSnapshots,
     canLowerOomScore: machine.canLowerOomScore,
     openFilesLimit: machine.openFilesLimit,
     disabled: place.disabled ?? [],

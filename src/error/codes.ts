@@ -137,6 +137,18 @@ export const errorCodes = {
       'The message has what each member said. Most changes need a majority of the members: start those that are down, and ask again.',
     exitCode: exitCode.notReady,
   },
+  ERR_CLUSTER_RESET: {
+    meaning: 'The cluster was not reset to one member: others of it live, it was just done, or etcd failed.',
+    remedy:
+      '`k3s-lite up --cluster-reset --dry-run` says what would be done here, and what every other server then has to do.',
+    exitCode: exitCode.configuration,
+  },
+  ERR_SNAPSHOT: {
+    meaning: 'A snapshot of etcd could not be saved, found or restored.',
+    remedy:
+      'The message has the reason. `k3s-lite etcd-snapshot list` shows what is there; nothing was changed by what failed.',
+    exitCode: exitCode.notReady,
+  },
   ERR_CERTIFICATE: {
     meaning: 'A certificate or key cannot be read, does not match, or has expired.',
     remedy:

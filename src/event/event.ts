@@ -115,6 +115,13 @@ export type Event =
     }
   | { readonly type: 'probe.hint'; readonly unit: string; readonly generation: number; readonly source: string }
   | { readonly type: 'notify.status'; readonly unit: string; readonly generation: number; readonly status: string }
+  /** What the process has measured, by name (X_FIGURES=): all that it tells at present. */
+  | {
+      readonly type: 'notify.figures';
+      readonly unit: string;
+      readonly generation: number;
+      readonly figures: Readonly<Record<string, number>>;
+    }
   /** Something a person should know that is no failure of a unit. */
   | { readonly type: 'notice'; readonly level: 'info' | 'warning'; readonly text: string; readonly unit?: string }
   /** Processes of an earlier run were found alive and are ended; `reason`: why they are not adopted. */

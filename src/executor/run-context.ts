@@ -17,6 +17,8 @@ export interface RunReport {
   healthy(): void;
   unhealthy(error: ReadinessError, restart: boolean): void;
   status(text: string): void;
+  warned(text: string): void;
+  figures(figures: Readonly<Record<string, number>>): void;
   attempt(phase: 'ready' | 'health', check: string, attempt: Attempt, count: number): void;
   hint(source: string): void;
   processExited(pid: number, exit: Exit): void;

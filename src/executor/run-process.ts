@@ -3,7 +3,7 @@
  * ends. Reports facts (see run.ts).
  */
 import type { Exit, ReadinessError } from '../error/readiness-error.ts';
-import type { NotifySocket } from '../probe/notify-port.ts';
+import type { NotifySocket, NotifyState } from '../probe/notify-port.ts';
 import { hasKind } from '../probe/probe-spec.ts';
 import { resolveAccount } from '../process/account.ts';
 import type { RunningProcess } from '../process/process-port.ts';
@@ -69,8 +69,15 @@ function follow(given: RunContext, process: RunningProcess, notify: NotifySocket
   const remember = () => {
     if (isReady && isRemembered) process.becameReady({ mainPid: notify?.current.mainPid });
   };
-  const told = notify?.subscribe(({ status }) => {
-    if (status !== undefined) report.status(status);
+  let warning = '';
+  let figures: NotifyState['figures'];
+  const told = notify?.subscribe((state) => {
+    if (state.status !== undefined) report.status(state.status);
+    // The state is what was said last of each: a warning that stands is told once.
+    if (state.warning !== undefined && state.warning !== warning && state.warning !== '') report.warned(state.warning);
+    warning = state.warning ?? '';
+    if (state.figures !== undefined && state.figures !== figures) report.figures(state.figures);
+    figures = state.figures;
     remember();
   });
   const ready = async () => {

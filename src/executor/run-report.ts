@@ -43,6 +43,8 @@ export function runReport({
       events.emit({ type: 'notify.status', unit, generation, status });
       note({ status });
     },
+    warned: (text) => events.emit({ type: 'notice', level: 'warning', text, unit }),
+    figures: (figures) => events.emit({ type: 'notify.figures', unit, generation, figures }),
     attempt: (phase, check, attempt, count) =>
       events.emit({ type: 'probe.attempt', unit, generation, phase, check, attempt, count }),
     hint: (source) => events.emit({ type: 'probe.hint', unit, generation, source }),

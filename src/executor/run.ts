@@ -47,6 +47,8 @@ export function startRun(options: RunOptions): Run {
       healthy: guard(report.healthy),
       unhealthy: guard(report.unhealthy),
       status: guard(report.status),
+      warned: guard(report.warned),
+      figures: guard(report.figures),
       attempt: guard(report.attempt),
       hint: guard(report.hint),
       processExited: report.processExited,

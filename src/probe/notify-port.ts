@@ -13,6 +13,10 @@ export interface NotifyState {
   /** The interval the process has asked for itself (WATCHDOG_USEC=), in milliseconds. */
   readonly watchdogMs?: number;
   readonly errno: number | undefined;
+  /** X_WARNING=: something a person should know although the process goes on; empty when it is over. Our own. */
+  readonly warning?: string;
+  /** X_FIGURES=: what the process has measured, by name. Our own. */
+  readonly figures?: Readonly<Record<string, number>>;
 }
 
 export interface NotifySocket extends Disposable {

@@ -43,6 +43,10 @@ function applyField(state: NotifyState, key: string, value: string, nowMs: numbe
       return value === '1' ? { ...state, stopping: true } : undefined;
     case 'STATUS':
       return { ...state, status: oneLine(value) };
+    case 'X_WARNING':
+      return { ...state, warning: oneLine(value) };
+    case 'X_FIGURES':
+      return { ...state, figures: figuresOf(value) };
     case 'ERRNO':
       return withNumber(value, (errno) => ({ ...state, errno }));
     case 'MAINPID':
@@ -61,6 +65,13 @@ function applyField(state: NotifyState, key: string, value: string, nowMs: numbe
     default:
       return undefined;
   }
+}
+
+/** "fsync_p99_seconds=0.004 leader_changes=1": what is no such pair is passed over. */
+function figuresOf(text: string): Readonly<Record<string, number>> {
+  const pairs = [...text.matchAll(/(?:^| )([a-z][a-z0-9_]{0,63})=(-?\d[\d.e+-]{0,31})(?= |$)/g)];
+  const figures = pairs.map(([, name = '', value]): [string, number] => [name, Number(value)]);
+  return Object.fromEntries(figures.filter(([, value]) => Number.isFinite(value)));
 }
 
 function withNumber(value: string, apply: (number: number) => NotifyState | undefined): NotifyState | undefined {

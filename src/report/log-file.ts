@@ -156,6 +156,7 @@ function levelOf(event: Event): 'debug' | 'info' | 'warn' | 'error' {
       return event.phase === 'health' && event.attempt.outcome === 'ok' ? 'debug' : 'info';
     case 'probe.hint':
     case 'notify.status':
+    case 'notify.figures':
       return 'debug';
     case 'up.started':
     case 'up.ready':

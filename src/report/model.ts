@@ -132,6 +132,7 @@ export function fold(model: Model, { event, wallMs, monotonicMs }: Envelope): vo
       return;
     case 'unit.waiting':
     case 'unit.failed':
+    case 'notify.figures':
     case 'process.exited':
     case 'probe.hint':
     case 'notice':

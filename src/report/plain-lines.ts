@@ -140,6 +140,7 @@ export function plainLines(options: {
       case 'probe.attempt':
       case 'probe.hint':
       case 'notify.status':
+      case 'notify.figures':
         return [];
       default:
         return unreachable(event);

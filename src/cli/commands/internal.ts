@@ -28,6 +28,16 @@ const joinServerSchema = z.object({
   clusterDomain: z.string(),
 });
 
+const etcdSnapshotsSchema = z.object({
+  dataDir: z.string(),
+  endpoint: z.url(),
+  nodeName: z.string(),
+  schedule: z.string(),
+  retention: z.coerce.number().int().min(1),
+  name: z.string(),
+  dir: z.string(),
+});
+
 /** Each runs until its signal aborts, and then rejects with its reason. */
 const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>> = {
   async manifests(input) {
@@ -48,6 +58,11 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>
   async 'etcd-balancer'(input) {
     const { internalEtcdBalancer } = await import('../../app/internal-etcd-balancer.ts');
     return internalEtcdBalancer({ ...parse('etcd-balancer', etcdBalancerSchema, input), ...around(input) });
+  },
+  async 'etcd-snapshots'(input) {
+    const { dir: folder, ...rest } = parse('etcd-snapshots', etcdSnapshotsSchema, input);
+    const { internalEtcdSnapshots } = await import('../../app/internal-etcd-snapshots.ts');
+    return internalEtcdSnapshots({ ...rest, folder, ...around(input) });
   },
   async 'join-server'(input) {
     const parsed = parse('join-server', joinServerSchema, input);

@@ -1,4 +1,5 @@
 /** `k3s-lite up [UNIT…]`. */
+import { wantsReset } from '../../app/wants-reset.ts';
 import { up } from '../../app/up.ts';
 import { StartupError } from '../../error/startup-error.ts';
 import type { CommandRun } from '../command.ts';
@@ -11,6 +12,10 @@ export const run: CommandRun = async (input) => {
   const { args, rest = [], io, env, cwd, signal } = input;
   const configuration = await configurationOf(input);
   const { values, paths } = configuration;
+  if (wantsReset(configuration)) {
+    const { clusterReset } = await import('../../app/cluster-reset.ts');
+    return clusterReset({ configuration, env, cwd, out: io.out, signal });
+  }
   const isWaiting = values['wait'] === true;
   if (isWaiting && values['detach'] === true) {
     throw new StartupError(

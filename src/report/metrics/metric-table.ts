@@ -47,6 +47,7 @@ export const labelMeanings = {
   outcome: 'passed, failed',
   how: `${exitHows.join(', ')}: exit code 0, another code, a signal, or not known`,
   version: 'version of k3s-lite',
+  figure: 'what a unit of ours measures, named by it',
 } as const;
 export type LabelName = keyof typeof labelMeanings;
 
@@ -79,6 +80,12 @@ export const metricTable = [
   ),
   row('k3s_lite_unit_memory_peak_bytes', 'gauge', ['unit'], 'Most memory of the present run; only with limits.memory.'),
   row('k3s_lite_unit_oom_kills_total', 'counter', ['unit'], 'Ends of a unit by the kernel because of limits.memory.'),
+  row(
+    'k3s_lite_unit_figure',
+    'gauge',
+    ['unit', 'figure'],
+    'What a unit has measured and tells of itself (X_FIGURES=), as etcd-watch does of etcd.',
+  ),
   row('k3s_lite_probe_attempts_total', 'counter', ['unit', 'phase', 'kind', 'outcome'], 'Attempts of a check.'),
   row(
     'k3s_lite_edge_blocked_seconds_total',

@@ -23,6 +23,8 @@ interface UnitFigures {
   snapshot: UnitSnapshot | undefined;
   failures: number;
   oomKills: number;
+  /** What its process tells of itself at present. */
+  told: Readonly<Record<string, number>>;
   readonly exits: Map<ExitHow, number>;
   /** By "phase kind outcome". */
   readonly attempts: Map<string, number>;
@@ -71,10 +73,14 @@ export function metricsFold(): MetricsFold {
           return;
         case 'process.exited':
           increase(figuresOf(event.unit).exits, howOf(event.exit));
+          figuresOf(event.unit).told = {};
           if (event.exit.kind !== 'code' && event.exit.outOfMemory !== undefined) figuresOf(event.unit).oomKills += 1;
           return;
         case 'probe.attempt':
           increase(figuresOf(event.unit).attempts, attemptKey(event));
+          return;
+        case 'notify.figures':
+          figuresOf(event.unit).told = event.figures;
           return;
         case 'unit.failed':
           figuresOf(event.unit).failures += 1;
@@ -97,6 +103,7 @@ function noFigures(): UnitFigures {
     snapshot: undefined,
     failures: 0,
     oomKills: 0,
+    told: {},
     exits: new Map(),
     attempts: new Map(),
     edges: new Map(),
@@ -155,6 +162,9 @@ function collectUnit(samples: Samples, unit: string, figures: UnitFigures, nowMs
   samples.add('k3s_lite_unit_restarts_total', { unit }, snapshot?.restarts ?? 0);
   samples.add('k3s_lite_unit_failures_total', { unit }, failures);
   samples.add('k3s_lite_unit_oom_kills_total', { unit }, oomKills);
+  for (const [figure, value] of Object.entries(figures.told)) {
+    samples.add('k3s_lite_unit_figure', { unit, figure }, value);
+  }
   for (const [how, count] of exits) samples.add('k3s_lite_unit_exits_total', { unit, how }, count);
   for (const [key, count] of attempts) {
     const [phase = '', kind = '', outcome = ''] = key.split(' ');

@@ -13,7 +13,7 @@ import path from 'node:path';
 import { ensureCertificates } from '../../../src/cluster/certificates.ts';
 import { etcdClient, type EtcdClient } from '../../../src/cluster/etcd/etcd-client.ts';
 import { layoutOf } from '../../../src/cluster/layout.ts';
-import { resolveSettings } from '../../../src/cluster/settings.ts';
+import { resolveSettings, type Settings } from '../../../src/cluster/settings.ts';
 import { findComponents } from '../../../src/component/find.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import type { TlsFiles } from '../../../src/probe/tls.ts';
@@ -48,8 +48,15 @@ export interface EtcdMembers extends AsyncDisposable {
   ready(client?: EtcdClient): Promise<void>;
 }
 
+export interface EtcdMembersOptions {
+  /** Where the data directories of members are made. Default: a folder that is removed with them. */
+  readonly dataBase?: string;
+  /** The first member is on a data directory of k3s-lite, with its certificates and ports. */
+  readonly of?: { readonly settings: Settings };
+}
+
 /** None of them is started. @throws an Error that says how to get etcd */
-export async function etcdMembers(count: number, dataBase?: string): Promise<EtcdMembers> {
+export async function etcdMembers(count: number, { dataBase, of }: EtcdMembersOptions = {}): Promise<EtcdMembers> {
   const report = await findComponents({ env: process.env });
   const program = (name: string) => {
     const found = report.programs.find((each) => each.program === name);
@@ -60,21 +67,25 @@ export async function etcdMembers(count: number, dataBase?: string): Promise<Etc
   };
   program('etcd');
   const folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-etcd-'));
-  const settings = resolveSettings(
-    { nodeName: 'm1' },
-    { dataDir: folder, runDir: path.join(folder, 'run'), searchPath: [] },
-  );
+  const settings =
+    of?.settings ??
+    resolveSettings({ nodeName: 'm1' }, { dataDir: folder, runDir: path.join(folder, 'run'), searchPath: [] });
   await ensureCertificates(settings, systemClock);
   const etcdTls = path.join(layoutOf(settings).serverTls, 'etcd');
   const tls = { ca: `${etcdTls}/ca.crt`, cert: `${etcdTls}/client.crt`, key: `${etcdTls}/client.key` };
-  const ports = await freePorts(3 * count);
+  const free = await freePorts(3 * count);
+  const { etcdClientPort, etcdPeerPort, etcdMetricsPort } = settings;
+  const ports = of === undefined ? free : [etcdClientPort, etcdPeerPort, etcdMetricsPort, ...free];
   const members = Array.from({ length: count }, (_, at) =>
     memberProcess({
       name: `m${String(at + 1)}`,
       program: program('etcd'),
       ports: ports.slice(3 * at, 3 * at + 3),
       folder,
-      dataDir: path.join(dataBase ?? folder, `m${String(at + 1)}`),
+      dataDir:
+        of !== undefined && at === 0
+          ? layoutOf(settings).etcdData
+          : path.join(dataBase ?? folder, `m${String(at + 1)}`),
       etcdTls,
     }),
   );
