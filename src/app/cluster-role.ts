@@ -57,7 +57,7 @@ function leftOutOf({
   if (role === 'single') return [];
   if (role === 'agent') return onServersOnly;
   return [
-    ...(hasEtcd ? [] : ['etcd', 'etcd-member', 'etcd-voter']),
+    ...(hasEtcd ? [] : ['etcd', 'etcd-member', 'etcd-voter', 'etcd-watch']),
     // Manifests and the objects of cluster DNS go to the API of their own machine.
     ...(hasApiServer ? [] : ['kube-apiserver', 'manifests', 'cluster-dns-objects', 'coredns', 'cluster-dns']),
     ...(hasControllerManager ? [] : ['kube-controller-manager']),

@@ -264,7 +264,7 @@ export const commandRows: readonly CommandRow[] = [
     name: 'internal',
     args: '<what>',
     about:
-      'Services of k3s-lite that run as units: manifests, balancer, api-balancer, etcd-balancer, join-server, etcd-snapshots',
+      'Services of k3s-lite that run as units: manifests, balancer, api-balancer, etcd-balancer, join-server, etcd-snapshots, etcd-watch',
     options: [
       { flags: '--data-dir <dir>', about: 'Folder for all state' },
       { flags: '--config <file>', about: 'Configuration of a balancer' },
@@ -283,6 +283,7 @@ export const commandRows: readonly CommandRow[] = [
         'cluster-dns',
         'cluster-domain',
       ].map((name): OptionRow => ({ flags: `--${name} <value>`, about: 'join-server: setting of this server' })),
+      { flags: '--metrics <url>', about: 'etcd-watch: where etcd tells its figures' },
       ...['endpoint', 'schedule', 'retention', 'name', 'dir'].map((name): OptionRow => ({
         flags: `--${name} <value>`,
         about: 'etcd-snapshots: setting of this server',

@@ -53,7 +53,12 @@ export interface Layout {
   readonly undoState: string;
 }
 
-export function layoutOf({ dataDir, runDir }: { readonly dataDir: string; readonly runDir: string }): Layout {
+export interface LayoutPlace {
+  readonly dataDir: string;
+  readonly runDir: string;
+}
+
+export function layoutOf({ dataDir, runDir }: LayoutPlace): Layout {
   const server = `${dataDir}/server`;
   const agent = `${dataDir}/agent`;
   return {

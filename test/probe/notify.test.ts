@@ -250,6 +250,10 @@ test.each<[string, Partial<NotifyState>]>([
   ['WATCHDOG=1', { watchdogAtMs: 1000 }],
   ['WATCHDOG=trigger', { watchdogAtMs: Number.NEGATIVE_INFINITY }],
   ['WATCHDOG_USEC=30000000', { watchdogMs: 30_000 }],
+  ['X_WARNING=slow\u001b[2J disk', { warning: 'slow disk' }],
+  ['X_WARNING=', { warning: '' }],
+  ['X_FIGURES=a_b=1.5e-3 c=-2', { figures: { a_b: 0.0015, c: -2 } }],
+  ['X_FIGURES=A=1 b=x c=1e999 d=4 e', { figures: { d: 4 } }],
   ['READY=1\nMAINPID=7\nX_OWN=thing\nSTATUS=a=b', { ready: true, mainPid: 7, status: 'a=b' }],
 ])('%j is understood', (text, expected) => {
   expect(read(text)).toEqual({ ...silentState, ...expected });

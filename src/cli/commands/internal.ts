@@ -38,6 +38,8 @@ const etcdSnapshotsSchema = z.object({
   dir: z.string(),
 });
 
+const etcdWatchSchema = z.object({ dataDir: z.string(), endpoint: z.url(), metrics: z.url() });
+
 /** Each runs until its signal aborts, and then rejects with its reason. */
 const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>> = {
   async manifests(input) {
@@ -63,6 +65,11 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>
     const { dir: folder, ...rest } = parse('etcd-snapshots', etcdSnapshotsSchema, input);
     const { internalEtcdSnapshots } = await import('../../app/internal-etcd-snapshots.ts');
     return internalEtcdSnapshots({ ...rest, folder, ...around(input) });
+  },
+  async 'etcd-watch'(input) {
+    const parsed = parse('etcd-watch', etcdWatchSchema, input);
+    const { internalEtcdWatch } = await import('../../app/internal-etcd-watch.ts');
+    return internalEtcdWatch({ ...parsed, ...around(input) });
   },
   async 'join-server'(input) {
     const parsed = parse('join-server', joinServerSchema, input);

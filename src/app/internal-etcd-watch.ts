@@ -1,0 +1,45 @@
+/** Constructs what `k3s-lite internal etcd-watch` runs, as a process of its own: it looks at etcd's disk and leader. */
+import { serveEtcdWatch } from '../cluster/etcd/serve-etcd-watch.ts';
+import { layoutOf } from '../cluster/layout.ts';
+import { linkedAbort } from '../kernel/abort.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { notifySender } from '../probe/notify-sender.ts';
+import { etcdClientOf } from './etcd-of.ts';
+
+export interface InternalEtcdWatchOptions {
+  readonly dataDir: string;
+  readonly endpoint: string;
+  /** URL of /metrics. */
+  readonly metrics: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** An answer of /metrics takes milliseconds, of a machine without processor time a second. */
+const scrapeMs = 5000;
+
+/** @throws the reason of `signal` when that aborts */
+export async function internalEtcdWatch({
+  dataDir,
+  endpoint,
+  metrics,
+  env,
+  ...rest
+}: InternalEtcdWatchOptions): Promise<never> {
+  using sender = notifySender(env['NOTIFY_SOCKET']);
+  const place = { dataDir, runDir: '' };
+  return await serveEtcdWatch({
+    ...rest,
+    client: etcdClientOf(place, [endpoint], scrapeMs),
+    async scrape(signal) {
+      using limit = linkedAbort(signal);
+      using _timer = systemClock.timer(scrapeMs, () => limit.abort(new Error('/metrics does not answer')));
+      const response = await fetch(metrics, { signal: limit.signal });
+      return await response.text();
+    },
+    membersFile: layoutOf(place).etcdMemberList,
+    clock: systemClock,
+    notify: (...lines) => sender.send(...lines),
+  });
+}
