@@ -3,14 +3,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { restoreSnapshot, type Restored } from '../cluster/etcd/restore-snapshot.ts';
 import { saveSnapshot } from '../cluster/etcd/save-snapshot.ts';
-import {
-  listSnapshots,
-  removeSnapshot,
-  seriesOf,
-  snapshotNamePattern,
-  surplusSnapshots,
-  type Snapshot,
-} from '../cluster/etcd/snapshot-folder.ts';
+import { listSnapshots, removeSnapshot, surplusSnapshots, type Snapshot } from '../cluster/etcd/snapshot-folder.ts';
+import { seriesOf, snapshotNamePattern } from '../cluster/etcd/snapshot-name.ts';
 import { layoutOf } from '../cluster/layout.ts';
 import { directoryOf } from '../cluster/machine.ts';
 import { StartupError } from '../error/startup-error.ts';

@@ -10,7 +10,7 @@ import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
 import { parseCron } from '../kernel/cron.ts';
 import { Secret } from '../kernel/secret.ts';
-import { snapshotNamePattern } from './etcd/snapshot-folder.ts';
+import { snapshotNamePattern } from './etcd/snapshot-name.ts';
 import { addressAt, contains, overlaps, parseAddress, parseNetwork, type Network } from './ipv4.ts';
 import { isAddressOf, joinPort as defaultJoinPort, parseJoinUrls, type JoinUrl } from './join/server-url.ts';
 import { partMistakes, serverBefore, type ControlPlaneParts } from './control-plane-parts.ts';

@@ -10,7 +10,8 @@ import { onAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { EtcdError } from './etcd-error.ts';
-import { snapshotName, snapshotNamePattern, writeSnapshotRecord, type Snapshot } from './snapshot-folder.ts';
+import { writeSnapshotRecord, type Snapshot } from './snapshot-folder.ts';
+import { snapshotName, snapshotNamePattern } from './snapshot-name.ts';
 
 export interface SaveOptions {
   readonly client: EtcdClient;

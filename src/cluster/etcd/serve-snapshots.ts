@@ -4,7 +4,8 @@ import { sleep, type Clock } from '../../kernel/clock.ts';
 import type { CronSchedule } from '../../kernel/cron.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { saveSnapshot } from './save-snapshot.ts';
-import { listSnapshots, removeSnapshot, seriesOf, snapshotName, surplusSnapshots } from './snapshot-folder.ts';
+import { listSnapshots, removeSnapshot, surplusSnapshots } from './snapshot-folder.ts';
+import { seriesOf, snapshotName } from './snapshot-name.ts';
 
 export interface ServeSnapshotsOptions {
   readonly client: EtcdClient;

@@ -7,6 +7,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
 import { readIfThere, writeAtomically } from '../stored-file.ts';
+import { seriesOf, snapshotNamePattern } from './snapshot-name.ts';
 
 const recordSchema = z.object({
   version: z.literal(1),
@@ -30,19 +31,6 @@ export interface Snapshot {
   /** Absent for a file that was not saved here, or is not the one that was. */
   readonly record?: SnapshotRecord;
 }
-
-/** The name without node and time says what it belongs to: "on-demand" or "etcd-snapshot". Source: K3s names them so. */
-export function snapshotName(name: string, nodeName: string, createdMs: number): string {
-  return `${name}-${nodeName}-${String(Math.floor(createdMs / 1000))}`;
-}
-
-/** Of a name made by {@link snapshotName}: all before the time. Snapshots with the same are kept and pruned together. */
-export function seriesOf(name: string): string {
-  return /^(.+)-\d{9,11}$/.exec(name)?.[1] ?? name;
-}
-
-/** A plain file name: it can lead nowhere else, and hides nothing. */
-export const snapshotNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,120}$/;
 
 const recordFileOf = (file: string): string => `${file}.json`;
 

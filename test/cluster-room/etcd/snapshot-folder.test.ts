@@ -4,12 +4,11 @@ import { expect, test } from 'vitest';
 import {
   listSnapshots,
   removeSnapshot,
-  seriesOf,
-  snapshotName,
   surplusSnapshots,
   writeSnapshotRecord,
   type SnapshotRecord,
 } from '../../../src/cluster/etcd/snapshot-folder.ts';
+import { seriesOf, snapshotName } from '../../../src/cluster/etcd/snapshot-name.ts';
 import { temporaryFolder } from '../settings-kit.ts';
 
 const record: SnapshotRecord = {
