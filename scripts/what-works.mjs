@@ -29,6 +29,7 @@ export const demands = {
   H4: 'Servers that cannot be reached are retried with exponential backoff; a network is never a fatal reason',
   H5: 'The authority is fetched from any server that answers, and checked against the token’s hash',
   H8: 'Six nodes (three of etcd, two of the control plane, one worker) of which the first, which all were given, is lost: all others are restarted, and all are Ready',
+  H10: 'The disk of etcd, its leader and its members are watched, shown, and warned of before an election is lost',
 };
 
 /** Tests that run real processes or the real components, by the beginning of their path. */

@@ -40,6 +40,7 @@ test('--cluster-init adds the token, the join server and membership, and changes
   expect(graph.order.filter((name) => !plain.has(name)).sort()).toEqual([
     'etcd-member',
     'etcd-voter',
+    'etcd-watch',
     'join-server',
     'token',
   ]);
@@ -73,13 +74,24 @@ test('a server with etcd alone has no node, or one that reaches the API of the o
   const parts = { disableApiserver: true, disableControllerManager: true, disableScheduler: true };
   const alone = await prepared({ clusterInit: true, ...parts, disableAgent: true });
   expect([...alone.graph.order].sort()).toEqual(
-    ['certificates', 'etcd', 'etcd-member', 'etcd-voter', 'join-server', 'kubeconfigs', 'token'].sort(),
+    ['certificates', 'etcd', 'etcd-member', 'etcd-voter', 'etcd-watch', 'join-server', 'kubeconfigs', 'token'].sort(),
   );
   expect(alone.graph.unit('join-server').flags).toMatchObject({ has: 'etcd', server: 'https://127.0.0.1:6444' });
   const node = await prepared({ clusterInit: true, ...parts });
   for (const name of ['kube-apiserver', 'coredns', 'manifests']) expect(node.graph.has(name)).toBe(false);
   for (const name of ['kubelet', 'kube-proxy', 'node-object'])
     expect(needsOf(node, name)).toContain('hard api-balancer');
+});
+
+test('a schedule of snapshots brings its unit, wherever there is etcd', async () => {
+  const schedule = { etcdSnapshotScheduleCron: '@hourly' };
+  const has = async (options: Record<string, unknown>) => (await prepared(options)).graph.has('etcd-snapshots');
+  expect(await has(schedule)).toBe(true);
+  expect(await has({ ...schedule, clusterInit: true })).toBe(true);
+  expect(await has({ server: ['https://s1:9345'] })).toBe(false);
+  expect(await has({ ...schedule, disableEtcd: true, server: ['https://s1:9345'] })).toBe(false);
+  expect(await has({ ...schedule, role: 'agent', server: ['https://s1:9345'] })).toBe(false);
+  await expect(prepared({ etcdSnapshotScheduleCron: '61 * * * *' })).rejects.toThrow('"61" is no minute');
 });
 
 test('an agent has its node and no control plane', async () => {
