@@ -11,6 +11,7 @@ import { lookAtPace } from './pace.mjs';
 import { machine, Skip } from './place.mjs';
 import { describeMachine, markdown, table } from './report.mjs';
 import { adoption } from './rows/adoption.mjs';
+import { balancer } from './rows/balancer.mjs';
 import { clusterOverhead } from './rows/cluster-overhead.mjs';
 import { clusterStart } from './rows/cluster-start.mjs';
 import { idle } from './rows/idle.mjs';
@@ -30,6 +31,7 @@ const all = {
   start: clusterStart,
   overhead: clusterOverhead,
   idle,
+  balancer,
 };
 
 const { values } = parseArgs({

@@ -3,7 +3,7 @@
 import { goalHere, referenceMs } from './pace.mjs';
 
 /** Measures of which more is better. */
-const isMoreBetter = ({ unit, measure }) => unit === '×' && measure.startsWith('speed-up');
+const isMoreBetter = ({ unit, measure }) => unit === '×' && /^speed-up|share of haproxy’s$/.test(measure);
 
 export function verdict(row) {
   const goal = goalHere(row);

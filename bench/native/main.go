@@ -32,6 +32,10 @@ func main() {
 		check(syscall.Exec(arguments[2], arguments[2:], os.Environ()))
 	case "serve": // KIND FILE NAME AFTER_MS WHERE
 		serve(arguments)
+	case "echo": // ADDRESS
+		echo(arguments[0])
+	case "load": // KIND ADDRESS SECONDS CLIENTS [PER_SECOND]: see load.go
+		load(arguments)
 	case "world": // SPEC.json: see world.go
 		world(arguments[0])
 	default:
@@ -40,7 +44,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: bench stamp|exec|serve|world …")
+	fmt.Fprintln(os.Stderr, "usage: bench stamp|exec|serve|echo|load|world …")
 	os.Exit(2)
 }
 

@@ -84,7 +84,14 @@ export interface BalancerClient {
   simulate(steps: readonly Supposition[]): Promise<WireSimulation>;
 }
 
-export function balancerClient({ name, socketPath }: RunningBalancer, signal: AbortSignal): BalancerClient {
+/** Until an answer begins. All of them are made from what is in memory: one that is later has a stopped process behind it. */
+const answerWithinMs = 5_000;
+
+export function balancerClient(
+  { name, socketPath }: RunningBalancer,
+  signal: AbortSignal,
+  withinMs = answerWithinMs,
+): BalancerClient {
   const peer: Peer = {
     name: `the balancer ${name}`,
     socketPath,
@@ -94,7 +101,7 @@ export function balancerClient({ name, socketPath }: RunningBalancer, signal: Ab
       return new StartupError('ERR_CONTROL', message, { name }, { cause });
     },
   };
-  const text = async (path: string, body?: object) => textOf(await ask(peer, { path, body }));
+  const text = async (path: string, body?: object) => textOf(await ask(peer, { path, body, withinMs }));
   const get = async <T>(path: string, schema: z.ZodType<T>) => parseReply(peer, schema, await text(path));
   const post = async <T>(path: string, body: object, schema: z.ZodType<T>) =>
     parseReply(peer, schema, await text(path, body));
@@ -105,7 +112,7 @@ export function balancerClient({ name, socketPath }: RunningBalancer, signal: Ab
     events: async (since = 0) => (await get(`/v1/events?since=${String(since)}`, eventsSchema)).events,
     async follow(since) {
       const path = `/v1/events?follow=1${since === undefined ? '' : `&since=${String(since)}`}`;
-      return valuesOf(peer, lineSchema, wholeLinesOf(peer, await ask(peer, { path })));
+      return valuesOf(peer, lineSchema, wholeLinesOf(peer, await ask(peer, { path, withinMs })));
     },
     metrics: () => text('/v1/metrics'),
     operate: (verb, body) => post(`/v1/${verb}`, body, movedSchema),

@@ -1,0 +1,204 @@
+/** A scene for proxies: servers that echo, haproxy or our balancer before them, and load; each with a core of its own. */
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { atEnd, cli } from './place.mjs';
+
+/** Of a process's time in /proc. Source: proc(5), sysconf(_SC_CLK_TCK). */
+const tickMs = 10;
+
+/** Servers, proxies and load, and the end of all of them. */
+export class Scene {
+  #folder;
+  #outside;
+  #undo = [];
+  #count = 0;
+
+  constructor(folder, outside) {
+    this.#folder = folder;
+    this.#outside = outside;
+  }
+
+  async server() {
+    const child = this.#spawn('1', [this.#outside, 'echo', '127.0.0.1:0']);
+    const address = await firstLine(child);
+    return { child, address };
+  }
+
+  async load(kind, address, seconds, count, ...more) {
+    const words = [kind, address, seconds, count, ...more].map(String);
+    const child = this.#spawn('1', [this.#outside, 'load', ...words]);
+    return JSON.parse(await lastLine(child));
+  }
+
+  async haproxy(...servers) {
+    const port = await freePort();
+    const file = this.#file('haproxy.cfg', [
+      'global',
+      '  nbthread 1',
+      '  maxconn 9000',
+      'defaults',
+      '  mode tcp',
+      '  timeout connect 5s',
+      '  timeout client 1h',
+      '  timeout server 1h',
+      '  option redispatch 1',
+      'frontend all',
+      `  bind 127.0.0.1:${port}`,
+      '  default_backend servers',
+      'backend servers',
+      ...servers.map(
+        ({ address }, at) =>
+          `  server s${at} ${address} check inter 1s fall 2 on-marked-down shutdown-sessions${at > 0 ? ' backup' : ''}`,
+      ),
+    ]);
+    const child = this.#spawn('0', ['haproxy', '-db', '-f', file]);
+    await untilAnswered(`127.0.0.1:${port}`, this);
+    return { child, address: `127.0.0.1:${port}`, pid: child.pid };
+  }
+
+  async ours({ policy = 'sticky' }, ...servers) {
+    const port = await freePort();
+    const file = this.#file('lb.yaml', [
+      'name: bench',
+      `listen: 127.0.0.1:${port}`,
+      `servers: [${servers.map(({ address }) => `"${address}"`).join(', ')}]`,
+      'maxConnections: 9000',
+      `policy: ${policy}`,
+    ]);
+    const dataDir = path.join(this.#folder, `data${this.#count}`);
+    const child = this.#spawn('0', [
+      process.execPath,
+      cli,
+      'internal',
+      'balancer',
+      '--data-dir',
+      dataDir,
+      '--config',
+      file,
+    ]);
+    await untilAnswered(`127.0.0.1:${port}`, this);
+    return { child, address: `127.0.0.1:${port}`, pid: child.pid, update: (list) => updateList(dataDir, list) };
+  }
+
+  /** Of a proxy of its own: the server that carries the connections is killed, or swallowed by a rule of the firewall. */
+  async failover(name) {
+    const arm = async (begin) => {
+      const [one, other] = [await this.server(), await this.server()];
+      const proxy = await (name === 'haproxy' ? this.haproxy(one, other) : this.ours({}, one, other));
+      await sleep(2500); // both checked, one of them chosen
+      const seeking = this.load('seek', proxy.address, 5, 1);
+      await sleep(1500);
+      const undo = begin(await this.#carrier(proxy, [one, other]));
+      const { LongestGapMs } = await seeking;
+      undo?.();
+      for (const { child } of [proxy, one, other]) child.kill('SIGKILL');
+      return LongestGapMs;
+    };
+    const killed = await arm(({ child }) => void child.kill('SIGKILL'));
+    const blackHoled = process.getuid() === 0 ? await arm(swallow) : undefined;
+    return { killed, blackHoled };
+  }
+
+  /** The server to which the proxy has most connections; a few are checks. */
+  async #carrier({ child }, servers) {
+    const seen = new Map(servers.map((server) => [server, 0]));
+    for (let look = 0; look < 100; look++) {
+      const { stdout } = spawnSync('ss', ['-Htnp', 'state', 'all'], { encoding: 'utf8' });
+      for (const line of stdout.split('\n').filter((each) => each.includes(`pid=${child.pid},`))) {
+        const server = servers.find(({ address }) => line.split(/\s+/).at(4) === address);
+        if (server !== undefined) seen.set(server, seen.get(server) + 1);
+      }
+    }
+    const [[carrier]] = [...seen].sort(([, a], [, b]) => b - a);
+    return carrier;
+  }
+
+  async hold({ address, pid }, count) {
+    const child = this.#spawn('1', [this.#outside, 'load', 'hold', address, '2', String(count)]);
+    const lines = createInterface({ input: child.stdout });
+    await once(lines, 'line');
+    const rssMb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+    const [last] = await once(lines, 'line');
+    return { ...JSON.parse(last), rssMb };
+  }
+
+  async end() {
+    for (const undo of this.#undo) undo();
+  }
+
+  #file(name, lines) {
+    const file = path.join(this.#folder, `${this.#count++}-${name}`);
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    return file;
+  }
+
+  #spawn(core, argv) {
+    const child = spawn('taskset', ['-c', core, ...argv], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const undo = atEnd(() => void child.kill('SIGKILL'));
+    this.#undo.push(undo);
+    return child;
+  }
+}
+
+/** Nothing that is sent to it arrives any more. */
+function swallow({ address }) {
+  const port = address.split(':').at(-1);
+  const table = `k3s-lite-bench-${process.pid}`;
+  const remove = () => void spawnSync('nft', ['delete', 'table', 'inet', table]);
+  const rules = `table inet ${table} {\n chain cut {\n type filter hook output priority 0\n tcp dport ${port} drop\n tcp sport ${port} drop\n }\n}\n`;
+  if (spawnSync('nft', ['-f', '-'], { input: rules }).status !== 0)
+    throw new Error('nft refuses the rule of the black hole');
+  return atEnd(remove);
+}
+
+/** Hands a whole list to our balancer, as whoever discovers servers does. */
+async function updateList(dataDir, servers) {
+  const folder = process.getuid() === 0 ? '/run/k3s-lite' : undefined;
+  if (folder === undefined) throw new Error('the control socket is looked for as root only');
+  const own = createHash('sha256').update(dataDir).digest('hex').slice(0, 12);
+  const socketPath = path.join(folder, own, 'lb/bench.sock');
+  const outgoing = request({ socketPath, path: '/v1/servers', method: 'POST' });
+  outgoing.end(JSON.stringify({ servers: servers.map(({ address }) => ({ address })) }));
+  const [response] = await once(outgoing, 'response');
+  response.resume();
+  if (response.statusCode !== 200) throw new Error(`the balancer answers ${response.statusCode} to a list`);
+}
+
+async function untilAnswered(address, scene) {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const { Done } = await scene.load('connections', address, 0.1, 1);
+    if (Done > 0) return;
+    await sleep(50);
+  }
+  throw new Error(`nobody answers at ${address}`);
+}
+
+async function freePort() {
+  const { createServer } = await import('node:net');
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+const firstLine = async (child) => (await once(createInterface({ input: child.stdout }), 'line'))[0];
+
+async function lastLine(child) {
+  let last = '';
+  for await (const line of createInterface({ input: child.stdout })) last = line;
+  return last;
+}
+
+/** Milliseconds of user and system time of a process. Source: proc(5), fields 14 and 15. */
+export function cpuMsOf(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * tickMs;
+}

@@ -1,0 +1,27 @@
+/** The soak (`npm run soak`, half an hour) for a quarter of a minute: real processes, a balancer built as it is shipped. */
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import * as z from 'zod';
+
+const isRoot = process.getuid?.() === 0;
+const script = path.resolve(import.meta.dirname, '../../bench/soak.mjs');
+const resultSchema = z.object({
+  connections: z.number(),
+  lost: z.number(),
+  held: z.number(),
+  changes: z.number(),
+  socketsLeft: z.number(),
+});
+
+describe.skipIf(!isRoot)('a balancer whose servers come and go all the time', () => {
+  test('[L9] loses no connection of a client, and has no socket left at the end', () => {
+    const { stdout, stderr } = spawnSync(process.execPath, [script, '--minutes', '0.25'], { encoding: 'utf8' });
+    const last = stdout.trim().split('\n').at(-1) ?? '';
+    const result = resultSchema.parse(JSON.parse(last === '' ? `{"error":${JSON.stringify(stderr)}}` : last));
+    expect(result, last).toMatchObject({ lost: 0, held: 200 });
+    expect(result.connections).toBeGreaterThan(1_000);
+    expect(result.changes).toBeGreaterThanOrEqual(4);
+    expect(result.socketsLeft).toBeLessThanOrEqual(0);
+  }, 60_000);
+});
