@@ -83,7 +83,14 @@ export class Scene {
       file,
     ]);
     await untilAnswered(`127.0.0.1:${port}`, this);
-    return { child, address: `127.0.0.1:${port}`, pid: child.pid, update: (list) => updateList(dataDir, list) };
+    return {
+      child,
+      address: `127.0.0.1:${port}`,
+      pid: child.pid,
+      /** The whole list, as whoever discovers servers hands it over. */
+      update: (list) => control(dataDir, '/v1/servers', { servers: list.map((each) => ({ address: each.address })) }),
+      events: async () => (await control(dataDir, '/v1/events')).events,
+    };
   }
 
   /** Of a proxy of its own: the server that carries the connections is killed, or swallowed by a rule of the firewall. */
@@ -157,17 +164,18 @@ function swallow({ address }) {
   return atEnd(remove);
 }
 
-/** Hands a whole list to our balancer, as whoever discovers servers does. */
-async function updateList(dataDir, servers) {
-  const folder = process.getuid() === 0 ? '/run/k3s-lite' : undefined;
-  if (folder === undefined) throw new Error('the control socket is looked for as root only');
+/** Asks our balancer on its control socket; with a body it is told something. */
+async function control(dataDir, where, body) {
+  if (process.getuid() !== 0) throw new Error('the control socket is looked for as root only');
   const own = createHash('sha256').update(dataDir).digest('hex').slice(0, 12);
-  const socketPath = path.join(folder, own, 'lb/bench.sock');
-  const outgoing = request({ socketPath, path: '/v1/servers', method: 'POST' });
-  outgoing.end(JSON.stringify({ servers: servers.map(({ address }) => ({ address })) }));
+  const socketPath = path.join('/run/k3s-lite', own, 'lb/bench.sock');
+  const outgoing = request({ socketPath, path: where, method: body === undefined ? 'GET' : 'POST' });
+  outgoing.end(body === undefined ? undefined : JSON.stringify(body));
   const [response] = await once(outgoing, 'response');
-  response.resume();
-  if (response.statusCode !== 200) throw new Error(`the balancer answers ${response.statusCode} to a list`);
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  if (response.statusCode !== 200) throw new Error(`the balancer answers ${response.statusCode}: ${text}`);
+  return JSON.parse(text);
 }
 
 async function untilAnswered(address, scene) {

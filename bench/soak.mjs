@@ -66,6 +66,7 @@ async function soak(scene) {
     endedWithTheirServer: held.Failed,
     changes: changed,
     socketsLeft: sockets() - idleSockets,
+    byServer: countByServer(await proxy.events()),
     memoryMb: { second: Math.round(before), last: Math.round(after) },
     error: fresh.FirstError,
   };
@@ -75,6 +76,15 @@ async function soak(scene) {
 
 async function untilCalm(sockets, idle) {
   for (let look = 0; look < 100 && sockets() > idle; look++) await sleep(100);
+}
+
+/** As far as the ring of events still has them. */
+function countByServer(events) {
+  const counts = {};
+  for (const { event } of events) {
+    if (event.type === 'lb.routed') counts[event.server] = (counts[event.server] ?? 0) + event.tookMs.length;
+  }
+  return counts;
 }
 
 const socketsOf = (pid) => readdirSync(`/proc/${pid}/fd`).length;

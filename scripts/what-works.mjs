@@ -25,15 +25,32 @@ export const demands = {
   C5: 'Replaces the shell entrypoint in k3s-like images',
   C6: 'The command `k3s-lite up`',
   C7: 'The dependency graph as DOT',
+  H1: 'Several `--server` addresses; further servers are discovered while running',
   H2: 'What is known of the servers survives restarts',
+  H3: 'Servers are tried in the order of measured latency and health',
   H4: 'Servers that cannot be reached are retried with exponential backoff; a network is never a fatal reason',
   H5: 'The authority is fetched from any server that answers, and checked against the token’s hash',
   H8: 'Six nodes (three of etcd, two of the control plane, one worker) of which the first, which all were given, is lost: all others are restarted, and all are Ready',
   H10: 'The disk of etcd, its leader and its members are watched, shown, and warned of before an election is lost',
+  L1: 'One authoritative list of servers; every change is atomic',
+  L2: 'An explicit state machine, written as a table, that a test walks completely',
+  L3: 'Health checks apart from routing',
+  L4: 'Connections of each server counted, drained, closed by rule',
+  L5: 'Weighted random choice beside the sticky default',
+  L6: 'Events of every change that anything can subscribe to',
+  L7: 'Dialling is safe against list changes at any interleaving',
+  L8: 'Metrics, decision log, and a live interface: list, explain, drain, pin, simulate',
+  L9: 'Proven on several nodes, restarts, partition, rolling update, many connections, a soak',
 };
 
 /** Tests that run real processes or the real components, by the beginning of their path. */
-const realTests = ['test/cluster/', 'test/process/', 'test/executor/executor-real', 'test/component/real-binaries'];
+const realTests = [
+  'test/cluster/',
+  'test/process/',
+  'test/executor/executor-real',
+  'test/component/real-binaries',
+  'test/cli/balancer-process',
+];
 
 export const isReal = (file) => realTests.some((start) => file.startsWith(start));
 

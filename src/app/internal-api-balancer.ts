@@ -7,12 +7,15 @@ import { settingsSchema } from '../balancer/settings.ts';
 import { followApiServers } from '../cluster/discovery/follow-api-servers.ts';
 import { clusterFinder } from '../cluster/join/cluster-finder.ts';
 import { joinClient } from '../cluster/join/join-client.ts';
-import { readJoined } from '../cluster/join/joined.ts';
+import { readJoinedIfThere, type Joined } from '../cluster/join/joined.ts';
 import { parseToken } from '../cluster/join/token.ts';
 import { kubeClient, readCredentials } from '../cluster/kube-client.ts';
 import { layoutOf } from '../cluster/layout.ts';
-import { systemClock } from '../kernel/clock.ts';
+import { sleep, systemClock } from '../kernel/clock.ts';
 import { runBalancer, type BalancerProcess } from './internal-balancer.ts';
+
+/** Between two looks at what `join` writes, at a node's first start alone. */
+const joinedEveryMs = 50;
 
 export interface InternalApiBalancerOptions extends BalancerProcess {
   /** Where it listens, on loopback. */
@@ -20,7 +23,7 @@ export interface InternalApiBalancerOptions extends BalancerProcess {
   readonly policy?: string | undefined;
 }
 
-/** @throws the reason of `signal` when that aborts; ERR_JOIN when this node has not joined; ERR_NOT_READY if the address is taken */
+/** @throws the reason of `signal` when that aborts; ERR_NOT_READY if the address is taken */
 export async function internalApiBalancer({ port, policy, ...around }: InternalApiBalancerOptions): Promise<never> {
   const { dataDir, log } = around;
   const layout = layoutOf({ dataDir, runDir: '' });
@@ -41,11 +44,15 @@ export async function internalApiBalancer({ port, policy, ...around }: InternalA
     random: Math.random,
     log,
   });
-  const { apiServers } = await readJoined(layout.joined);
+  const joinedBefore = await readJoinedIfThere(layout.joined);
   return await runBalancer(settings, around, {
-    seeds: apiServers,
-    follow: (balancer, signal) =>
-      followApiServers({
+    seeds: joinedBefore?.apiServers ?? [],
+    async follow(balancer, signal) {
+      if (joinedBefore === undefined) {
+        const { apiServers } = await untilJoined(layout.joined, signal);
+        balancer.update(apiServers.map((address) => ({ address })));
+      }
+      return await followApiServers({
         connect: async () =>
           kubeClient(
             // kube-proxy's: it may watch EndpointSlices anyway, which kubelet may not.
@@ -63,6 +70,16 @@ export async function internalApiBalancer({ port, policy, ...around }: InternalA
         random: Math.random,
         log,
         signal,
-      }),
+      });
+    },
   });
+}
+
+/** Until it has a list it has nobody for a client; but whoever needs one waits for `join` too. */
+async function untilJoined(file: string, signal: AbortSignal): Promise<Joined> {
+  for (;;) {
+    const joined = await readJoinedIfThere(file);
+    if (joined !== undefined) return joined;
+    await sleep(systemClock, joinedEveryMs, signal);
+  }
 }

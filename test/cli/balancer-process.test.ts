@@ -53,7 +53,7 @@ async function lbCommand(dataDir: string, args: readonly string[], options: Reco
   return { code, out: all() };
 }
 
-test('[L8] list, explain, pin, drain, simulate, events and metrics of a balancer that runs as a unit', async () => {
+test('[L4] [L6] [L8] list, explain, pin, drain, simulate, events and metrics of a balancer that runs as a unit', async () => {
   await using a = await echoServer('a');
   await using b = await echoServer('b');
   await using world = await running([a.address, b.address]);

@@ -163,7 +163,7 @@ describe.skipIf(!isRoot)('one sick member of etcd', () => {
       .toHaveLength(3);
   });
 
-  test('[L9] a stopped member costs an API server behind the balancer less than 2 s, reads and writes', async () => {
+  test('[L2] [L3] [L9] a stopped member costs an API server behind the balancer less than 2 s, reads and writes', async () => {
     const follower = await activeFollower();
     await settled();
     const { ours, theirs } = await during(
@@ -173,6 +173,13 @@ describe.skipIf(!isRoot)('one sick member of etcd', () => {
     );
     expect(longest(ours), table.join('\n')).toBeLessThanOrEqual(limitMs);
     expect(longest(theirs), table.join('\n')).toBeGreaterThan(longest(ours));
+    // Its own check has found it out, and found it well again; the connections have stayed where they went.
+    const told = k3sLite('lb', 'events');
+    expect(told).toContain(
+      `server ${hostOf(follower)} active -> failed: failed check: https /readyz: no answer within`,
+    );
+    expect(told).toContain(`server ${hostOf(follower)} failed -> recovering: successful check`);
+    expect(active()).not.toBe(follower);
   });
 
   test('[L9] so does a member whose link is cut', async () => {

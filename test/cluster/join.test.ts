@@ -19,6 +19,10 @@ const joinedWithinMs = 2_000;
 const staggerMs = 250;
 const patience = { timeout: 60_000, interval: 200 };
 
+interface KnownFile {
+  readonly servers: readonly { readonly origin: string; readonly latencyMs?: number }[];
+}
+
 interface ServerLine {
   readonly address: string;
   readonly state: string;
@@ -123,6 +127,7 @@ describe.skipIf(!isRoot)('agents and a server', () => {
 
   test('[L9] a balancer that is killed is back by itself, with the servers it knew, and nobody else is restarted', async () => {
     const { events } = lateUp();
+    await events.ready();
     const before = pidOf(lateUp(), 'kubelet');
     const from = events.count;
     late.run('kill', '-KILL', String(pidOf(lateUp(), 'api-balancer')));
@@ -154,6 +159,21 @@ describe.skipIf(!isRoot)('agents and a server', () => {
       .toMatch(/^Running 10\.42\.[1-9]\d*\./);
     const query = kubectl('exec', 'web', '--', 'nslookup', 'kubernetes.default.svc.cluster.local', '10.43.0.10');
     expect(query.output).toContain('10.43.0.1');
+  });
+
+  test('[H1] [H2] [H3] an agent whose only `--server` is dead finds the cluster again, at once, through those it knows', async () => {
+    await agents[0]?.interrupt();
+    const up = early.up('agent', ['--server', `https://${refusingIp}:9345`, '--token-file', tokenFile()]);
+    agents[0] = up;
+    await up.events.ready();
+    const known = JSON.parse(readFileSync(path.join(early.dataDir, 'agent/known-servers.json'), 'utf8')) as KnownFile;
+    const origin = `https://${server.ip}:9345`;
+    expect(known.servers.find((one) => one.origin === origin)).toMatchObject({
+      latencyMs: expect.any(Number) as number,
+    });
+    // The one that has answered before is asked first: the dead one has not even been tried.
+    expect(readFileSync(path.join(early.dataDir, 'logs/join.log'), 'utf8')).toContain(`found through ${origin};`);
+    expect(kubectl('get', 'node', 'a1', '--no-headers').output).toMatch(/^a1 +Ready /);
   });
 
   test('no log, record or command line has a token in it', () => {
