@@ -250,39 +250,61 @@ func flood(address string, until time.Time, fail func(error)) int64 {
 	return sent
 }
 
-// hold uses several local addresses: one has ports for 28,000 connections at most, and they are needed twice.
+// hold opens connections, leaves them alone for a while, and asks on each again.
 func hold(address string, seconds float64, clients int) {
 	var limit syscall.Rlimit
 	check(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	limit.Cur = limit.Max
 	check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
 	began := time.Now()
-	held := make([]net.Conn, 0, clients)
-	failed := int64(0)
-	first := ""
-	sent, buffer := word(), make([]byte, wordBytes)
-	for len(held)+int(failed) < clients {
-		connection, err := net.DialTimeout("tcp", address, 5*time.Second)
-		if err == nil {
-			connection.SetDeadline(time.Now().Add(5 * time.Second))
-			err = exchange(connection, sent, buffer)
-		}
-		if err != nil {
-			failed++
-			first = err.Error()
-			continue
-		}
-		held = append(held, connection)
+	held := make([]net.Conn, clients)
+	var failed, next atomic.Int64
+	var first atomic.Value
+	sent := word()
+	fail := func(err error) {
+		failed.Add(1)
+		first.CompareAndSwap(nil, err.Error())
 	}
+	// Some at a time: one after the other it would be a measure of latency.
+	var group sync.WaitGroup
+	for dialler := 0; dialler < 32; dialler++ {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			buffer := make([]byte, wordBytes)
+			for at := next.Add(1) - 1; at < int64(clients); at = next.Add(1) - 1 {
+				connection, err := net.DialTimeout("tcp", address, 5*time.Second)
+				if err == nil {
+					connection.SetDeadline(time.Now().Add(5 * time.Second))
+					err = exchange(connection, sent, buffer)
+				}
+				if err != nil {
+					fail(err)
+					continue
+				}
+				held[at] = connection
+			}
+		}()
+	}
+	group.Wait()
 	opened := time.Since(began)
 	fmt.Println("READY")
 	time.Sleep(time.Duration(seconds * float64(time.Second)))
+	count := int64(0)
+	buffer := make([]byte, wordBytes)
 	for _, connection := range held {
+		if connection == nil {
+			continue
+		}
+		count++
 		connection.SetDeadline(time.Now().Add(5 * time.Second))
 		if err := exchange(connection, sent, buffer); err != nil {
-			failed++
-			first = err.Error()
+			fail(err)
 		}
 	}
-	check(json.NewEncoder(os.Stdout).Encode(LoadResult{Done: int64(len(held)), Failed: failed, Seconds: opened.Seconds(), FirstError: first}))
+	result := LoadResult{Done: count, Failed: failed.Load(), Seconds: opened.Seconds()}
+	if text, ok := first.Load().(string); ok {
+		result.FirstError = text
+	}
+	check(json.NewEncoder(os.Stdout).Encode(result))
 }
