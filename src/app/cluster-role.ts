@@ -1,8 +1,8 @@
 /**
  * What a machine is of a cluster, as a choice of units: a server that can be joined has those of
  * units/cluster/ too, one that joins others those of units/joining/ besides; an agent has those of
- * units/agent/ instead of the control plane. Without any of it, the shipped units are what they are:
- * a plain `up` knows nothing of all this.
+ * units/agent/ instead of the control plane; all of them have those of units/member/. Without any of
+ * it, the shipped units are what they are: a plain `up` knows nothing of all this.
  */
 import type { ControlPlaneParts } from '../cluster/control-plane-parts.ts';
 import type { Settings } from '../cluster/settings.ts';
@@ -35,10 +35,11 @@ export function withRoleUnits(folders: UnitFolders, settings: Parts): RoleUnits 
 /** Folders below units/, each of which may change the units of those before it. */
 function partsOf(settings: Parts): readonly string[] {
   const { role, isJoining, hasEtcd, hasApiServer, etcdSnapshotScheduleCron } = settings;
-  if (role === 'agent') return ['agent'];
+  if (role === 'agent') return ['member', 'agent'];
   const snapshots = etcdSnapshotScheduleCron === undefined || !hasEtcd ? [] : ['etcd-snapshots'];
   if (role === 'single') return snapshots;
   return [
+    'member',
     'cluster',
     ...snapshots,
     ...(isJoining ? ['joining'] : []),

@@ -28,6 +28,15 @@ const recordSchema = z.object({
 
 export type DataRecord = z.output<typeof recordSchema>;
 
+/** What the last start recorded; undefined when there is none that can be read. */
+export function readDataRecord(dataDir: string): DataRecord | undefined {
+  try {
+    return recordSchema.safeParse(JSON.parse(readFileSync(path.join(dataDir, 'version.json'), 'utf8'))).data;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Of a newer layout only this much is understood. */
 const newerSchema = z.object({ layout: z.number().int(), k3sLite: z.string().optional() });
 

@@ -168,6 +168,7 @@ export const graphFlags: readonly Flag[] = [
     'dns-port',
     'dns-ready-port',
     'join-port',
+    'peer-port',
     'lb-server-port',
   ].map((name): Flag => ({
     name,

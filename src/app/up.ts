@@ -22,6 +22,7 @@ import { builtinTable } from './builtin-table.ts';
 import type { Configuration } from './configuration.ts';
 import { isContainerEntry } from './container-mode.ts';
 import { controlSource } from './control-source.ts';
+import { renewCertificates } from './certificate-renewal.ts';
 import { crashingOnBugs } from './crash.ts';
 import { claimDataDirectory, makeFolders } from './data-directory.ts';
 import { manifestsOnDemand, restsWithout } from './manifests-on-demand.ts';
@@ -253,6 +254,7 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
         fail(errors.length === 1 ? errors[0] : new AggregateError(errors, 'not ready in time'));
       },
     });
+    using _renewal = renewCertificates({ layout: layoutOf(paths), executor, clock, notice });
     // Of units that were asked for by name none rests.
     using _manifests = units.length === 0 ? manifestsOnDemand({ place: manifestPlace, executor, notice }) : undefined;
     return await life;

@@ -215,6 +215,42 @@ export const commandRows: readonly CommandRow[] = [
     load: () => import('./commands/etcd-snapshot.ts'),
   },
   {
+    name: 'certificate',
+    args: '<what>',
+    about: 'The certificates of this machine: check when they end, or rotate them while everything runs',
+    options: [
+      ...place,
+      {
+        flags: '--service <names>',
+        about: 'Of these services only, with commas between them (repeatable)',
+        list: true,
+      },
+      { flags: '--timeout <duration>', about: 'rotate: how long to wait, like 90s (default 5m)' },
+      json,
+    ],
+    examples: [
+      'k3s-lite certificate check',
+      'k3s-lite certificate rotate',
+      'k3s-lite certificate rotate --service kubelet,api-server',
+    ],
+    load: () => import('./commands/certificate.ts'),
+  },
+  {
+    name: 'drill',
+    args: '<what>',
+    about: 'Try the worst: failover freezes the control plane of this machine for a while and says what a client saw',
+    options: [
+      ...place,
+      { flags: '--server <name>', about: 'Which server; it has to be this one, and says so if it is not' },
+      { flags: '--for <duration>', about: 'How long, from 1s to 30s (default 10s)' },
+      { flags: '--bound <duration>', about: 'Exit code 5 when the client was longer without an answer (default 2s)' },
+      { flags: '--yes', about: 'Do not ask' },
+      json,
+    ],
+    examples: ['k3s-lite drill failover', 'k3s-lite drill failover --for 20s --yes --json'],
+    load: () => import('./commands/drill.ts'),
+  },
+  {
     name: 'components',
     args: '<what> [names...]',
     about: 'The real binaries: list, build [NAME…], verify, export FILE or import FILE',
@@ -264,11 +300,14 @@ export const commandRows: readonly CommandRow[] = [
     name: 'internal',
     args: '<what>',
     about:
-      'Services of k3s-lite that run as units: manifests, balancer, api-balancer, etcd-balancer, join-server, etcd-snapshots, etcd-watch',
+      'Services of k3s-lite that run as units: manifests, balancer, api-balancer, etcd-balancer, join-server, pod-routes, peers, etcd-snapshots, etcd-watch',
     options: [
       { flags: '--data-dir <dir>', about: 'Folder for all state' },
       { flags: '--config <file>', about: 'Configuration of a balancer' },
       { flags: '--server <url>', about: 'URL of the API server' },
+      { flags: '--pids <pids>', about: 'freeze: processes, with commas between them' },
+      { flags: '--for-ms <milliseconds>', about: 'freeze: how long' },
+      { flags: '--kubeconfig <file>', about: 'Where the API is, with credentials' },
       { flags: '--policy <policy>', about: 'api-balancer: sticky (default) or weighted-random' },
       { flags: '--disable <names>', about: 'manifests: those that are left out, with commas between them' },
       ...[

@@ -9,6 +9,7 @@
  * (crash or reload of a running server) do the two on disk not belong together.
  */
 import { X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Builtin } from '../unit/builtin.ts';
@@ -29,6 +30,7 @@ import {
   type CertificatePlan,
   type LeafPlan,
 } from './certificate-plan.ts';
+import type { Rotation } from './certificate-rotation.ts';
 import { certificateStamp } from './certificate-stamp.ts';
 import { layoutOf } from './layout.ts';
 import type { Settings } from './settings.ts';
@@ -48,13 +50,24 @@ export async function ensureCertificates(settings: Settings, clock: Clock): Prom
   const plan = certificatePlan(settings);
   const nowMs = clock.wallMs();
   const stamp = certificateStamp(plan, layoutOf(settings).certificateStamp);
-  if (stamp.holds(nowMs)) return { made: [], renewed: { authorities: [], leaves: [] } };
-  const report = await judgeAndMake(plan, nowMs);
+  const rotation = await rotationIn(layoutOf(settings).rotation);
+  if (rotation === undefined && stamp.holds(nowMs)) return { made: [], renewed: { authorities: [], leaves: [] } };
+  const report = await judgeAndMake(plan, nowMs, rotation);
+  await rotation?.done();
   await stamp.write();
   return report;
 }
 
-async function judgeAndMake(plan: CertificatePlan, nowMs: number): Promise<CertificatesReport> {
+/** What somebody has asked for; seldom anything, and then its code is loaded. */
+async function rotationIn(file: string): Promise<Rotation | undefined> {
+  return existsSync(file) ? (await import('./certificate-rotation.ts')).readRotation(file) : undefined;
+}
+
+async function judgeAndMake(
+  plan: CertificatePlan,
+  nowMs: number,
+  rotation: Rotation | undefined,
+): Promise<CertificatesReport> {
   const made: string[] = [];
   const renewed = { authorities: [] as string[], leaves: [] as string[] };
   let maker: Promise<Maker> | undefined;
@@ -94,7 +107,7 @@ async function judgeAndMake(plan: CertificatePlan, nowMs: number): Promise<Certi
     const reason =
       stored.certificate === undefined || stored.keyPem === undefined
         ? 'it was missing'
-        : renewalReason(leaf, stored.certificate, authority.certificate, nowMs);
+        : (renewalReason(leaf, stored.certificate, authority.certificate, nowMs) ?? rotation?.reasonFor(leaf.certFile));
     if (reason === undefined) return;
     await makeLeaf(leaf, stored, { make: await load(), signer: await authority.signer(), nowMs });
     made.push(`${leaf.name} certificate: ${reason}`);

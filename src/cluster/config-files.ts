@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import type { Builtin } from '../unit/builtin.ts';
 import { layoutOf } from './layout.ts';
 import { rememberTables, tablesFile } from './nft-tables.ts';
+import { setMasquerade } from './pod-routes/masquerade.ts';
 import { nameserversOf } from './resolvers.ts';
 import type { Settings } from './settings.ts';
 import { writeIfChanged } from './stored-file.ts';
@@ -120,8 +121,9 @@ export function cniConfig(settings: Settings): string {
         isDefaultGateway: true,
         forceAddress: true,
         hairpinMode: true,
-        ipMasq: true,
-        ipMasqBackend: settings.proxyMode,
+        // Beside other nodes that is for a rule of ours to do, which spares their pods.
+        ipMasq: settings.role === 'single',
+        ...(settings.role === 'single' ? { ipMasqBackend: settings.proxyMode } : {}),
         ipam: { type: 'host-local', dataDir: cniState, ranges: [[{ subnet: settings.podCidr }]] },
       },
       { type: 'portmap', backend: settings.proxyMode, capabilities: { portMappings: true } },
@@ -190,6 +192,7 @@ export function configFilesBuiltins(settings: Settings): Record<'config-files' |
     },
     cni: async ({ log, run }) => {
       await rememberTables(run, tablesFile(settings));
+      if (settings.role !== 'single') await setMasquerade(run, settings);
       const file = `${layoutOf(settings).cniConf}/10-k3s-lite.conflist`;
       if (await writeIfChanged(file, cniConfig(settings))) log(`wrote ${file}`);
     },

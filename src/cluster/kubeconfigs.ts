@@ -1,10 +1,14 @@
 /**
- * The `kubeconfigs` builtin. Certificates are embedded, so that a file can be copied elsewhere and
- * holds no path of this machine (three components exit at once over such a path).
+ * The `kubeconfigs` builtin. In those for people certificates are embedded, so that a file can be
+ * copied elsewhere. Those of components name the files: client-go reads them again when they have
+ * changed (client-go `transport.ReloadTLSFiles`), so a renewed certificate needs no restart.
  */
 import { chmod, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import * as z from 'zod';
+import { parseJson } from '../kernel/json.ts';
 import type { Builtin } from '../unit/builtin.ts';
+import type { KubeCredentials } from './kube-client.ts';
 import { layoutOf } from './layout.ts';
 import { apiServerUrl, type Settings } from './settings.ts';
 import { writeIfChanged } from './stored-file.ts';
@@ -12,14 +16,18 @@ import { writeIfChanged } from './stored-file.ts';
 interface KubeconfigPlan {
   readonly file: string;
   readonly user: string;
+  /** File of the certificate, without its ending. */
   readonly certificate: string;
+  /** May be copied to another machine. */
+  readonly isForPeople?: boolean;
 }
 
 export function kubeconfigPlan(settings: Settings): readonly KubeconfigPlan[] {
   const { serverTls, agentTls, serverCred, agentCred } = layoutOf(settings);
+  const admin = { user: 'default', certificate: `${serverTls}/client-admin`, isForPeople: true };
   return [
-    { file: settings.writeKubeconfig, user: 'default', certificate: `${serverTls}/client-admin` },
-    { file: `${serverCred}/admin.kubeconfig`, user: 'default', certificate: `${serverTls}/client-admin` },
+    { file: settings.writeKubeconfig, ...admin },
+    { file: `${serverCred}/admin.kubeconfig`, ...admin },
     {
       file: `${serverCred}/controller.kubeconfig`,
       user: 'kube-controller-manager',
@@ -42,30 +50,82 @@ export function agentKubeconfigPlan(settings: Settings): readonly KubeconfigPlan
   return kubeconfigPlan(settings).filter(({ file }) => path.dirname(file) === agentCred);
 }
 
+/** Where one's certificates are: in it, or the files. */
+type Material =
+  | { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer }
+  | { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
+
 export interface KubeconfigData {
   readonly server: string;
   readonly user: string;
-  readonly ca: Buffer;
-  readonly cert: Buffer;
-  readonly key: Buffer;
+  readonly material: Material;
 }
 
 /** JSON is YAML: every reader of kubeconfigs takes it, and nothing has to be quoted by hand. */
-export function renderKubeconfig({ server, user, ca, cert, key }: KubeconfigData): string {
+export function renderKubeconfig({ server, user, material }: KubeconfigData): string {
+  const [authority, credentials] =
+    'ca' in material
+      ? [
+          { 'certificate-authority-data': material.ca.toString('base64') },
+          {
+            'client-certificate-data': material.cert.toString('base64'),
+            'client-key-data': material.key.toString('base64'),
+          },
+        ]
+      : [
+          { 'certificate-authority': material.caFile },
+          { 'client-certificate': material.certFile, 'client-key': material.keyFile },
+        ];
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name: 'default', cluster: { server, 'certificate-authority-data': ca.toString('base64') } }],
-    users: [
-      {
-        name: user,
-        user: { 'client-certificate-data': cert.toString('base64'), 'client-key-data': key.toString('base64') },
-      },
-    ],
+    clusters: [{ name: 'default', cluster: { server, ...authority } }],
+    users: [{ name: user, user: credentials }],
     contexts: [{ name: 'default', context: { cluster: 'default', user } }],
     'current-context': 'default',
   };
   return `${JSON.stringify(config, null, 2)}\n`;
+}
+
+const componentSchema = z.object({
+  clusters: z.tuple([z.object({ cluster: z.object({ server: z.url(), 'certificate-authority': z.string() }) })]),
+  users: z.tuple([z.object({ user: z.object({ 'client-certificate': z.string(), 'client-key': z.string() }) })]),
+});
+
+/** What a component's kubeconfig says, with what is in its files now. @throws what reading fails with, or an Error that names the file */
+export async function readKubeconfig(file: string): Promise<KubeCredentials> {
+  const parsed = componentSchema.safeParse(parseJson(await readFile(file, 'utf8')));
+  if (!parsed.success) throw new Error(`${file} is no kubeconfig of a component of ours`);
+  const [{ cluster }] = parsed.data.clusters;
+  const [{ user }] = parsed.data.users;
+  const [ca, cert, key] = await Promise.all([
+    readFile(cluster['certificate-authority']),
+    readFile(user['client-certificate']),
+    readFile(user['client-key']),
+  ]);
+  return { url: cluster.server, ca, cert, key };
+}
+
+const userSchema = z.object({
+  clusters: z.tuple([z.object({ cluster: z.object({ server: z.url(), 'certificate-authority-data': z.base64() }) })]),
+  users: z.tuple([
+    z.object({ user: z.object({ 'client-certificate-data': z.base64(), 'client-key-data': z.base64() }) }),
+  ]),
+});
+
+/** What a kubeconfig of ours for people says. @throws what reading fails with, or an Error that names the file */
+export async function readUserKubeconfig(file: string): Promise<KubeCredentials> {
+  const parsed = userSchema.safeParse(parseJson(await readFile(file, 'utf8')));
+  if (!parsed.success) throw new Error(`${file} is no kubeconfig of ours`);
+  const [{ cluster }] = parsed.data.clusters;
+  const [{ user }] = parsed.data.users;
+  const bytes = (text: string) => Buffer.from(text, 'base64');
+  return {
+    url: cluster.server,
+    ca: bytes(cluster['certificate-authority-data']),
+    cert: bytes(user['client-certificate-data']),
+    key: bytes(user['client-key-data']),
+  };
 }
 
 /**
@@ -78,16 +138,22 @@ export async function writeKubeconfigs(
   server: string,
   tls: string,
 ): Promise<readonly string[]> {
-  const ca = await readFile(`${tls}/server-ca.crt`);
+  const caFile = `${tls}/server-ca.crt`;
   const written = await Promise.all(
-    plan.map(async ({ file, user, certificate }) => {
-      const [cert, key] = await Promise.all([readFile(`${certificate}.crt`), readFile(`${certificate}.key`)]);
-      const isNew = await writeIfChanged(file, renderKubeconfig({ server, user, ca, cert, key }), 0o600);
-      if (!isNew) await chmod(file, 0o600); // somebody may have opened it: it holds a key
+    plan.map(async ({ file, user, certificate, isForPeople = false }) => {
+      const [certFile, keyFile] = [`${certificate}.crt`, `${certificate}.key`];
+      const material = isForPeople ? await contentOf(caFile, certFile, keyFile) : { caFile, certFile, keyFile };
+      const isNew = await writeIfChanged(file, renderKubeconfig({ server, user, material }), 0o600);
+      if (!isNew) await chmod(file, 0o600); // somebody may have opened it: it may hold a key
       return isNew ? [file] : [];
     }),
   );
   return written.flat();
+}
+
+async function contentOf(caFile: string, certFile: string, keyFile: string): Promise<Material> {
+  const [ca, cert, key] = await Promise.all([readFile(caFile), readFile(certFile), readFile(keyFile)]);
+  return { ca, cert, key };
 }
 
 /** @returns the files that were written */

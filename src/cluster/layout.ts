@@ -43,6 +43,14 @@ export interface Layout {
   readonly nodePassword: string;
   /** Servers of the cluster that this node knows. */
   readonly knownServers: string;
+  /** Certificates that somebody has asked to be made anew. */
+  readonly rotation: string;
+  /** The last change of the routes to other nodes' pods, as `ip` was given it. */
+  readonly podRoutesBatch: string;
+  /** Other nodes that this one keeps heartbeats with. */
+  readonly peers: string;
+  /** Which of them answer. */
+  readonly peerHealth: string;
   /** What this node was told when it joined. */
   readonly joined: string;
   /** The token that this agent has joined with: it asks for further servers with it. */
@@ -88,6 +96,10 @@ export function layoutOf({ dataDir, runDir }: LayoutPlace): Layout {
     cniState: `${agent}/cni`,
     nodePassword: `${agent}/node-password`,
     knownServers: `${agent}/known-servers.json`,
+    rotation: `${dataDir}/rotate-certificates.json`,
+    podRoutesBatch: `${agent}/pod-routes.batch`,
+    peers: `${agent}/peers.json`,
+    peerHealth: `${agent}/peer-health.json`,
     joined: `${agent}/joined.json`,
     agentToken: `${agent}/token`,
     balancerStores: `${agent}/lb`,

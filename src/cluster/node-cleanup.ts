@@ -11,6 +11,7 @@ import { removeDeadSockets } from './dead-sockets.ts';
 import { layoutOf } from './layout.ts';
 import { isUnder, readMounts } from './mountinfo.ts';
 import { deleteTable, removeEmptyTables, tablesFile } from './nft-tables.ts';
+import { removeMasquerade } from './pod-routes/masquerade.ts';
 import type { Settings } from './settings.ts';
 
 /** Unmounts everything under `folder`, last mounted first. */
@@ -124,6 +125,7 @@ function removeLinks(settings: Settings): Builtin {
       if (exit.kind !== 'code' || exit.code !== 0) throw new Error(`cannot delete cni0: ${lastLine(output)}`);
       log('removed cni0');
     }
+    if (await removeMasquerade(run)) log('removed the rule by which pods reach the world');
     await removeEmptyTables(run, tablesFile(settings));
     await rm(layoutOf(settings).cniState, { recursive: true, force: true });
     // libcni's cache of results; shared, so only when empty.

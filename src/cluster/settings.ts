@@ -55,6 +55,7 @@ export const portDefaults = {
   dnsPort: 5353,
   dnsReadyPort: 8181,
   joinPort: defaultJoinPort,
+  peerPort: 9346,
   lbServerPort: 6444,
 } as const;
 export type PortName = keyof typeof portDefaults;

@@ -17,6 +17,7 @@ const portAbout: Record<PortName, string> = {
   dnsPort: 'Port of the cluster’s DNS server on the node',
   dnsReadyPort: 'Port of the cluster’s DNS server for its readiness, loopback only',
   joinPort: 'Port at which machines join the cluster',
+  peerPort: 'Port at which nodes answer each other’s heartbeats',
   lbServerPort: 'Port at which an agent’s components reach the API servers, loopback only',
 };
 

@@ -34,7 +34,7 @@ export class GrpcError extends Error {
 }
 
 const ok = 0;
-export const grpcStatus = { unknown: 2, notFound: 5, unimplemented: 12, unavailable: 14 } as const;
+export const grpcStatus = { unknown: 2, notFound: 5, permissionDenied: 7, unimplemented: 12, unavailable: 14 } as const;
 /** Source: grpc.io, "Status codes", in order of their numbers. */
 const statusNames = [
   ...['OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS'],
@@ -64,6 +64,8 @@ export async function withGrpcSession<T>(call: GrpcCall, use: (session: ClientHt
     const secure = tls !== undefined;
     const authority = address.kind === 'tcp' ? describeAddress(address) : 'localhost';
     const session = connect(`${secure ? 'https' : 'http'}://${authority}`, { createConnection: () => socket });
+    // What comes after the call has been settled.
+    session.on('error', () => undefined);
     try {
       call.onConnected?.();
       const answer = await use(session);

@@ -27,31 +27,48 @@ export async function grpcUnary(call: GrpcCall): Promise<Uint8Array> {
   return withGrpcSession(call, async (session) => messageOf(await request(session, call)));
 }
 
+/** One call over a connection that the caller keeps; an abort ends the connection. @throws as {@link grpcUnary} */
+export async function grpcOver(
+  session: ClientHttp2Session,
+  call: Pick<GrpcCall, 'path' | 'message' | 'signal'>,
+): Promise<Uint8Array> {
+  return messageOf(await request(session, call));
+}
+
 interface Answer {
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
 }
 
-function request(session: ClientHttp2Session, { path, message, signal }: GrpcCall): Promise<Answer> {
+function request(
+  session: ClientHttp2Session,
+  { path, message, signal }: Pick<GrpcCall, 'path' | 'message' | 'signal'>,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const fail = (error: Error) => {
+    const settle = () => {
       abort[Symbol.dispose]();
+      session.off('error', fail);
+      session.off('close', onClose);
+    };
+    const fail = (error: Error) => {
+      settle();
       reject(error);
     };
+    // A server that closes at once leaves neither error nor answer.
+    const onClose = () => {
+      fail(new GrpcError(grpcStatus.unavailable, 'the connection was closed'));
+    };
     const abort = onAbort(signal, () => {
-      reject(abortError(signal));
+      fail(abortError(signal));
       session.destroy();
     });
     session.on('error', fail);
-    // A server that closes at once leaves neither error nor answer.
-    session.on('close', () => {
-      fail(new GrpcError(grpcStatus.unavailable, 'the connection was closed'));
-    });
+    session.on('close', onClose);
     if (signal.aborted) return;
     const stream = sendRequest(session, path);
     stream.on('error', fail);
     collect(stream, (answer) => {
-      abort[Symbol.dispose]();
+      settle();
       resolve(answer);
     });
     stream.end(framed(message));

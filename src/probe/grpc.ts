@@ -49,8 +49,14 @@ export function grpcProbe(options: GrpcProbeOptions): Probe {
 
 type Call = Omit<Parameters<typeof grpcUnary>[0], 'path' | 'message'>;
 
+export const healthPath = '/grpc.health.v1.Health/Check';
+
 async function askHealth(call: Call, service: string): Promise<void> {
-  const answer = await grpcUnary({ ...call, path: '/grpc.health.v1.Health/Check', message: bytesField(1, service) });
+  requireServing(await grpcUnary({ ...call, path: healthPath, message: bytesField(1, service) }));
+}
+
+/** @param answer - HealthCheckResponse, encoded. @throws {@link ProbeFailure} with its status when that is not SERVING */
+export function requireServing(answer: Uint8Array): void {
   const status = integerOf(decodeFields(answer), 1);
   if (status !== serving) throw new ProbeFailure(servingStatuses[status] ?? `status ${String(status)}`);
 }

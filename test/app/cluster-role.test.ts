@@ -42,6 +42,8 @@ test('--cluster-init adds the token, the join server and membership, and changes
     'etcd-voter',
     'etcd-watch',
     'join-server',
+    'peers',
+    'pod-routes',
     'token',
   ]);
   const changed = plain.order.filter((name) => graph.unit(name).hash !== plain.unit(name).hash);
@@ -98,7 +100,7 @@ test('an agent has its node and no control plane', async () => {
   const agent = await prepared({ role: 'agent', server: ['https://s1:9345'] });
   expect([...agent.graph.order].sort()).toEqual(
     ['api-balancer', 'cni', 'containerd', 'images', 'join', 'kernel-settings', 'kube-proxy', 'kubeconfigs'].concat([
-      ...['kubelet', 'node-certificates', 'node-config', 'node-object', 'node-ready'],
+      ...['kubelet', 'node-certificates', 'node-config', 'node-object', 'node-ready', 'peers', 'pod-routes'],
     ]),
   );
   expect(needsOf(agent, 'kubeconfigs')).toEqual(['hard node-certificates']);

@@ -7,7 +7,10 @@ import { connect, createServer, type TLSSocket } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { certificatePlan } from '../../src/cluster/certificate-plan.ts';
 import { makeAuthority } from '../../src/cluster/certificate-maker.ts';
+import { askForRotation, readRotation } from '../../src/cluster/certificate-rotation.ts';
+import { serviceOf } from '../../src/cluster/certificate-services.ts';
 import { ensureCertificates } from '../../src/cluster/certificates.ts';
+import { layoutOf } from '../../src/cluster/layout.ts';
 import type { Settings } from '../../src/cluster/settings.ts';
 import { StartupError } from '../../src/error/startup-error.ts';
 import type { Clock } from '../../src/kernel/clock.ts';
@@ -294,4 +297,66 @@ describe('broken', () => {
     expect(code).toBe('ERR_CERTIFICATE');
     expect(message).toContain(tls(settings, 'client-ca.key'));
   });
+});
+
+describe('certificates that somebody has asked for', () => {
+  test('are made anew with their keys, once; those of other services stay', async () => {
+    const settings = await fresh();
+    const before = contents(settings.dataDir);
+    const { rotation } = layoutOf(settings);
+    await askForRotation(rotation, ['scheduler'], 1);
+    await askForRotation(rotation, ['etcd'], 2);
+    const { made, renewed } = await ensureCertificates(settings, systemClock);
+    expect([...made].sort()).toEqual([
+      'etcd peer certificate: it was asked for',
+      'etcd serving certificate: it was asked for',
+      'kube-scheduler serving certificate: it was asked for',
+      'system:kube-scheduler client certificate: it was asked for',
+    ]);
+    expect(renewed.leaves).toHaveLength(4);
+    const after = [...contents(settings.dataDir)].filter(([file]) => /\.(?:crt|key)$/.test(file));
+    const changed = after.filter(([file, text]) => before.get(file) !== text);
+    expect(changed.map(([file]) => path.basename(file)).sort()).toEqual([
+      'client-scheduler.crt',
+      'peer.crt',
+      'server.crt',
+      'serving-kube-scheduler.crt',
+    ]);
+    expect((await ensureCertificates(settings, systemClock)).made).toEqual([]);
+  });
+
+  test('stay asked for while they are being made: a later request is not lost', async () => {
+    const file = path.join(temporaryFolder(), 'rotate.json');
+    await askForRotation(file, ['etcd'], 1);
+    const first = await readRotation(file);
+    await askForRotation(file, ['kubelet'], 2);
+    await first.done();
+    const second = await readRotation(file);
+    expect(second.reasonFor('/x/agent/tls/client-kubelet.crt')).toBe('it was asked for');
+    await second.done();
+    expect((await readRotation(file)).reasonFor('/x/agent/tls/client-kubelet.crt')).toBeUndefined();
+  });
+
+  test('and a request that is damaged asks for nothing', async () => {
+    const file = path.join(temporaryFolder(), 'rotate.json');
+    for (const text of ['', '{', '[]', '{"version":2,"askedMs":1,"services":["etcd"]}']) {
+      writeFileSync(file, text);
+      expect((await readRotation(file)).reasonFor('/x/etcd/server.crt')).toBeUndefined();
+    }
+  });
+});
+
+test.each([
+  ['server/tls/etcd/server.crt', 'etcd'],
+  ['server/tls/etcd/peer.crt', 'etcd'],
+  ['server/tls/etcd/client.crt', 'api-server'],
+  ['server/tls/serving-kube-apiserver.crt', 'api-server'],
+  ['server/tls/client-kube-apiserver.crt', 'api-server'],
+  ['server/tls/client-controller.crt', 'controller-manager'],
+  ['server/tls/serving-kube-scheduler.crt', 'scheduler'],
+  ['server/tls/client-auth-proxy.crt', 'auth-proxy'],
+  ['agent/tls/client-kubelet.crt', 'kubelet'],
+  ['agent/tls/client-kube-proxy.crt', 'kube-proxy'],
+])('%s is of %s', (file, service) => {
+  expect(serviceOf(path.join('/data', file))).toBe(service);
 });

@@ -17,14 +17,14 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import { settingsIn, temporaryFolder } from './settings-kit.ts';
 
 describe('kubeconfigs', () => {
-  test('they hold certificates instead of paths, and are readable by their owner alone', async () => {
+  test('those for people hold certificates, those of components name files; all are for their owner alone', async () => {
     const settings = settingsIn(temporaryFolder(), { httpsListenPort: 16443 });
     await ensureCertificates(settings, systemClock);
     expect(await ensureKubeconfigs(settings)).toHaveLength(kubeconfigPlan(settings).length);
-    for (const { file } of kubeconfigPlan(settings)) {
+    for (const { file, isForPeople } of kubeconfigPlan(settings)) {
       const text = readFileSync(file, 'utf8');
       expect(text).toContain('"server": "https://127.0.0.1:16443"');
-      expect(text).not.toContain(settings.dataDir);
+      expect(text.includes(settings.dataDir)).toBe(isForPeople !== true);
       expect(statSync(file).mode & 0o777).toBe(0o600);
     }
     const shape = z.object({ users: z.tuple([z.object({ user: z.object({ 'client-key-data': z.string() }) })]) });

@@ -3,6 +3,7 @@
  *
  *   a1 asks while no server is up ─► s1 begins the cluster ─► a1 joins by itself
  *   a2 is given three servers: one refuses, one swallows everything, s1 ─► it joins at once, a pod runs on it
+ *   a pod on s1 asks the one on a2, directly and as a service
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -82,6 +83,7 @@ describe.skipIf(!isRoot)('agents and a server', () => {
   });
 
   test('[H5] a cluster begins, and the agent that waited is part of it by itself', async () => {
+    putBusyboxImage(server.dataDir, image);
     serverUp = server.up('up', ['--cluster-init', '--token-file', tokenFile()]);
     await serverUp.events.ready();
     await agents[0]?.events.ready();
@@ -176,6 +178,48 @@ describe.skipIf(!isRoot)('agents and a server', () => {
     expect(kubectl('get', 'node', 'a1', '--no-headers').output).toMatch(/^a1 +Ready /);
   });
 
+  test('pods on two machines reach each other, directly and as a service, and see who asks', async () => {
+    const meta = (name: string) => ({ apiVersion: 'v1', metadata: { name, labels: { app: name } } });
+    const pod = (name: string, nodeName: string, command: readonly string[]) => ({
+      ...meta(name),
+      kind: 'Pod',
+      spec: {
+        nodeName,
+        terminationGracePeriodSeconds: 0,
+        containers: [{ name: 'main', image, imagePullPolicy: 'Never', command }],
+      },
+    });
+    const serve = 'mkdir /tmp/www && echo from a2 >/tmp/www/index.html && exec httpd -f -vv -p 8080 -h /tmp/www';
+    const items = [
+      pod('site', 'a2', ['/bin/sh', '-c', serve]),
+      pod('visitor', 's1', ['/bin/sleep', '3600']),
+      {
+        ...meta('site'),
+        kind: 'Service',
+        spec: { selector: { app: 'site' }, ports: [{ port: 80, targetPort: 8080 }] },
+      },
+    ];
+    const file = path.join(server.dataDir, 'site.json');
+    writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+    expect(kubectl('apply', '-f', file)).toMatchObject({ code: 0 });
+    const addressOf = (name: string) =>
+      kubectl('get', 'pod', name, '-o', 'jsonpath={.status.phase} {.status.podIP}').output;
+    await expect.poll(() => addressOf('site'), patience).toMatch(/^Running 10\.42\.[1-9]/);
+    await expect.poll(() => addressOf('visitor'), patience).toMatch(/^Running 10\.42\.0\./);
+    const [site = '', visitor = ''] = [addressOf('site'), addressOf('visitor')].map((text) => text.split(' ')[1]);
+
+    const ask = (host: string, port: number) =>
+      kubectl(
+        ...['exec', 'visitor', '--', 'sh', '-c'],
+        `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 ${host} ${String(port)}`,
+      ).output;
+    await expect.poll(() => ask(site, 8080), patience).toContain('from a2');
+    await expect.poll(() => ask('site.default.svc.cluster.local', 80), patience).toContain('from a2');
+    // The address of the pod that asked, not of its node.
+    expect(kubectl('logs', 'site').output).toContain(visitor);
+    expect(kubectl('logs', 'site').output).not.toContain(server.ip);
+  });
+
   test('no log, record or command line has a token in it', () => {
     const secrets = [server, late].map((machine) =>
       readFileSync(path.join(machine.dataDir, machine === server ? 'server/token' : 'node-token'), 'utf8')
@@ -199,5 +243,51 @@ describe.skipIf(!isRoot)('agents and a server', () => {
     }
     const commands = server.run('sh', '-c', 'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null').output;
     for (const secret of secrets) expect(commands).not.toContain(secret);
+  });
+
+  test('[H9] each node hears the heartbeats of the two others, and says so in its status', async () => {
+    for (const machine of [server, early, late]) {
+      await expect
+        .poll(() => machine.k3sLite('status').output, patience)
+        .toMatch(/^peers .*2 of 2 peers answer, the slowest in \d+\.\d ms/m);
+    }
+  });
+
+  test('[H11] an agent’s certificates are made anew while it runs, by its old ones: the token was rotated meanwhile', async () => {
+    expect(server.k3sLite('token', 'rotate')).toMatchObject({ code: 0 });
+    const kubelet = () => agents[0]?.events.states('kubelet').at(-1)?.snapshot.pid;
+    /** Serial number of what the kubelet shows. */
+    const shown = () => {
+      const script = `const s = require('tls').connect({host: '${early.ip}', port: 10250, rejectUnauthorized: false}, () => {
+        console.log(s.getPeerCertificate().serialNumber); s.destroy(); })`;
+      return server.run(process.execPath, '-e', script).output.trim();
+    };
+    const before = { pid: kubelet(), serial: shown() };
+    expect(before.serial).toMatch(/^[0-9A-F]+$/);
+    const { code, output } = early.k3sLite('certificate', 'rotate');
+    expect({ code, output }).toMatchObject({ code: 0 });
+    expect(output).toContain('4 certificates are new');
+    // The kubelet sees that its file has changed.
+    await expect.poll(shown, { timeout: 90_000, interval: 500 }).not.toBe(before.serial);
+    expect(kubelet()).toBe(before.pid);
+    expect(kubectl('get', '--raw', '/api/v1/nodes/a1/proxy/healthz').output).toBe('ok');
+    expect(server.k3sLite('logs', 'join-server').output).toMatch(/signed kubelet-serving for node a1/);
+  });
+
+  test('routes go with the node that they lead to, and all of them with the machine’s end', async () => {
+    const routes = (machine: Machine) => machine.run('ip', 'route', 'show', 'proto', '143').output;
+    for (const machine of [server, early, late]) {
+      expect(routes(machine).trim().split('\n'), machine.name).toHaveLength(2);
+    }
+    expect(await agents[1]?.interrupt()).toBe(0);
+    expect(routes(late)).toBe('');
+    expect(late.run('nft', 'list', 'tables').output).not.toContain('k3s-lite');
+    // It may come back: its pods' addresses are its own until it is taken out of the cluster.
+    expect(routes(server)).toContain(`via ${late.ip} `);
+    expect(kubectl('delete', 'node', 'a2')).toMatchObject({ code: 0 });
+    for (const machine of [server, early]) {
+      await expect.poll(() => routes(machine), patience).not.toContain(`via ${late.ip} `);
+    }
+    expect(routes(server)).toContain(`via ${early.ip} `);
   });
 });

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { exitCode } from '../../error/codes.ts';
 import { StartupError } from '../../error/startup-error.ts';
+import { systemClock } from '../../kernel/clock.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 
 const manifestsSchema = z.object({ dataDir: z.string(), server: z.url(), disable: z.string().default('') });
@@ -40,8 +41,25 @@ const etcdSnapshotsSchema = z.object({
 
 const etcdWatchSchema = z.object({ dataDir: z.string(), endpoint: z.url(), metrics: z.url() });
 
-/** Each runs until its signal aborts, and then rejects with its reason. */
-const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>> = {
+const podRoutesSchema = z.object({
+  dataDir: z.string(),
+  kubeconfig: z.string(),
+  nodeName: z.string(),
+  clusterCidr: z.string(),
+});
+
+const peersSchema = z.object({ dataDir: z.string(), kubeconfig: z.string(), nodeName: z.string(), port });
+
+const freezeSchema = z.object({
+  pids: z
+    .string()
+    .regex(/^\d+(?:,\d+)*$/)
+    .transform((text) => text.split(',').map(Number)),
+  forMs: z.coerce.number().int().min(1).max(60_000),
+});
+
+/** Each runs until its signal aborts, and then rejects with its reason; a freeze ends by itself. */
+const services: Readonly<Record<string, (input: CommandInput) => Promise<unknown>>> = {
   async manifests(input) {
     const { dataDir, server, disable } = parse('manifests', manifestsSchema, input);
     const { internalManifests } = await import('../../app/internal-manifests.ts');
@@ -88,6 +106,21 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<never>>
     const { internalJoinServer } = await import('../../app/internal-join-server.ts');
     return internalJoinServer({ dataDir, server, own, settings, ...around(input) });
   },
+  async peers(input) {
+    const parsed = parse('peers', peersSchema, input);
+    const { internalPeers } = await import('../../app/internal-peers.ts');
+    return internalPeers({ ...parsed, ...around(input) });
+  },
+  async freeze(input) {
+    const { pids, forMs } = parse('freeze', freezeSchema, input);
+    const { freeze } = await import('../../process/freeze.ts');
+    return freeze({ pids, forMs, clock: systemClock, signal: input.signal });
+  },
+  async 'pod-routes'(input) {
+    const parsed = parse('pod-routes', podRoutesSchema, input);
+    const { internalPodRoutes } = await import('../../app/internal-pod-routes.ts');
+    return internalPodRoutes({ ...parsed, ...around(input) });
+  },
 };
 
 const around = ({ io, env, signal }: CommandInput) => ({ env, log: (line: string) => io.out(`${line}\n`), signal });
@@ -107,7 +140,8 @@ export const run: CommandRun = async (input) => {
     throw new StartupError('ERR_USAGE', `there is no internal service "${what}"; known are ${known}`, { what });
   }
   try {
-    return await service(input);
+    await service(input);
+    return exitCode.ok;
   } catch (error) {
     // Told to end: that is how it ends well.
     if (input.signal.aborted) return exitCode.ok;

@@ -19,7 +19,7 @@ import { ensureNodePassword, readRequiredToken } from './cluster-token.ts';
 import { joinBuiltin } from './join-builtin.ts';
 import { joinClient } from './join-client.ts';
 import { readJoined } from './joined.ts';
-import { ensureNodeCertificates } from './node-certificates.ts';
+import { ensureNodeCertificates, nodeIdentity } from './node-certificates.ts';
 
 export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPorts): Record<string, Builtin> {
   const { nodeName, nodeIp } = settings;
@@ -32,6 +32,7 @@ export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPort
     random: Math.random,
     log: (line) => notice(line, 'join'),
   });
+  const identity = () => nodeIdentity(layout.agentTls, nodeName);
   const connect: Connect = async () => {
     const { apiServer } = await readJoined(layout.joined);
     return kubeClient(await readCredentials(apiServer, layout.agentTls, 'client-kubelet'), clock);
@@ -49,6 +50,7 @@ export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPort
       layout,
       apiServer: `https://127.0.0.1:${String(settings.lbServerPort)}`,
       finder,
+      identity,
       clock,
       notice: (text) => notice(text, 'join'),
     }),
@@ -58,7 +60,8 @@ export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPort
         node: { name: nodeName, password: await ensureNodePassword(layout.nodePassword) },
         ips: [nodeIp],
         nowMs: clock.wallMs(),
-        connect: async () => joinClient({ ...(await finder.find(signal)), clock, signal }),
+        rotationFile: layout.rotation,
+        connect: async () => joinClient({ ...(await finder.find(signal)), identity: identity(), clock, signal }),
       });
       for (const line of fetched) log(`fetched ${line}`);
       if (fetched.length === 0) log('all certificates are good');

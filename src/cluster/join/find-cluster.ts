@@ -3,12 +3,17 @@
  * authority is fetched from whichever server answers, compared with the token's hash, and then the
  * server has to prove that it holds a certificate of that authority.
  *
- * All servers are raced with a stagger. A network error is never final; whoever calls tries again.
+ * All servers are raced with a stagger, and so are all addresses that a name stands for: behind one
+ * name there may be several servers, and the first answer of DNS may be the dead one.
+ *
+ * A network error is never final; whoever calls tries again.
  */
+import { isIP } from 'node:net';
 import { StartupError } from '../../error/startup-error.ts';
+import { abortable, linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { staggeredRace, type RaceFailure } from '../../kernel/staggered-race.ts';
-import { joinRequest, type JoinLimits } from './join-request.ts';
+import { defaultJoinLimits, joinRequest, type JoinLimits } from './join-request.ts';
 import { originOf, type JoinUrl } from './server-url.ts';
 import { caHashOf, sameSecret, type Token } from './token.ts';
 import { paths } from './wire.ts';
@@ -23,6 +28,8 @@ export interface FindClusterOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly limits?: JoinLimits;
+  /** All addresses of a name, as the system resolves it. */
+  readonly resolve?: (host: string) => Promise<readonly string[]>;
   /** Told of each server that was asked and has answered or failed. Who was still silent when another won is not told of. */
   readonly onTried?: (tried: Tried) => void;
 }
@@ -34,6 +41,8 @@ export type Tried =
 export interface FoundCluster {
   /** Of the join server that answered. */
   readonly origin: string;
+  /** Which address of its name has answered; undefined when it was named by its address. */
+  readonly connectTo?: string | undefined;
   /** Authority of the cluster's servers, PEM. */
   readonly authority: string;
   /** False: the token has no hash, and the first that answered was believed. */
@@ -47,7 +56,8 @@ export interface FoundCluster {
  *   ERR_JOIN when none answered, with a reason for each; the reason of `signal`
  */
 export async function findCluster(options: FindClusterOptions): Promise<FoundCluster> {
-  const { urls, token, clock, signal, limits, onTried = () => undefined } = options;
+  const { urls, token, clock, signal, limits, resolve, onTried = () => undefined } = options;
+  const around = { clock, ...(limits === undefined ? {} : { limits }), ...(resolve === undefined ? {} : { resolve }) };
   const result = await staggeredRace({
     candidates: urls,
     staggerMs,
@@ -56,7 +66,7 @@ export async function findCluster(options: FindClusterOptions): Promise<FoundClu
     async attempt(url, end) {
       const begunMs = clock.monotonicMs();
       try {
-        const found = await askServer(url, token, { clock, signal: end, ...(limits === undefined ? {} : { limits }) });
+        const found = await askServer(url, token, { ...around, signal: end });
         onTried({ url, ok: true, tookMs: clock.monotonicMs() - begunMs });
         return found;
       } catch (error) {
@@ -77,15 +87,52 @@ export async function findCluster(options: FindClusterOptions): Promise<FoundClu
 /** Somebody answered who is not of this cluster. */
 class StrangeAuthority extends Error {}
 
-type Call = Pick<FindClusterOptions, 'clock' | 'signal' | 'limits'>;
+type Call = Pick<FindClusterOptions, 'clock' | 'signal' | 'limits' | 'resolve'>;
+type Answer = Omit<FoundCluster, 'failures'>;
+
+/** All addresses of one URL, raced as the URLs are. */
+async function askServer(url: JoinUrl, token: Token, call: Call): Promise<Answer> {
+  const { clock, signal } = call;
+  const addresses = await addressesOf(url.host, call);
+  const [first = url.host] = addresses;
+  if (addresses.length <= 1) return askPorts(url, first, token, call);
+  const result = await staggeredRace({
+    candidates: addresses,
+    staggerMs,
+    clock,
+    signal,
+    attempt: (address, end) => askPorts(url, address, token, { ...call, signal: end }),
+  });
+  if (result.ok) return result.value;
+  const why = result.failures.map(({ candidate, error }) => `${candidate}: ${reasonOf(error)}`).join(', ');
+  throw result.failures.some(({ error }) => error instanceof StrangeAuthority)
+    ? new StrangeAuthority(why)
+    : new Error(why);
+}
+
+/** @throws an Error that says that the name is not known, or not in time */
+async function addressesOf(host: string, call: Call): Promise<readonly string[]> {
+  if (isIP(host) !== 0) return [host];
+  const { clock, signal, limits = defaultJoinLimits, resolve = resolveName } = call;
+  using limit = linkedAbort(signal);
+  using _timer = clock.timer(limits.connectMs, () => limit.abort(new Error('its name is not resolved in time')));
+  return await abortable(resolve(host), limit.signal);
+}
+
+async function resolveName(host: string): Promise<readonly string[]> {
+  const { lookup } = await import('node:dns/promises');
+  const found = await lookup(host, { all: true });
+  return [...new Set(found.map(({ address }) => address))];
+}
 
 /** The ports of one URL after another: the second is only for those that were written for K3s. */
-async function askServer(url: JoinUrl, token: Token, call: Call): Promise<Omit<FoundCluster, 'failures'>> {
+async function askPorts(url: JoinUrl, address: string, token: Token, call: Call): Promise<Answer> {
+  const connectTo = address === url.host ? undefined : address;
   const failures: string[] = [];
   let isStranger = false;
   for (const port of url.ports) {
     try {
-      return await askOrigin(originOf(url.host, port), token, call);
+      return await askOrigin({ origin: originOf(url.host, port), connectTo }, token, call);
     } catch (error) {
       if (call.signal.aborted) throw error;
       isStranger ||= error instanceof StrangeAuthority;
@@ -96,8 +143,13 @@ async function askServer(url: JoinUrl, token: Token, call: Call): Promise<Omit<F
   throw isStranger ? new StrangeAuthority(why) : new Error(why);
 }
 
-async function askOrigin(origin: string, token: Token, call: Call): Promise<Omit<FoundCluster, 'failures'>> {
-  const first = await joinRequest({ ...call, origin, path: paths.authority, authority: undefined });
+interface Place {
+  readonly origin: string;
+  readonly connectTo: string | undefined;
+}
+
+async function askOrigin(place: Place, token: Token, call: Call): Promise<Answer> {
+  const first = await joinRequest({ ...call, ...place, path: paths.authority, authority: undefined });
   if (first.status !== 200)
     throw new Error(`it answers ${String(first.status)} and not with an authority: no join server`);
   const authority = first.body;
@@ -112,12 +164,12 @@ async function askOrigin(origin: string, token: Token, call: Call): Promise<Omit
       'its authority is not the one of the token: the token is of another cluster, or somebody is in between',
     );
   }
-  const second = await joinRequest({ ...call, origin, path: paths.ping, authority }).catch((error: unknown) => {
+  const second = await joinRequest({ ...call, ...place, path: paths.ping, authority }).catch((error: unknown) => {
     if (call.signal.aborted) throw error;
     throw new StrangeAuthority(`it gave an authority that its own certificate is not of (${reasonOf(error)})`);
   });
   if (second.status !== 200) throw new Error(`it answers ${String(second.status)} to ${paths.ping}`);
-  return { origin, authority, isVerified: token.caHash !== undefined };
+  return { ...place, authority, isVerified: token.caHash !== undefined };
 }
 
 const describeFailure = ({ candidate, error }: RaceFailure<JoinUrl>): string =>

@@ -16,6 +16,7 @@ import type { Layout } from '../layout.ts';
 import { writeIfChanged } from '../stored-file.ts';
 import type { ClusterFinder } from './cluster-finder.ts';
 import { joinClient } from './join-client.ts';
+import type { ClientIdentity } from './join-request.ts';
 import { readJoinedIfThere, writeJoined } from './joined.ts';
 import { caHashOf, formatToken } from './token.ts';
 import type { KnownServers } from './wire.ts';
@@ -25,18 +26,21 @@ export interface JoinPorts {
   /** Where this node's components reach the API. */
   readonly apiServer: string;
   readonly finder: ClusterFinder;
+  /** Of this node, when it has joined before. */
+  readonly identity?: () => ClientIdentity | undefined;
   readonly clock: Clock;
   /** Tells a person. */
   readonly notice: (text: string) => void;
 }
 
-export function joinBuiltin({ layout, apiServer, finder, clock, notice }: JoinPorts): Builtin {
+export function joinBuiltin(ports: JoinPorts): Builtin {
+  const { layout, apiServer, finder, identity = () => undefined, clock, notice } = ports;
   return async ({ signal, log }) => {
     const before = await readJoinedIfThere(layout.joined);
     try {
       const { cluster, token } = await finder.find(signal);
       const { origin, authority, isVerified, failures } = cluster;
-      const client = joinClient({ cluster, token, clock, signal });
+      const client = joinClient({ cluster, token, identity: identity(), clock, signal });
       const [{ servers }, settings] = await Promise.all([client.servers(), client.settings()]);
       await finder.learn(servers.map(({ join }) => join));
       if (await forgetOtherCluster(layout.agentTls, authority)) {

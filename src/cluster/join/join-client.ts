@@ -7,7 +7,7 @@ import { StartupError } from '../../error/startup-error.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { parseJson } from '../../kernel/json.ts';
 import type { FoundCluster } from './find-cluster.ts';
-import { joinRequest } from './join-request.ts';
+import { joinRequest, type ClientIdentity } from './join-request.ts';
 import { unsealWithToken } from './seal.ts';
 import type { Token } from './token.ts';
 import {
@@ -27,8 +27,10 @@ import {
 } from './wire.ts';
 
 export interface JoinClientOptions {
-  readonly cluster: Pick<FoundCluster, 'origin' | 'authority'>;
+  readonly cluster: Pick<FoundCluster, 'origin' | 'connectTo' | 'authority'>;
   readonly token: Token;
+  /** Of a node that has joined before: good even when the token is not any more. */
+  readonly identity?: ClientIdentity | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -53,8 +55,8 @@ export interface NodeIdentity {
   readonly password: string;
 }
 
-export function joinClient({ cluster, token, clock, signal }: JoinClientOptions): JoinClient {
-  const { origin, authority } = cluster;
+export function joinClient({ cluster, token, identity, clock, signal }: JoinClientOptions): JoinClient {
+  const { origin, connectTo, authority } = cluster;
   const authorization = `Basic ${Buffer.from(`${token.user}:${token.password}`).toString('base64')}`;
 
   const call = async <T>(
@@ -64,7 +66,9 @@ export function joinClient({ cluster, token, clock, signal }: JoinClientOptions)
   ): Promise<T> => {
     const reply = await joinRequest({
       origin,
+      connectTo,
       authority,
+      identity,
       path,
       clock,
       signal,

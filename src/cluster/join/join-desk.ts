@@ -32,6 +32,8 @@ export interface JoinRequest {
   /** Address of the sender, for the limit of failures and the log. */
   readonly remote: string;
   readonly authorization?: string | undefined;
+  /** Node of whose certificate the sender has proven to have the key. */
+  readonly certifiedNode?: string | undefined;
   readonly nodeName?: string | undefined;
   readonly nodePassword?: string | undefined;
   readonly body: string;
@@ -103,6 +105,9 @@ export async function answerJoin(request: JoinRequest, ports: JoinDeskPorts): Pr
 }
 
 async function authenticate(request: JoinRequest, needed: TokenUser, ports: JoinDeskPorts): Promise<void> {
+  // Who has joined stays, whatever became of the token; but as nobody else than it was.
+  const { certifiedNode, nodeName: name = certifiedNode } = request;
+  if (needed === 'node' && certifiedNode !== undefined && certifiedNode === name) return;
   if (!ports.limit.mayTry(request.remote)) {
     throw new Refused(429, 'ERR_TOO_MANY', 'too many wrong tokens came from this address; try again in a while');
   }

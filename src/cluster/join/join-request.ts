@@ -28,15 +28,24 @@ const longestAnswer = 1024 * 1024;
 export interface JoinCall {
   /** https://host:port */
   readonly origin: string;
+  /** One address of the origin's name, where that has several; the certificate is still to be of the name. */
+  readonly connectTo?: string | undefined;
   readonly path: string;
   readonly method?: 'GET' | 'POST';
   readonly body?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Whom to believe, PEM. Undefined: anybody, for the one question whose answer is checked otherwise. */
   readonly authority: string | undefined;
+  /** Of the one who asks, PEM; a server may do without. */
+  readonly identity?: ClientIdentity | undefined;
   readonly limits?: JoinLimits;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+}
+
+export interface ClientIdentity {
+  readonly cert: string;
+  readonly key: string;
 }
 
 export interface JoinReply {
@@ -46,11 +55,11 @@ export interface JoinReply {
 
 /** @throws an Error whose message ends the sentence "SERVER: …"; the reason of `signal` */
 export async function joinRequest(call: JoinCall): Promise<JoinReply> {
-  const { origin, clock, signal, limits = defaultJoinLimits } = call;
+  const { origin, connectTo, clock, signal, limits = defaultJoinLimits } = call;
   const { host, port } = addressOfUrl(new URL(origin));
   const within = <T>(limitMs: number, what: string, run: (end: AbortSignal) => Promise<T>) =>
     withLimit(clock, limitMs, what, signal, run);
-  const plain = await within(limits.connectMs, 'no connection', (end) => opened(host, port, end));
+  const plain = await within(limits.connectMs, 'no connection', (end) => opened(connectTo ?? host, port, end));
   try {
     const secure = await within(limits.handshakeMs, 'no TLS handshake', (end) => handshake(plain, host, call, end));
     return await within(limits.answerMs, 'no answer', (end) => exchange(secure, call, end));
@@ -84,14 +93,19 @@ function opened(host: string, port: number, signal: AbortSignal): Promise<Socket
   });
 }
 
-function handshake(socket: Socket, host: string, { authority }: JoinCall, signal: AbortSignal): Promise<Socket> {
+function handshake(
+  socket: Socket,
+  host: string,
+  { authority, identity }: JoinCall,
+  signal: AbortSignal,
+): Promise<Socket> {
   return settled(signal, (resolve, reject) => {
     const secure = connectTls({
       socket,
       minVersion: 'TLSv1.2',
       ...(isIP(host) === 0 ? { servername: host } : {}),
       host,
-      ...(authority === undefined ? { rejectUnauthorized: false } : { ca: authority }),
+      ...(authority === undefined ? { rejectUnauthorized: false } : { ca: authority, ...identity }),
     });
     secure.once('secureConnect', () => {
       resolve(secure);

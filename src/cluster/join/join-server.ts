@@ -5,7 +5,8 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { bodyText } from '../../kernel/request-body.ts';
 import { answerJoin, type JoinAnswer, type JoinDeskPorts } from './join-desk.ts';
 import { nodeHeaders } from './wire.ts';
@@ -28,6 +29,8 @@ export interface JoinServerOptions {
   readonly port: number;
   readonly certificate: string;
   readonly key: string;
+  /** Signs the certificates of nodes, PEM: one that has joined may prove itself by its own. */
+  readonly clientAuthority?: string;
   readonly desk: JoinDeskPorts;
   readonly patience?: Patience;
 }
@@ -40,11 +43,16 @@ export interface JoinServer extends AsyncDisposable {
 
 /** @throws the error of `listen`: the port is taken, the address is none of this machine */
 export async function startJoinServer(options: JoinServerOptions): Promise<JoinServer> {
-  const { host, port, certificate, key, desk, patience = defaultPatience } = options;
+  const { host, port, certificate, key, clientAuthority, desk, patience = defaultPatience } = options;
+  const authority = clientAuthority === undefined ? {} : { ca: clientAuthority };
   const server = createServer(
     {
       cert: certificate,
       key,
+      ...authority,
+      // Who has none, or one that has expired, has a token.
+      requestCert: clientAuthority !== undefined,
+      rejectUnauthorized: false,
       minVersion: 'TLSv1.2',
       handshakeTimeout: patience.handshakeMs,
       maxHeaderSize: 8 * 1024,
@@ -72,7 +80,7 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
   return {
     port: (server.address() as AddressInfo).port,
     renew(cert, newKey) {
-      server.setSecureContext({ cert, key: newKey, minVersion: 'TLSv1.2' });
+      server.setSecureContext({ cert, key: newKey, ...authority, minVersion: 'TLSv1.2' });
     },
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
@@ -96,6 +104,7 @@ async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<Joi
       method: request.method ?? '',
       path: (request.url ?? '').split('?')[0] ?? '',
       remote: request.socket.remoteAddress ?? 'unknown',
+      certifiedNode: certifiedNode(request.socket),
       authorization: request.headers.authorization,
       nodeName: single(request.headers[nodeHeaders.name]),
       nodePassword: single(request.headers[nodeHeaders.password]),
@@ -103,6 +112,15 @@ async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<Joi
     },
     desk,
   );
+}
+
+/** Whose certificate was shown and is good. Source of the names: Kubernetes, "Using Node Authorization". */
+function certifiedNode(socket: Socket): string | undefined {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
+  const { CN: name, O: group }: { readonly CN?: unknown; readonly O?: unknown } = socket.getPeerCertificate().subject;
+  // A certificate may have several of each, or none, whatever the types say.
+  if (typeof name !== 'string' || group !== 'system:nodes') return undefined;
+  return /^system:node:(.+)$/.exec(name)?.[1];
 }
 
 const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);

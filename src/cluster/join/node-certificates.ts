@@ -8,9 +8,11 @@ import path from 'node:path';
 import { StartupError } from '../../error/startup-error.ts';
 import { readPair, renewalReason } from '../certificate-check.ts';
 import type { LeafPlan } from '../certificate-plan.ts';
+import { readRotation } from '../certificate-rotation.ts';
 import { readIfThere, writeAtomically, writeIfChanged } from '../stored-file.ts';
 import { authorityFor, contentFor } from './issue.ts';
 import type { JoinClient, NodeIdentity } from './join-client.ts';
+import type { ClientIdentity } from './join-request.ts';
 import type { CertificatePurpose, IssuedCertificate } from './wire.ts';
 
 export interface NodeCertificatesOptions {
@@ -20,6 +22,8 @@ export interface NodeCertificatesOptions {
   /** Addresses of the node, besides loopback. */
   readonly ips: readonly string[];
   readonly nowMs: number;
+  /** Says which were asked to be made anew. */
+  readonly rotationFile: string;
   /** Called when something has to be asked for, once at most. */
   readonly connect: () => Promise<JoinClient>;
 }
@@ -32,12 +36,26 @@ const files: Readonly<Record<CertificatePurpose, string>> = {
   coredns: 'client-coredns',
 };
 
+/** What a node that has joined before proves itself with; undefined when it has none that can be used. */
+export function nodeIdentity(folder: string, nodeName: string): ClientIdentity | undefined {
+  try {
+    const plan = planOf('kubelet-client', { folder, node: { name: nodeName }, ips: [] });
+    const { certificate, keyPem } = readPair(plan.name, plan);
+    return certificate === undefined || keyPem === undefined
+      ? undefined
+      : { cert: certificate.toString(), key: keyPem };
+  } catch {
+    return undefined; // a broken pair is told of by who looks after it
+  }
+}
+
 /**
  * @returns one line for each certificate that was fetched, with the reason
  * @throws StartupError ERR_CERTIFICATE for a broken file; what {@link JoinClient} throws
  */
 export async function ensureNodeCertificates(options: NodeCertificatesOptions): Promise<readonly string[]> {
   const { folder, node, ips, nowMs } = options;
+  const rotation = await readRotation(options.rotationFile);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const authorities = {
     client: await readIfThere(path.join(folder, 'client-ca.crt')),
@@ -51,10 +69,14 @@ export async function ensureNodeCertificates(options: NodeCertificatesOptions): 
     const reason =
       certificate === undefined || keyPem === undefined || authority === undefined
         ? 'it was missing'
-        : renewalReason(plan, certificate, new X509Certificate(authority), nowMs);
+        : (renewalReason(plan, certificate, new X509Certificate(authority), nowMs) ??
+          rotation.reasonFor(plan.certFile));
     if (reason !== undefined) missing.push({ plan, purpose, keyPem, reason });
   }
-  if (missing.length === 0) return [];
+  if (missing.length === 0) {
+    await rotation.done();
+    return [];
+  }
 
   const [client, make] = await Promise.all([options.connect(), import('../certificate-maker.ts')]);
   const fetched: string[] = [];
@@ -70,10 +92,17 @@ export async function ensureNodeCertificates(options: NodeCertificatesOptions): 
     await writeAtomically(plan.certFile, issued.certificate, 0o644);
     fetched.push(`${plan.name}: ${reason}`);
   }
+  await rotation.done();
   return fetched;
 }
 
-function planOf(purpose: CertificatePurpose, { folder, node, ips }: NodeCertificatesOptions): LeafPlan {
+interface PlanPlace {
+  readonly folder: string;
+  readonly node: Pick<NodeIdentity, 'name'>;
+  readonly ips: readonly string[];
+}
+
+function planOf(purpose: CertificatePurpose, { folder, node, ips }: PlanPlace): LeafPlan {
   return {
     ...contentFor(purpose, node.name, ips),
     authority: authorityFor(purpose),

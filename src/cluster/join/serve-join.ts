@@ -43,10 +43,12 @@ export async function serveJoin(options: ServeJoinOptions): Promise<never> {
   const { own, clock, log, notify, signal } = options;
   const layout = layoutOf({ dataDir: options.dataDir, runDir: '' });
   let pair = await servingPair(layout);
+  const clientAuthority = await readFile(path.join(layout.serverTls, 'client-ca.crt'), 'utf8');
   await using server = await startJoinServer({
     host: '0.0.0.0',
     port: own.joinPort,
     ...pair,
+    clientAuthority,
     desk: deskPorts(options, layout),
   });
   using life = linkedAbort(signal);

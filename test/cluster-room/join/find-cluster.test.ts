@@ -1,6 +1,7 @@
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { findCluster } from '../../../src/cluster/join/find-cluster.ts';
+import { joinClient } from '../../../src/cluster/join/join-client.ts';
 import { startJoinServer, type JoinServer } from '../../../src/cluster/join/join-server.ts';
 import { parseJoinUrls } from '../../../src/cluster/join/server-url.ts';
 import { caHashOf, type Token } from '../../../src/cluster/join/token.ts';
@@ -139,5 +140,57 @@ test('[H4] every server’s reason is in the error, and no attempt is left', asy
   await expect(find([gone.port], ours)).rejects.toMatchObject({
     code: 'ERR_JOIN',
     detail: { failures: [`https://127.0.0.1:${String(gone.port)}: ECONNREFUSED`] },
+  });
+});
+
+describe('[H1] a name that stands for several addresses', () => {
+  const findByName = (port: number, addresses: readonly string[]) =>
+    findCluster({
+      urls: parseJoinUrls([`https://localhost:${String(port)}`]),
+      token: token(caHashOf(ours.pem)),
+      clock: systemClock,
+      signal: new AbortController().signal,
+      resolve: () => Promise.resolve(addresses),
+    });
+
+  test('is found through whichever of them answers, and is gone on with at that one', async () => {
+    const { port } = await serve(ours);
+    // One refuses, one swallows everything (TEST-NET-1 leads nowhere), and the third is it.
+    const begunMs = performance.now();
+    const found = await findByName(port, ['127.0.0.2', '192.0.2.1', '127.0.0.1']);
+    expect(found).toMatchObject({
+      origin: `https://localhost:${String(port)}`,
+      connectTo: '127.0.0.1',
+      isVerified: true,
+    });
+    expect(performance.now() - begunMs).toBeLessThan(2_000);
+    const signal = new AbortController().signal;
+    const client = joinClient({ cluster: found, token: token(undefined), clock: systemClock, signal });
+    expect((await client.servers()).servers).toHaveLength(1);
+  });
+
+  test('has a reason for each of them when none answers', async () => {
+    const { port } = await serve(ours);
+    await open.pop()?.[Symbol.asyncDispose]();
+    await expect(findByName(port, ['127.0.0.1', '127.0.0.2'])).rejects.toMatchObject({
+      code: 'ERR_JOIN',
+      message: expect.stringMatching(/127\.0\.0\.1: ECONNREFUSED, 127\.0\.0\.2: ECONNREFUSED/) as string,
+    });
+  });
+
+  test('and is not believed because another server of that name is: each proves itself', async () => {
+    const { port } = await serve(strange);
+    await expect(findByName(port, ['127.0.0.1'])).rejects.toMatchObject({ code: 'ERR_TOKEN' });
+  });
+
+  test('that is not known says so', async () => {
+    const unknown = findCluster({
+      urls: parseJoinUrls(['https://no-such-server.invalid:9345']),
+      token: token(undefined),
+      clock: systemClock,
+      signal: new AbortController().signal,
+      resolve: () => Promise.reject(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' })),
+    });
+    await expect(unknown).rejects.toThrow('no-such-server.invalid:9345: ENOTFOUND');
   });
 });

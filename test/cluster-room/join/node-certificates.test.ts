@@ -3,11 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { makeEcdsaKey, makeLeaf } from '../../../src/cluster/certificate-maker.ts';
+import { askForRotation } from '../../../src/cluster/certificate-rotation.ts';
 import { findCluster } from '../../../src/cluster/join/find-cluster.ts';
 import type { JoinDeskPorts } from '../../../src/cluster/join/join-desk.ts';
 import { joinClient } from '../../../src/cluster/join/join-client.ts';
+import type { ClientIdentity } from '../../../src/cluster/join/join-request.ts';
 import { startJoinServer, type JoinServer } from '../../../src/cluster/join/join-server.ts';
-import { ensureNodeCertificates } from '../../../src/cluster/join/node-certificates.ts';
+import { ensureNodeCertificates, nodeIdentity } from '../../../src/cluster/join/node-certificates.ts';
 import { parseJoinUrls } from '../../../src/cluster/join/server-url.ts';
 import { caHashOf, type TokenUser } from '../../../src/cluster/join/token.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
@@ -31,20 +34,34 @@ afterEach(async () => {
 
 async function serve(changes: Partial<JoinDeskPorts> = {}) {
   const kit = deskKit(server, client, changes);
-  running = await startJoinServer({ host: '127.0.0.1', port: 0, ...(await servingPair(server)), desk: kit.ports });
+  const pair = await servingPair(server);
+  running = await startJoinServer({
+    host: '127.0.0.1',
+    port: 0,
+    ...pair,
+    clientAuthority: client.pem,
+    desk: kit.ports,
+  });
   const origin = `https://127.0.0.1:${String(running.port)}`;
-  const connect = async (user: TokenUser = 'node', password = passwords[user]) => {
+  const connect = async (user: TokenUser = 'node', password = passwords[user], identity?: ClientIdentity) => {
     const token = { user, password, caHash: caHashOf(server.pem) };
     const signal = new AbortController().signal;
     const cluster = await findCluster({ urls: parseJoinUrls([origin]), token, clock: systemClock, signal });
-    return joinClient({ cluster, token, clock: systemClock, signal });
+    return joinClient({ cluster, token, identity, clock: systemClock, signal });
   };
   return { ...kit, connect };
 }
 
 const node = { name: 'w1', password: 'p'.repeat(32) };
 const ensure = (connect: Parameters<typeof ensureNodeCertificates>[0]['connect'], name = node.name) =>
-  ensureNodeCertificates({ folder, node: { ...node, name }, ips: ['192.0.2.9'], nowMs: Date.now(), connect });
+  ensureNodeCertificates({
+    folder,
+    node: { ...node, name },
+    ips: ['192.0.2.9'],
+    nowMs: Date.now(),
+    rotationFile: path.join(folder, 'rotate.json'),
+    connect,
+  });
 
 describe('[H5] a node that joins', () => {
   test('gets its certificates, keeps its keys to itself, and asks for nothing the next time', async () => {
@@ -79,6 +96,68 @@ describe('[H5] a node that joins', () => {
   test('with a token that has been rotated is told so', async () => {
     const { connect } = await serve();
     await expect(ensure(() => connect('node', 'of-yesterday'))).rejects.toMatchObject({ code: 'ERR_TOKEN' });
+  });
+
+  test('makes new ones of the services that were asked for, once, with the same keys', async () => {
+    const { connect } = await serve();
+    await ensure(() => connect());
+    const read = (name: string) => readFileSync(path.join(folder, name), 'utf8');
+    const [before, key, other] = [read('serving-kubelet.crt'), read('serving-kubelet.key'), read('client-coredns.crt')];
+    await askForRotation(path.join(folder, 'rotate.json'), ['kubelet'], 0);
+    expect(await ensure(() => connect())).toEqual([
+      'kubelet-client certificate: it was asked for',
+      'kubelet-serving certificate: it was asked for',
+    ]);
+    expect(read('serving-kubelet.crt')).not.toBe(before);
+    expect(read('serving-kubelet.key')).toBe(key);
+    expect(read('client-coredns.crt')).toBe(other);
+    expect(await ensure(() => Promise.reject(new Error('nobody is asked')))).toEqual([]);
+  });
+
+  test('goes on asking by its old certificate when the token has been rotated', async () => {
+    const { connect, lines } = await serve();
+    await ensure(() => connect());
+    const identity = nodeIdentity(folder, node.name);
+    const rotated = () => connect('node', 'of-yesterday', identity);
+    await rm(path.join(folder, 'client-kube-proxy.crt'));
+    expect(await ensure(rotated)).toEqual(['kube-proxy certificate: it was missing']);
+    expect((await (await rotated()).servers()).servers).toHaveLength(1);
+    // As itself only, and for nothing that a server's token is needed for.
+    await expect(ensure(rotated, 'w2')).rejects.toMatchObject({ code: 'ERR_TOKEN' });
+    await expect((await rotated()).bootstrap()).rejects.toMatchObject({ code: 'ERR_TOKEN' });
+    expect(lines.join()).not.toContain('of-yesterday');
+  });
+
+  test.each([
+    ['of another authority', () => server, 'system:node:w1', 'system:nodes'],
+    ['of another component', () => client, 'system:kube-proxy', undefined],
+    ['with the name of a node in no group', () => client, 'system:node:w1', undefined],
+    ['of an administrator', () => client, 'system:node:w1', 'system:masters'],
+  ])('a certificate %s is no proof', async (_what, authority, commonName, organization) => {
+    const { connect } = await serve();
+    const key = await makeEcdsaKey();
+    const names = { name: 'x', commonName, ...(organization === undefined ? {} : { organization }) };
+    const content = { ...names, usages: ['client' as const], dnsNames: [], ips: [] };
+    const cert = await makeLeaf(content, key, authority().signer, Date.now());
+    const client1 = await connect('node', 'of-yesterday', { cert, key });
+    await expect(client1.servers()).rejects.toMatchObject({ code: 'ERR_TOKEN' });
+  });
+
+  test('with a certificate that has expired needs the token', async () => {
+    const { connect } = await serve();
+    const key = await makeEcdsaKey();
+    const content = {
+      name: 'x',
+      commonName: 'system:node:w1',
+      organization: 'system:nodes',
+      usages: ['client' as const],
+    };
+    const longAgoMs = Date.now() - 400 * 86_400_000;
+    const cert = await makeLeaf({ ...content, dnsNames: [], ips: [] }, key, client.signer, longAgoMs);
+    await expect((await connect('node', 'of-yesterday', { cert, key })).servers()).rejects.toMatchObject({
+      code: 'ERR_TOKEN',
+    });
+    expect((await (await connect('node', passwords.node, { cert, key })).servers()).servers).toHaveLength(1);
   });
 
   test('is told to wait while the API does not answer', async () => {

@@ -79,6 +79,7 @@ test('a node gets its certificates with the node token, and its name by its pass
       node: { name: 'w1', password },
       ips: ['192.0.2.21'],
       nowMs: clock.wallMs(),
+      rotationFile: path.join(into, 'rotate.json'),
       connect: () => Promise.resolve(client),
     });
   expect(await fetch('p'.repeat(32), folder)).toHaveLength(4);

@@ -25,6 +25,8 @@ export interface Machine {
   readonly name: string;
   readonly ip: string;
   readonly dataDir: string;
+  /** What becomes a program on it. */
+  readonly enter: readonly string[];
   /** Runs a program on it to its end. */
   run(...argv: readonly string[]): Ran;
   /** Runs k3s-lite on it to its end. */
@@ -76,6 +78,7 @@ export async function startMachine({ place, name, ip, gateway }: MachineOptions)
     name,
     ip,
     dataDir,
+    enter,
     run: (...argv) => run([...enter, ...argv]),
     k3sLite: (command, ...args) => run([...enter, process.execPath, cli, command, '--data-dir', dataDir, ...args]),
     powerOff() {

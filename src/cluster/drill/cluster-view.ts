@@ -1,0 +1,32 @@
+/** Who serves the API and who leads, as the API itself says. */
+import * as z from 'zod';
+import { unlessMissing, type KubeClient } from '../kube-client.ts';
+import type { Leaders } from './drill-report.ts';
+
+const sliceSchema = z.object({
+  endpoints: z.array(z.object({ addresses: z.array(z.string()) })).nullish(),
+  ports: z.array(z.object({ port: z.number() })).nullish(),
+});
+const leaseSchema = z.object({ spec: z.object({ holderIdentity: z.string().nullish() }) });
+
+/** "host:port" of each API server. Source: kube-apiserver keeps its endpoints in this slice (`--endpoint-reconciler-type`). */
+export async function apiServers(client: Pick<KubeClient, 'get'>, signal: AbortSignal): Promise<readonly string[]> {
+  const path = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes';
+  const { endpoints, ports } = sliceSchema.parse(await client.get(path, signal));
+  const port = ports?.[0]?.port ?? 443;
+  return (endpoints ?? []).flatMap(({ addresses }) => addresses.map((address) => `${address}:${String(port)}`));
+}
+
+export async function leadersOf(client: Pick<KubeClient, 'get'>, signal: AbortSignal): Promise<Leaders> {
+  const holder = async (name: string) => {
+    const path = `/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/${name}`;
+    const lease = leaseSchema.safeParse(await unlessMissing(client.get(path, signal)));
+    // "s1_4f1c…": the host's name and something that is unique.
+    return lease.success ? (lease.data.spec.holderIdentity ?? undefined)?.split('_')[0] : undefined;
+  };
+  const [controllerManager, scheduler] = await Promise.all([
+    holder('kube-controller-manager'),
+    holder('kube-scheduler'),
+  ]);
+  return { controllerManager, scheduler };
+}

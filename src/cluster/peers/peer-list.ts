@@ -1,0 +1,53 @@
+/**
+ * Whom a node keeps heartbeats with, and what is kept of them over a restart: it may be that nobody
+ * can be asked who the others are, because they are what has failed. Pure: text in, text out.
+ */
+import * as z from 'zod';
+import { parseAddress } from '../ipv4.ts';
+import { parseJson } from '../../kernel/json.ts';
+
+export interface Peer {
+  readonly name: string;
+  readonly ip: string;
+}
+
+/** In a large cluster not everybody knows everybody: each node asks so many, and is asked by as many. */
+const mostPeers = 24;
+
+const nodeSchema = z.object({
+  metadata: z.object({ name: z.string() }),
+  status: z.object({ addresses: z.array(z.object({ type: z.string(), address: z.string() })).nullish() }).optional(),
+});
+
+/** Undefined for one that has no address yet. */
+export function peerOf(object: unknown): Peer | undefined {
+  const { metadata, status } = nodeSchema.parse(object);
+  const ip = status?.addresses?.find(
+    ({ type, address }) => type === 'InternalIP' && parseAddress(address) !== undefined,
+  );
+  return ip === undefined ? undefined : { name: metadata.name, ip: ip.address };
+}
+
+/** The next ones after `own` in the ring of all names. */
+export function peersOf(nodes: readonly unknown[], own: string): readonly Peer[] {
+  const all = nodes.flatMap((node) => peerOf(node) ?? []).filter(({ name }) => name !== own);
+  all.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const first = all.findIndex(({ name }) => name > own);
+  const ring = first === -1 ? all : [...all.slice(first), ...all.slice(0, first)];
+  return ring.slice(0, mostPeers);
+}
+
+const fileSchema = z.object({
+  version: z.literal(1),
+  peers: z.array(z.object({ name: z.string(), ip: z.ipv4() })).max(mostPeers),
+});
+
+export function peersText(peers: readonly Peer[]): string {
+  return `${JSON.stringify({ version: 1, peers }, undefined, 2)}\n`;
+}
+
+/** None from a file that is damaged, or of another version: the API will tell. */
+export function readPeers(text: string | undefined): readonly Peer[] {
+  const parsed = fileSchema.safeParse(parseJson(text ?? ''));
+  return parsed.success ? parsed.data.peers : [];
+}

@@ -1,0 +1,162 @@
+/**
+ * The service behind units/member/peers.yaml: nodes keep heartbeats with each other, so that one that
+ * falls silent is known within seconds, whatever its connections seem to say (demand H9).
+ *
+ * What it finds goes to the supervisor (status, a warning, figures) and into a file beside the data
+ * for others of this machine. It decides nothing: a silent peer may be a broken cable between two.
+ */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { linkedAbort } from '../../kernel/abort.ts';
+import { sleep, type Clock } from '../../kernel/clock.ts';
+import { followNodes, type NodesClient } from '../follow-nodes.ts';
+import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { heartbeatLink } from './heartbeat-link.ts';
+import { startHeartbeatServer, type ServingFiles } from './heartbeat-server.ts';
+import { peerOf, peersOf, peersText, readPeers, type Peer } from './peer-list.ts';
+import { newPeer, type PeerState } from './peer-state.ts';
+import { peerFigures, peerHealthText, peerStatus, peerWarning } from './peer-text.ts';
+import { watchPeer } from './peer-watch.ts';
+
+export interface ServePeersOptions {
+  readonly nodeName: string;
+  readonly host: string;
+  readonly port: number;
+  /** Keys and certificates of this node. */
+  readonly tls: string;
+  /** Where the peers are kept over a restart. */
+  readonly peersFile: string;
+  /** Where their health is told to others of this machine. */
+  readonly healthFile: string;
+  readonly connect: () => Promise<NodesClient>;
+  readonly clock: Clock;
+  readonly log: (line: string) => void;
+  /** To whoever supervises: "READY=1", "STATUS=…". */
+  readonly notify: (...lines: readonly string[]) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Addresses of nodes change with restarts only. */
+const rescanMs = 60_000;
+/** How often the certificate on disk is compared. They are renewed weeks before their end. */
+const renewalEveryMs = 60_000;
+/** Figures are told so often while nothing changes. */
+const tellEveryMs = 5_000;
+
+interface Watched {
+  readonly peer: Peer;
+  state: PeerState;
+  stop(): void;
+}
+
+/** Runs until `signal` aborts, and then rejects with its reason. @throws what listening fails with */
+export async function servePeers(options: ServePeersOptions): Promise<never> {
+  const { nodeName, host, port, tls, peersFile, healthFile, connect, clock, log, notify, signal } = options;
+  const files = await servingFiles(tls);
+  await using server = await startHeartbeatServer(host, port, files);
+  const watched = new Map<string, Watched>();
+  let toldAtMs = -tellEveryMs;
+  let written: Promise<unknown> = Promise.resolve();
+
+  const tell = (isNews: boolean) => {
+    const nowMs = clock.monotonicMs();
+    if (!isNews && nowMs - toldAtMs < tellEveryMs) return;
+    toldAtMs = nowMs;
+    const all = [...watched.values()];
+    notify(`STATUS=${peerStatus(all)}`, `X_WARNING=${peerWarning(all)}`, `X_FIGURES=${peerFigures(all)}`);
+    // One after the other; a disk that is full keeps no heartbeat.
+    written = written.then(() => writeIfChanged(healthFile, peerHealthText(all), 0o600)).catch(() => undefined);
+  };
+  const watch = (peer: Peer) => {
+    const end = linkedAbort(signal);
+    const entry: Watched = { peer, state: newPeer, stop: () => end.abort(new Error('it is no peer any more')) };
+    watched.set(peer.name, entry);
+    const link = heartbeatLink({ kind: 'tcp', host: peer.ip, port }, ownFiles(tls));
+    const watching = watchPeer({
+      link,
+      clock,
+      signal: end.signal,
+      onStep({ state, change }) {
+        const isNews = change !== undefined || state.id !== entry.state.id;
+        entry.state = state;
+        if (state.id === 'silent' && change === 'silent') log(`${peer.name} at ${peer.ip} is silent: ${state.reason}`);
+        if (change === 'back') log(`${peer.name} at ${peer.ip} is back`);
+        tell(isNews);
+      },
+    });
+    watching.catch(() => end[Symbol.dispose]());
+  };
+  const take = (peers: readonly Peer[]) => {
+    const wanted = new Map(peers.map((peer) => [peer.name, peer]));
+    for (const [name, { peer, stop }] of watched) {
+      if (wanted.get(name)?.ip === peer.ip) continue;
+      stop();
+      watched.delete(name);
+    }
+    for (const peer of peers) if (!watched.has(peer.name)) watch(peer);
+    tell(true);
+  };
+
+  log(`heartbeats are answered at port ${String(server.port)}`);
+  take(readPeers(await readIfThere(peersFile)));
+  notify('READY=1');
+  const renewing = keepRenewed(options, files, (next) => server.renew(next));
+  const following = followNodes({
+    connect,
+    digest: (node) => JSON.stringify(peerOf(node) ?? {}),
+    async onNodes(nodes) {
+      const peers = peersOf(nodes, nodeName);
+      take(peers);
+      await writeIfChanged(peersFile, peersText(peers), 0o600);
+    },
+    onAway(reason, times) {
+      if (times === 1) log(`the nodes cannot be read: ${reason}; the peers are those known from before`);
+      return Promise.resolve();
+    },
+    rescanMs,
+    clock,
+    signal,
+  });
+  // Both end with the signal, and by nothing else.
+  const [ended] = await Promise.allSettled([following, renewing]);
+  await written;
+  throw ended.status === 'rejected' ? ended.reason : new Error('internal error: the nodes are not followed any more');
+}
+
+/** What this node asks with. */
+const ownFiles = (tls: string) => ({
+  ca: path.join(tls, 'server-ca.crt'),
+  cert: path.join(tls, 'client-kubelet.crt'),
+  key: path.join(tls, 'client-kubelet.key'),
+});
+
+async function servingFiles(tls: string): Promise<ServingFiles> {
+  const read = (name: string) => readFile(path.join(tls, name), 'utf8');
+  const [cert, key, ca] = await Promise.all([
+    read('serving-kubelet.crt'),
+    read('serving-kubelet.key'),
+    read('client-ca.crt'),
+  ]);
+  return { cert, key, ca };
+}
+
+async function keepRenewed(
+  { tls, clock, log, signal }: ServePeersOptions,
+  first: ServingFiles,
+  renew: (files: ServingFiles) => void,
+): Promise<never> {
+  let before = JSON.stringify(first);
+  for (;;) {
+    await sleep(clock, renewalEveryMs, signal);
+    try {
+      const files = await servingFiles(tls);
+      const text = JSON.stringify(files);
+      if (text === before) continue;
+      renew(files);
+      before = text;
+      log('its certificate was renewed');
+    } catch (error) {
+      log(`cannot take a renewed certificate over: ${String(error)}`);
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { peersOf, peersText, readPeers } from '../../../src/cluster/peers/peer-list.ts';
+import { peerFigures, peerStatus, peerWarning } from '../../../src/cluster/peers/peer-text.ts';
+
+const node = (name: string, address?: string) => ({
+  metadata: { name },
+  status: { addresses: address === undefined ? [] : [{ type: 'InternalIP', address }] },
+});
+
+test('peers are the other nodes that have an address', () => {
+  const nodes = [node('c', '192.0.2.3'), node('a', '192.0.2.1'), node('b'), node('d', 'fd00::1')];
+  expect(peersOf(nodes, 'a')).toEqual([{ name: 'c', ip: '192.0.2.3' }]);
+});
+
+test('in a large cluster each node asks 24, and is asked by 24', () => {
+  const names = Array.from({ length: 60 }, (_, at) => `n${String(at).padStart(2, '0')}`);
+  const nodes = names.map((name, at) => node(name, `192.0.2.${String(at)}`));
+  const askedBy = new Map<string, number>();
+  for (const own of names) {
+    const peers = peersOf(nodes, own).map(({ name }) => name);
+    expect(peers).toHaveLength(24);
+    expect(peers).not.toContain(own);
+    for (const peer of peers) askedBy.set(peer, (askedBy.get(peer) ?? 0) + 1);
+  }
+  expect(new Set(askedBy.values())).toEqual(new Set([24]));
+});
+
+test('they are kept over a restart; a file that is damaged has none', () => {
+  const peers = [{ name: 'b', ip: '192.0.2.2' }];
+  expect(readPeers(peersText(peers))).toEqual(peers);
+  for (const text of [
+    undefined,
+    '',
+    '{',
+    '{"version":2,"peers":[]}',
+    '{"version":1,"peers":[{"name":"x","ip":"y"}]}',
+  ]) {
+    expect(readPeers(text)).toEqual([]);
+  }
+});
+
+test('what people and metrics are told', () => {
+  const [b, c] = [
+    { peer: { name: 'b', ip: '192.0.2.2' }, state: { id: 'alive', sinceMs: 0, latencyMs: 2.5 } },
+    { peer: { name: 'c', ip: '192.0.2.3' }, state: { id: 'silent', sinceMs: 0, reason: 'no answer within 0.8 s' } },
+  ] as const;
+  expect(peerStatus([])).toBe('no other node yet');
+  expect(peerStatus([b])).toBe('1 of 1 peer answers, the slowest in 2.5 ms');
+  const silent = 'c (192.0.2.3) since 00:00:00Z: no answer within 0.8 s';
+  expect(peerStatus([b, c])).toBe(`1 of 2 peers answer, the slowest in 2.5 ms; silent: ${silent}`);
+  expect(peerWarning([b])).toBe('');
+  expect(peerWarning([b, c])).toBe(`no heartbeat from ${silent}`);
+  expect(peerFigures([b, c])).toBe('peers=2 peers_silent=1 slowest_answer_seconds=0.002500');
+});
