@@ -99,11 +99,14 @@ export class Scene {
       const [one, other] = [await this.server(), await this.server()];
       const proxy = await (name === 'haproxy' ? this.haproxy(one, other) : this.ours({}, one, other));
       await sleep(2500); // both checked, one of them chosen
-      const seeking = this.load('seek', proxy.address, 5, 1);
-      await sleep(1500);
+      // One that stays, so that it can be seen which server has the connections.
+      const staying = this.load('words', proxy.address, 6, 1);
+      const seeking = this.load('seek', proxy.address, 6, 1);
+      await sleep(1000);
       const undo = begin(await this.#carrier(proxy, [one, other]));
       const { LongestGapMs } = await seeking;
       undo?.();
+      await staying;
       for (const { child } of [proxy, one, other]) child.kill('SIGKILL');
       return LongestGapMs;
     };
@@ -115,7 +118,7 @@ export class Scene {
   /** The server to which the proxy has most connections; a few are checks. */
   async #carrier({ child }, servers) {
     const seen = new Map(servers.map((server) => [server, 0]));
-    for (let look = 0; look < 100; look++) {
+    for (let look = 0; look < 5; look++) {
       const { stdout } = spawnSync('ss', ['-Htnp', 'state', 'all'], { encoding: 'utf8' });
       for (const line of stdout.split('\n').filter((each) => each.includes(`pid=${child.pid},`))) {
         const server = servers.find(({ address }) => line.split(/\s+/).at(4) === address);

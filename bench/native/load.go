@@ -161,6 +161,10 @@ func load(arguments []string) {
 	}
 	group.Wait()
 	elapsed := time.Since(began)
+	// One that has not ended is as long as it was seen.
+	if gap := time.Since(lastGood.Load().(time.Time)); kind == "seek" && gap > longest {
+		longest = gap
+	}
 	sort.Float64s(all)
 	at := func(share float64) float64 {
 		if len(all) == 0 {
