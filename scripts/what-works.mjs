@@ -30,6 +30,7 @@ export const demands = {
   H3: 'Servers are tried in the order of measured latency and health',
   H4: 'Servers that cannot be reached are retried with exponential backoff; a network is never a fatal reason',
   H5: 'The authority is fetched from any server that answers, and checked against the token’s hash',
+  H7: 'Flags `--node-connection-retry`, `--etcd-request-timeout`, `--cluster-reset`',
   H8: 'Six nodes (three of etcd, two of the control plane, one worker) of which the first, which all were given, is lost: all others are restarted, and all are Ready',
   H10: 'The disk of etcd, its leader and its members are watched, shown, and warned of before an election is lost',
   L1: 'One authoritative list of servers; every change is atomic',

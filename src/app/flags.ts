@@ -76,6 +76,19 @@ export const graphFlags: readonly Flag[] = [
     about: 'Server of the cluster to join, like https://server-1:9345; several, with commas too, are all tried',
   },
   {
+    name: 'node-connection-retry',
+    value: 'duration',
+    isSetting: true,
+    about: 'Longest pause between two tries of servers that cannot be reached; it is never given up (default 5s)',
+  },
+  {
+    name: 'etcd-request-timeout',
+    value: 'duration',
+    isSetting: true,
+    about:
+      'Limit of one request of this machine to a member of etcd when it joins or counts members (default 5s to read, 20s to change)',
+  },
+  {
     name: 'disable-etcd',
     isSetting: true,
     about: 'A server without etcd: it uses that of the other servers',

@@ -11,6 +11,7 @@ import { StartupError } from '../error/startup-error.ts';
 import { parseCron } from '../kernel/cron.ts';
 import { Secret } from '../kernel/secret.ts';
 import { snapshotNamePattern } from './etcd/snapshot-name.ts';
+import { parseDurationMs } from '../kernel/duration.ts';
 import { addressAt, contains, overlaps, parseAddress, parseNetwork, type Network } from './ipv4.ts';
 import { isAddressOf, joinPort as defaultJoinPort, parseJoinUrls, type JoinUrl } from './join/server-url.ts';
 import { partMistakes, serverBefore, type ControlPlaneParts } from './control-plane-parts.ts';
@@ -39,6 +40,17 @@ const schedule = z.string().superRefine((text, context) => {
     context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
   }
 });
+
+/** The first pause between two tries of servers that cannot be reached, in units/agent/join.yaml. */
+const shortestRetryMs = 500;
+const atLeast = (leastMs: number, text: string) =>
+  z
+    .string()
+    .refine(
+      (given) => (parseDurationMs(given) ?? 0) >= leastMs,
+      `a duration of at least ${text}, like 750ms, 10s or 1m30s`,
+    )
+    .transform((given) => parseDurationMs(given) ?? leastMs);
 
 /** Ports and their defaults. Source: Kubernetes "Ports and Protocols"; etcd's own; CoreDNS beside a resolver on :53; RKE2's for joining; K3s's for the balancer. */
 export const portDefaults = {
@@ -100,6 +112,8 @@ export const settingsSchema = z.object({
     .regex(snapshotNamePattern, 'a file name of letters, digits, dots and dashes')
     .default('etcd-snapshot'),
   etcdSnapshotDir: folder.optional(),
+  nodeConnectionRetry: atLeast(shortestRetryMs, '500ms').default(5_000),
+  etcdRequestTimeout: atLeast(1, '1ms').optional(),
   ...ports,
 });
 export type SettingsInput = z.input<typeof settingsSchema>;
@@ -132,6 +146,10 @@ export interface Settings extends Readonly<Record<PortName, number>>, ControlPla
   readonly etcdSnapshotRetention: number;
   readonly etcdSnapshotName: string;
   readonly etcdSnapshotDir: string;
+  /** Longest pause between two rounds over servers that cannot be reached. */
+  readonly nodeConnectionRetryMs: number;
+  /** For one request of ours to a member of etcd; absent: by what is asked for. */
+  readonly etcdRequestMs: number | undefined;
   readonly canLowerOomScore: boolean;
   /** Hard limit of open files. */
   readonly openFilesLimit: number;
@@ -213,6 +231,8 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     etcdSnapshotRetention: given.etcdSnapshotRetention,
     etcdSnapshotName: given.etcdSnapshotName,
     etcdSnapshotDir: given.etcdSnapshotDir ?? layoutOf(place).etcdSnapshots,
+    nodeConnectionRetryMs: given.nodeConnectionRetry,
+    etcdRequestMs: given.etcdRequestTimeout,
     canLowerOomScore: machine.canLowerOomScore,
     openFilesLimit: machine.openFilesLimit,
     disabled: place.disabled ?? [],

@@ -56,6 +56,10 @@ export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {
     etcdSnapshotRetention: [String(settings.etcdSnapshotRetention), 'How many (--etcd-snapshot-retention)'],
     etcdSnapshotName: [settings.etcdSnapshotName, 'Name of scheduled snapshots (--etcd-snapshot-name)'],
     etcdSnapshotDir: [settings.etcdSnapshotDir, 'Folder of snapshots of etcd (--etcd-snapshot-dir)'],
+    nodeConnectionRetry: [
+      `${String(settings.nodeConnectionRetryMs)}ms`,
+      'Longest pause between two tries of servers that cannot be reached (--node-connection-retry)',
+    ],
     imagesDir: [layout.images, 'Archives of images that are imported at start'],
     kubeletRoot: [layout.kubeletRoot, 'State of the kubelet'],
     disabled: [settings.disabled.join(','), 'Names given by --disable, with commas between them'],

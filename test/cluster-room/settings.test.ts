@@ -56,6 +56,8 @@ describe('mistakes', () => {
     [{ clusterDns: '10.44.0.10' }, '--cluster-dns 10.44.0.10 must lie in --service-cidr'],
     [{ podCidr: '10.50.0.0/24' }, '--pod-cidr 10.50.0.0/24 must lie in --cluster-cidr'],
     [{ nodeIp: '10.42.0.9' }, '--node-ip 10.42.0.9 must not lie in --cluster-cidr'],
+    [{ nodeConnectionRetry: '100ms' }, '--node-connection-retry is "100ms", but must be a duration of at least 500ms'],
+    [{ etcdRequestTimeout: '5' }, '--etcd-request-timeout is "5", but must be a duration of at least 1ms, like'],
     [{ etcdPeerPort: 2379 }, '--etcd-peer-port and --etcd-client-port are both 2379'],
   ])('%j is refused by flag, value and what is allowed', (input, message) => {
     expect(mistakesOf(input)).toContain(`ERR_CONFIG cannot use the settings: `);

@@ -40,9 +40,9 @@ describe.skipIf(!isRoot)('agents and a server', () => {
   let serverUp: MachineUp | undefined;
   const agents: MachineUp[] = [];
 
-  const startAgent = (machine: Machine, token: string): MachineUp => {
+  const startAgent = (machine: Machine, token: string, ...args: readonly string[]): MachineUp => {
     const urls = [`https://${refusingIp}:9345,https://${blackHoleIp}:9345`, `https://${server.ip}:9345`];
-    const up = machine.up('agent', [...urls.flatMap((url) => ['--server', url]), '--token-file', token]);
+    const up = machine.up('agent', [...urls.flatMap((url) => ['--server', url]), '--token-file', token, ...args]);
     agents.push(up);
     return up;
   };
@@ -69,12 +69,15 @@ describe.skipIf(!isRoot)('agents and a server', () => {
     }
   });
 
-  test('[H4] an agent goes on asking while no server can be reached, and says of each why', async () => {
-    const { events } = startAgent(early, tokenFile());
+  test('[H4] [H7] an agent goes on asking while no server can be reached, as often as it is told, and says of each why', async () => {
+    const { events } = startAgent(early, tokenFile(), '--node-connection-retry', '600ms');
     const first = await events.state('join', 'backoff');
     const after = events.all.findIndex(({ seq }) => seq === first.seq) + 1;
     const second = await events.state('join', 'backoff', after);
     expect(second.snapshot.generation).toBeGreaterThan(first.snapshot.generation);
+    // 1 s ± 20 % without that flag.
+    const pauseMs = (second.snapshot.nextRetryAt?.monotonicMs ?? Infinity) - second.monotonicMs;
+    expect(pauseMs).toBeLessThan(600 * 1.2 + 1);
     const error = events.chain('join').find(({ code }) => code === 'ERR_JOIN');
     for (const why of [`${refusingIp}:9345: ECONNREFUSED`, `${blackHoleIp}:9345: no connection within 4.0 s`]) {
       expect(error?.message, JSON.stringify(events.chain('join'))).toContain(why);

@@ -14,7 +14,7 @@ import type { EtcdMember } from '../etcd/etcd-messages.ts';
 import type { Layout } from '../layout.ts';
 import { writeIfChanged } from '../stored-file.ts';
 import { readKnownMembers, writeKnownMembers } from './known-members.ts';
-import { etcdTls, type OwnMember } from './own-member.ts';
+import { etcdAccess, type OwnMember } from './own-member.ts';
 import { initialCluster, planMember } from './plan-member.ts';
 
 export interface EtcdMemberPorts {
@@ -33,7 +33,7 @@ export function etcdMemberBuiltin({ layout, own, isJoining, clock, notice }: Etc
   return async ({ signal, log }) => {
     const hasData = existsSync(path.join(layout.etcdData, 'member'));
     const others = (await readKnownMembers(layout.etcdMembers)).filter((url) => url !== own.clientUrl);
-    const client = etcdClient({ endpoints: others, tls: etcdTls(layout.serverTls), clock });
+    const client = etcdClient({ endpoints: others, ...etcdAccess(layout.serverTls, own), clock });
     const asked = others.length === 0 ? 'no other member is known' : await membersOf(client, hasData, clock, signal);
     const [members, silence] = typeof asked === 'string' ? [undefined, asked] : [asked, ''];
     const plan = planMember({ ...own, hasData, isJoining, knewOthers: others.length > 0, members });

@@ -10,7 +10,7 @@ import { EtcdError } from '../etcd/etcd-error.ts';
 import type { EtcdMember } from '../etcd/etcd-messages.ts';
 import type { Layout } from '../layout.ts';
 import { readKnownMembers, writeKnownMembers } from './known-members.ts';
-import { etcdTls, type OwnMember } from './own-member.ts';
+import { etcdAccess, type OwnMember } from './own-member.ts';
 
 export interface EtcdVoterPorts {
   readonly layout: Pick<Layout, 'serverTls' | 'etcdMembers'>;
@@ -22,8 +22,8 @@ export interface EtcdVoterPorts {
 const pace = { firstMs: 200, factor: 1.5, maxMs: 2_000, jitter: 0.1 };
 
 export function etcdVoterBuiltin({ layout, own, clock }: EtcdVoterPorts): Builtin {
-  const tls = etcdTls(layout.serverTls);
-  const local = etcdClient({ endpoints: [own.localUrl], tls, clock });
+  const access = { ...etcdAccess(layout.serverTls, own), clock };
+  const local = etcdClient({ endpoints: [own.localUrl], ...access });
   return async (context) => {
     const { signal, log } = context;
     const { memberId, isLearner } = await local.status(own.localUrl, signal);
@@ -47,7 +47,7 @@ export function etcdVoterBuiltin({ layout, own, clock }: EtcdVoterPorts): Builti
       // A learner answers next to nothing itself.
       const endpoints = (await readKnownMembers(layout.etcdMembers)).filter((url) => url !== own.clientUrl);
       try {
-        await etcdClient({ endpoints, tls, clock }).memberPromote(memberId, signal);
+        await etcdClient({ endpoints, ...access }).memberPromote(memberId, signal);
         log('promoted: it has a vote now');
         return;
       } catch (error) {

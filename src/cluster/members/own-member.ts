@@ -9,16 +9,26 @@ export interface OwnMember {
   readonly clientUrl: string;
   /** For this one. */
   readonly localUrl: string;
+  /** For one request to a member; absent: by what is asked for. */
+  readonly requestMs?: number;
 }
 
-export function ownMember({ nodeName, nodeIp, etcdPeerPort, etcdClientPort }: Settings): OwnMember {
+export function ownMember(settings: Settings): OwnMember {
+  const { nodeName, nodeIp, etcdPeerPort, etcdClientPort, etcdRequestMs } = settings;
   return {
+    ...(etcdRequestMs === undefined ? {} : { requestMs: etcdRequestMs }),
     name: nodeName,
     peerUrl: `https://${nodeIp}:${String(etcdPeerPort)}`,
     clientUrl: `https://${nodeIp}:${String(etcdClientPort)}`,
     localUrl: `https://127.0.0.1:${String(etcdClientPort)}`,
   };
 }
+
+/** What every client of ours to a member has. */
+export const etcdAccess = (serverTls: string, { requestMs }: Pick<OwnMember, 'requestMs'>) => ({
+  tls: etcdTls(serverTls),
+  ...(requestMs === undefined ? {} : { requestMs }),
+});
 
 export const etcdTls = (serverTls: string): TlsFiles => ({
   ca: `${serverTls}/etcd/ca.crt`,
