@@ -12,8 +12,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { etcdTls } from '../../src/cluster/members/own-member.ts';
-import { clusterRig, type ClusterRig } from './rig/cluster-rig.ts';
-import type { Machine, MachineUp } from './rig/machine.ts';
+import { clusterRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
+import type { Machine, MachineUp } from '../cluster/rig/machine.ts';
 
 const patience = { timeout: 90_000, interval: 500 };
 const memberList = z.object({
