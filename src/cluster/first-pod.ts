@@ -13,6 +13,7 @@ import { KubeApiError, type KubeClient } from './kube-client.ts';
 import { directoryOf } from './machine.ts';
 import { goArchitecture, type ImageRecipe } from './oci-archive.ts';
 import type { Settings } from './settings.ts';
+import { saidOnce } from '../kernel/said-once.ts';
 
 const podName = 'first-pod';
 const podsPath = '/api/v1/namespaces/default/pods';
@@ -124,14 +125,13 @@ async function untilRunning(
   client: KubeClient,
   { signal, log }: { signal: AbortSignal; log: (line: string) => void },
 ): Promise<string> {
-  let said = '';
+  const say = saidOnce(log);
   for await (const { object } of client.watch(podsPath, { fieldSelector: `metadata.name=${podName}` }, signal)) {
     const { phase, podIP, containerStatuses } = pod.parse(object).status ?? {};
     if (phase === 'Running') return podIP ?? 'unknown';
     const waiting = containerStatuses?.[0]?.state?.waiting;
-    const line = `pod ${podName}: ${[phase, waiting?.reason, waiting?.message].filter((part) => part !== undefined).join(': ')}`;
-    if (line !== said) log(line);
-    said = line;
+    const parts = [phase, waiting?.reason, waiting?.message].filter((part) => part !== undefined);
+    say(`pod ${podName}: ${parts.join(': ')}`);
   }
   throw new Error('internal error: a watch ended without an abort');
 }

@@ -10,6 +10,7 @@
 import type { Builtin } from '../unit/builtin.ts';
 import { backoffDelayMs } from '../kernel/backoff.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
+import { saidOnce } from '../kernel/said-once.ts';
 import type { Connect } from './cluster-dns.ts';
 import { KubeApiError } from './kube-client.ts';
 
@@ -34,7 +35,7 @@ export function nodeObjectBuiltin(nodeName: string, { clock, connect, podCidr }:
   };
   return async ({ signal, log }) => {
     using client = await connect();
-    let said = '';
+    const say = saidOnce(log);
     for (let attempt = 1; ; attempt += 1) {
       try {
         await client.create('/api/v1/nodes', body, signal);
@@ -46,9 +47,7 @@ export function nodeObjectBuiltin(nodeName: string, { clock, connect, podCidr }:
           if (error.reason === 'AlreadyExists') return;
           if (final.includes(error.status)) throw error;
         }
-        const line = error instanceof Error ? error.message : String(error);
-        if (line !== said) log(line);
-        said = line;
+        say(error instanceof Error ? error.message : String(error));
       }
       await sleep(clock, backoffDelayMs(pace, attempt, Math.random), signal);
     }

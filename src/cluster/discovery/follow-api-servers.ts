@@ -6,6 +6,7 @@
 import { linkedAbort } from '../../kernel/abort.ts';
 import { backoffDelayMs, type Backoff } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { saidOnce } from '../../kernel/said-once.ts';
 import type { KubeClient } from '../kube-client.ts';
 import { apiEndpointSlices, apiServerList, withSliceEvent, type ApiEndpoints } from './api-servers.ts';
 
@@ -52,7 +53,7 @@ export async function followApiServers(ports: FollowPorts): Promise<never> {
     if (last === '') apply();
     else settling ??= clock.timer(settleMs, apply);
   };
-  const saying = saidOnce(log);
+  const [sayOfWatch, sayOfAsking] = [saidOnce(log), saidOnce(log)];
 
   const watching = async () => {
     for (let failures = 1; ; failures += 1) {
@@ -65,7 +66,7 @@ export async function followApiServers(ports: FollowPorts): Promise<never> {
         }
       } catch (error) {
         life.signal.throwIfAborted();
-        saying('watch', `the API servers cannot be watched: ${reasonOf(error)}`);
+        sayOfWatch(`the API servers cannot be watched: ${reasonOf(error)}`);
       }
       await sleep(clock, backoffDelayMs(rewatch, failures, random), life.signal);
     }
@@ -75,10 +76,10 @@ export async function followApiServers(ports: FollowPorts): Promise<never> {
     for (;;) {
       try {
         told = await ask(life.signal);
-        saying('ask', undefined);
+        sayOfAsking(undefined);
       } catch (error) {
         life.signal.throwIfAborted();
-        saying('ask', `no join server tells of servers: ${reasonOf(error)}`);
+        sayOfAsking(`no join server tells of servers: ${reasonOf(error)}`);
       }
       changed();
       const everyMs = isApiReachable() ? askEveryMs.reachable : askEveryMs.unreachable;
@@ -94,15 +95,6 @@ export async function followApiServers(ports: FollowPorts): Promise<never> {
   } finally {
     settling?.[Symbol.dispose]();
   }
-}
-
-/** The same line again and again is no news. */
-function saidOnce(log: (line: string) => void): (what: string, line: string | undefined) => void {
-  const said = new Map<string, string | undefined>();
-  return (what, line) => {
-    if (line !== undefined && said.get(what) !== line) log(line);
-    said.set(what, line);
-  };
 }
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

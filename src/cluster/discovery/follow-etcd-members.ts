@@ -4,6 +4,7 @@
  * the list keeps it.
  */
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { saidOnce } from '../../kernel/said-once.ts';
 import type { EtcdMember } from '../etcd/etcd-messages.ts';
 
 export interface FollowMembersPorts {
@@ -26,18 +27,16 @@ const jitter = 0.2;
 export async function followEtcdMembers(ports: FollowMembersPorts): Promise<never> {
   const { members, update, clock, random, log, signal } = ports;
   let last = '';
-  let said = '';
+  const say = saidOnce(log);
   for (;;) {
     try {
       const urls = clientUrlsOf(await members(signal));
       if (urls.length > 0 && urls.join() !== last) update(urls);
       if (urls.length > 0) last = urls.join();
-      said = '';
+      say(undefined);
     } catch (error) {
       signal.throwIfAborted();
-      const line = `etcd does not tell its members: ${error instanceof Error ? error.message : String(error)}`;
-      if (line !== said) log(line);
-      said = line;
+      say(`etcd does not tell its members: ${error instanceof Error ? error.message : String(error)}`);
     }
     await sleep(clock, membersEveryMs * (1 + jitter * (2 * random() - 1)), signal);
   }

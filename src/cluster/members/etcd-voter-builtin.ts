@@ -4,6 +4,7 @@
  */
 import { backoffDelayMs } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { saidOnce } from '../../kernel/said-once.ts';
 import type { Builtin, BuiltinContext } from '../../unit/builtin.ts';
 import { etcdClient } from '../etcd/etcd-client.ts';
 import { EtcdError } from '../etcd/etcd-error.ts';
@@ -42,7 +43,7 @@ export function etcdVoterBuiltin({ layout, own, clock }: EtcdVoterPorts): Builti
   };
 
   async function promoted(memberId: string, { signal, log }: BuiltinContext): Promise<void> {
-    let said = '';
+    const say = saidOnce(log);
     for (let attempt = 1; ; attempt += 1) {
       // A learner answers next to nothing itself.
       const endpoints = (await readKnownMembers(layout.etcdMembers)).filter((url) => url !== own.clientUrl);
@@ -54,8 +55,7 @@ export function etcdVoterBuiltin({ layout, own, clock }: EtcdVoterPorts): Builti
         if (!(error instanceof EtcdError)) throw error;
         // Somebody else did it.
         if (error.detail.reason === 'not-learner') return;
-        if (error.message !== said) log(error.message);
-        said = error.message;
+        say(error.message);
       }
       await sleep(clock, backoffDelayMs(pace, attempt, Math.random), signal);
     }

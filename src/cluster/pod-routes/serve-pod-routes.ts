@@ -3,6 +3,7 @@
  * While the API is away, routes stay: the nodes most probably do too.
  */
 import type { Clock } from '../../kernel/clock.ts';
+import { saidOnce } from '../../kernel/said-once.ts';
 import { followNodes, type NodesClient } from '../follow-nodes.ts';
 import type { KeptRoutes } from './kernel-routes.ts';
 import { routeTo, wantedRoutes, type WantedRoute } from './wanted-routes.ts';
@@ -28,12 +29,7 @@ export async function servePodRoutes(options: ServePodRoutesOptions): Promise<ne
   const { nodeName, connect, clusterCidr, keep, clock, log, notify, signal } = options;
   let wanted: readonly WantedRoute[] | undefined;
   let isReady = false;
-  let said = '';
-  /** The same line twice in a row is told once. */
-  const tell = (line: string) => {
-    if (line !== said && line !== '') log(line);
-    said = line;
-  };
+  const say = saidOnce(log);
   return followNodes({
     connect,
     digest: (node) => JSON.stringify(routeTo(node) ?? {}),
@@ -42,12 +38,12 @@ export async function servePodRoutes(options: ServePodRoutesOptions): Promise<ne
       const { refused, changes } = await keep(wanted);
       if (changes > 0) log(`other nodes’ pods: ${String(wanted.length)} routes are wanted, ${String(changes)} changed`);
       const status = statusOf(wanted, refused);
-      tell(refused.size === 0 ? '' : status);
+      say(refused.size === 0 ? undefined : status);
       notify(...(isReady ? [] : ['READY=1']), `STATUS=${status}`);
       isReady = true;
     },
     async onAway(reason, times) {
-      tell(`the nodes cannot be read: ${reason}; routes stay as they are`);
+      say(`the nodes cannot be read: ${reason}; routes stay as they are`);
       notify(`STATUS=the nodes cannot be read: ${reason}`);
       // The kernel may have dropped them meanwhile.
       if (wanted !== undefined && times > 1) await keep(wanted).catch(() => undefined);
