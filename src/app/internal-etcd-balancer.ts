@@ -13,6 +13,7 @@ import { followEtcdMembers } from '../cluster/discovery/follow-etcd-members.ts';
 import { etcdClient } from '../cluster/etcd/etcd-client.ts';
 import { layoutOf } from '../cluster/layout.ts';
 import { readKnownMembers, writeKnownMembers } from '../cluster/members/known-members.ts';
+import { etcdTls } from '../cluster/members/own-member.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { runBalancer, type BalancerProcess } from './internal-balancer.ts';
 
@@ -26,11 +27,7 @@ export async function internalEtcdBalancer({ port, ...around }: InternalEtcdBala
   const { dataDir, log } = around;
   const layout = layoutOf({ dataDir, runDir: '' });
   const clock = systemClock;
-  const tls = {
-    ca: `${layout.serverTls}/etcd/ca.crt`,
-    cert: `${layout.serverTls}/etcd/client.crt`,
-    key: `${layout.serverTls}/etcd/client.key`,
-  };
+  const tls = etcdTls(layout.serverTls);
   const settings = settingsSchema.parse({
     name: 'etcd',
     listen: `127.0.0.1:${String(port)}`,

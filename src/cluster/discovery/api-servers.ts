@@ -38,23 +38,23 @@ export type ApiEndpoints = ReadonlyMap<string, readonly string[]>;
 export function withSliceEvent(endpoints: ApiEndpoints, { type, object }: WatchEvent): ApiEndpoints {
   const parsed = slice.safeParse(object);
   if (!parsed.success) return endpoints;
-  const { metadata, endpoints: hosts, ports } = parsed.data;
   const changed = new Map(endpoints);
-  if (type === 'DELETED') {
-    changed.delete(metadata.name);
-    return changed;
-  }
-  const addresses = (hosts ?? [])
+  if (type === 'DELETED') changed.delete(parsed.data.metadata.name);
+  else changed.set(parsed.data.metadata.name, serversOf(parsed.data));
+  return changed;
+}
+
+/** host:port of each API server, of the one slice that kube-apiserver keeps. @throws ZodError when it is none */
+export const serversOfSlice = (object: unknown): readonly string[] => serversOf(slice.parse(object));
+
+function serversOf({ endpoints, ports }: z.infer<typeof slice>): readonly string[] {
+  const addresses = (endpoints ?? [])
     // Source: Kubernetes, "ready: unset means ready".
     .filter(({ conditions }) => conditions?.ready !== false)
     .flatMap(({ addresses: each }) => each);
-  changed.set(
-    metadata.name,
-    addresses.flatMap((host) =>
-      (ports ?? []).flatMap(({ port }) => (port == null ? [] : [describeAddress({ kind: 'tcp', host, port })])),
-    ),
+  return addresses.flatMap((host) =>
+    (ports ?? []).flatMap(({ port }) => (port == null ? [] : [describeAddress({ kind: 'tcp', host, port })])),
   );
-  return changed;
 }
 
 export interface ServerSources {

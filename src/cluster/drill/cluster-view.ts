@@ -1,20 +1,14 @@
 /** Who serves the API and who leads, as the API itself says. */
 import * as z from 'zod';
+import { apiEndpointSlices, serversOfSlice } from '../discovery/api-servers.ts';
 import { unlessMissing, type KubeClient } from '../kube-client.ts';
 import type { Leaders } from './drill-report.ts';
 
-const sliceSchema = z.object({
-  endpoints: z.array(z.object({ addresses: z.array(z.string()) })).nullish(),
-  ports: z.array(z.object({ port: z.number() })).nullish(),
-});
 const leaseSchema = z.object({ spec: z.object({ holderIdentity: z.string().nullish() }) });
 
 /** "host:port" of each API server. Source: kube-apiserver keeps its endpoints in this slice (`--endpoint-reconciler-type`). */
 export async function apiServers(client: Pick<KubeClient, 'get'>, signal: AbortSignal): Promise<readonly string[]> {
-  const path = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes';
-  const { endpoints, ports } = sliceSchema.parse(await client.get(path, signal));
-  const port = ports?.[0]?.port ?? 443;
-  return (endpoints ?? []).flatMap(({ addresses }) => addresses.map((address) => `${address}:${String(port)}`));
+  return serversOfSlice(await client.get(`${apiEndpointSlices.path}/kubernetes`, signal));
 }
 
 export async function leadersOf(client: Pick<KubeClient, 'get'>, signal: AbortSignal): Promise<Leaders> {
