@@ -147,7 +147,7 @@ const transitions: Record<string, Row> = {
 
 const cross = [...situations.keys()].flatMap((from) => serverInputs.map((input) => [from, input] as const));
 
-describe('L2: the table of a server', () => {
+describe('[L2] the table of a server', () => {
   test.each(cross)('%s, on "%s", goes where the table says', (from, input) => {
     expect(walk(from, input)).toBe(transitions[from]?.[input] ?? '·');
   });

@@ -75,7 +75,7 @@ async function look(): Promise<void> {
 
 const names = async () => (await etcd.client([etcd.member(0)]).memberList(signal)).map(({ name }) => name).sort();
 
-test('[H8] a learner that never comes is removed, so that another can be taken in', async () => {
+test('a learner that never comes is removed, so that another can be taken in', async () => {
   await begin();
   const client = etcd.client([etcd.member(0)]);
   await client.memberAdd({ peerUrls: ['https://127.0.0.1:9'], isLearner: true }, signal);
