@@ -1,0 +1,49 @@
+/**
+ * The words of this room: what is assigned, to whom, and how far that has come.
+ *
+ * The unit of assignment is an address, not a Service: all Services of one address share its holder.
+ * Nobody but the lease holder of the cluster's coordinator Lease writes the assignment; nobody but the
+ * node named in it, with a Lease of its own that is still good, answers for an address.
+ */
+
+/** An IPv4 or IPv6 address in its canonical text, without a prefix length. */
+export type VipAddress = string;
+
+/** `metadata.name` of a Node. */
+export type NodeName = string;
+
+export type AddressFamily = 4 | 6;
+
+/**
+ * - `granted`: the owner may answer for it, as long as its own Lease is good.
+ * - `revoking`: the owner has to fall silent, withdraw and acknowledge; nobody may take it before that,
+ *   or before the owner's Lease is known to have run out.
+ */
+export type GrantState = 'granted' | 'revoking';
+
+/** One address in the assignment. An address that nobody can hold has no grant. */
+export interface Grant {
+  readonly address: VipAddress;
+  readonly owner: NodeName;
+  readonly state: GrantState;
+  /** Who gets it when `owner` has let go; of a granted one nobody. */
+  readonly next?: NodeName | undefined;
+  /** Grows with each change of the owner, never falls: the fencing token in logs, metrics and events. */
+  readonly generation: number;
+}
+
+/** The one object that says who holds what. */
+export interface Assignment {
+  /** `leaseTransitions` of the coordinator Lease under which it was written: an older one is never believed. */
+  readonly epoch: number;
+  readonly grants: ReadonlyMap<VipAddress, Grant>;
+}
+
+/** Why an address moves. Only `rebalance` and `failback` are voluntary: they wait for windows, pace and hysteresis. */
+export type MoveReason = 'new' | 'dead' | 'unready' | 'drain' | 'ineligible' | 'pin' | 'rebalance' | 'failback';
+
+/**
+ * - `ready`: keeps and takes. - `cordoned`: keeps, takes none. - `draining`: gives away, paced.
+ * - `unready`: as draining, at once. - `dead`: its Lease has run out; what it had is given away.
+ */
+export type NodeState = 'ready' | 'cordoned' | 'draining' | 'unready' | 'dead';
