@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 /**
  * fast: pure logic and small real processes, in parallel. real: the real components, one file at a
  * time, because two control planes on two cores would only measure each other.
+ *
+ * A test that fails is tried once more, so that half an hour is not lost to one pause of a shared
+ * machine. `npm test` names each that needed it (scripts/test-troubles.mjs): it is a bug to look into.
  */
 export default defineConfig({
   test: {
@@ -14,6 +17,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/cluster/**', 'test/long/**'],
           testTimeout: 20_000,
+          retry: 1,
         },
       },
       {
@@ -33,6 +37,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
+          retry: 1,
         },
       },
     ],

@@ -10,6 +10,7 @@ import { installNodeModules, requireNode } from './setup/node-modules.mjs';
 import { root, setUp } from './setup/all.mjs';
 import { run } from './setup/run.mjs';
 import { heading, line, main, seconds, SetupError } from './setup/say.mjs';
+import { troublesOf } from './test-troubles.mjs';
 
 const cache = path.join(root, '.cache');
 const reportFile = path.join(cache, 'test-report.json');
@@ -100,6 +101,8 @@ function summary(done) {
   heading('summary');
   for (const { name, ok, ms } of done) line(`${ok ? 'ok    ' : 'FAILED'} ${name} (${seconds(ms)})`);
   for (const { name } of steps.slice(done.length)) line(`not run ${name}`);
+  // Here too: who reads the end of a long log alone has to learn which it was.
+  for (const trouble of troublesOf(mergeReports().testResults, root)) line(trouble);
   const broken = done.filter(({ ok }) => !ok).length;
   // A step that failed without a failed test is a failure of its own.
   const failed = counts.failed === 0 ? broken : counts.failed;

@@ -99,7 +99,7 @@ test('[C5] when everything is ready, killing k3s-lite restarts no component, and
   const killedAt = Date.now();
   process.kill(scheduler, 'SIGKILL');
   await second.events.until(({ event }) => event.type === 'up.lost', 'its loss', since);
-  expect(Date.now() - killedAt).toBeLessThan(2000);
+  expect(Date.now() - killedAt).toBeLessThan(10_000);
   await second.events.ready(since);
   expect(second.events.error('kube-scheduler')).toMatchObject({ code: 'ERR_EXITED', exit: { kind: 'unknown' } });
   expect(await second.interrupt('SIGTERM')).toMatchObject({ code: 0 });
