@@ -1,5 +1,5 @@
 /**
- * `npm test`: set-up, then every check, then every test. Stops at the first step that fails, always
+ * `npm test`: set-up, then every check, then every test. Stops after the first step that fails, always
  * ends with a summary and, alone on the last line, "N passed, N failed, N skipped".
  *
  * `npm run test:long` (--long) runs the long tests instead of the checks and the others.
@@ -19,19 +19,29 @@ const reports = [];
 
 const tool = (script, ...args) => [process.execPath, [path.join(root, 'node_modules', script), ...args]];
 const command = async ([file, args]) => (await run(file, args, { cwd: root })).code === 0;
+/** As `command`, but what it says is shown when it has ended: others run beside it. */
+const quietly = async ([file, args]) => {
+  const { code, output } = await run(file, args, { cwd: root, capture: true });
+  process.stdout.write(output);
+  return code === 0;
+};
 
+/** The longest has a core of its own; the others take turns on another. */
 const checks = [
-  { name: 'format', act: () => command(tool('prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.')) },
-  { name: 'lint', act: () => command(tool('eslint/bin/eslint.js', '.')) },
-  { name: 'types', act: () => command(tool('typescript/bin/tsc', '-p', '.')) },
-  { name: 'unused code', act: () => command(tool('knip/bin/knip.js')) },
-  { name: 'package', act: checkPackage },
+  [{ name: 'lint', act: () => quietly(tool('eslint/bin/eslint.js', '.')) }],
+  [
+    { name: 'format', act: () => quietly(tool('prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.')) },
+    { name: 'types', act: () => quietly(tool('typescript/bin/tsc', '-p', '.')) },
+    { name: 'unused code', act: () => quietly(tool('knip/bin/knip.js')) },
+    { name: 'package', act: checkPackage },
+  ],
 ];
 const projects = process.argv.includes('--long') ? ['long'] : ['fast', 'real'];
-const steps = [
-  { name: 'set-up', act: async () => (await setUp({ tests: true }), true) },
-  ...(projects.includes('long') ? [] : checks),
-  ...projects.map((project) => ({ name: `tests: ${project}`, act: () => runTests(project) })),
+/** One stage after another; the lanes of a stage at the same time; the steps of a lane one after another. */
+const stages = [
+  [[{ name: 'set-up', act: async () => (await setUp({ tests: true }), true) }]],
+  ...(projects.includes('long') ? [] : [checks]),
+  ...projects.map((project) => [[{ name: `tests: ${project}`, act: () => runTests(project) }]]),
 ];
 
 await main(async () => {
@@ -39,7 +49,18 @@ await main(async () => {
   await installNodeModules(root);
   await rm(reportFile, { force: true });
   const done = [];
-  for (const step of steps) {
+  for (const lanes of stages) {
+    const ok = await Promise.all(lanes.map((lane) => runLane(lane, done)));
+    if (ok.includes(false)) break;
+  }
+  await mkdir(cache, { recursive: true });
+  await writeFile(reportFile, JSON.stringify(mergeReports()));
+  return summary(done);
+});
+
+/** @returns whether all of its steps are well; adds each that ran to `done` */
+async function runLane(lane, done) {
+  for (const step of lane) {
     heading(step.name);
     const startedMs = performance.now();
     const ok = await step.act().catch((error) => {
@@ -50,12 +71,10 @@ await main(async () => {
     const ms = performance.now() - startedMs;
     line(`${step.name}: ${ok ? 'ok' : 'FAILED'} (${seconds(ms)})`);
     done.push({ ...step, ok, ms });
-    if (!ok) break;
+    if (!ok) return false;
   }
-  await mkdir(cache, { recursive: true });
-  await writeFile(reportFile, JSON.stringify(mergeReports()));
-  return summary(done);
-});
+  return true;
+}
 
 async function runTests(project) {
   // Written by the reporter that vitest.config.ts sets up.
@@ -88,19 +107,20 @@ async function checkPackage() {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   // Without scripts: the set-up has built what prepack would build again.
-  if (!(await command(['npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder]]))) return false;
+  if (!(await quietly(['npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder]]))) return false;
   const [tarball] = await readdir(folder);
   const file = path.join(folder, tarball);
   return (
-    (await command(tool('publint/src/cli.js', 'run', file, '--strict'))) &&
-    (await command(tool('@arethetypeswrong/cli/dist/index.js', file, '--profile', 'esm-only')))
+    (await quietly(tool('publint/src/cli.js', 'run', file, '--strict'))) &&
+    (await quietly(tool('@arethetypeswrong/cli/dist/index.js', file, '--profile', 'esm-only')))
   );
 }
 
 function summary(done) {
   heading('summary');
   for (const { name, ok, ms } of done) line(`${ok ? 'ok    ' : 'FAILED'} ${name} (${seconds(ms)})`);
-  for (const { name } of steps.slice(done.length)) line(`not run ${name}`);
+  const ran = new Set(done.map(({ name }) => name));
+  for (const { name } of stages.flat(2)) if (!ran.has(name)) line(`not run ${name}`);
   // Here too: who reads the end of a long log alone has to learn which it was.
   for (const trouble of troublesOf(mergeReports().testResults, root)) line(trouble);
   const broken = done.filter(({ ok }) => !ok).length;
