@@ -5,7 +5,8 @@
  *   apply ─► apiserver ─► etcd      Deployment ─► controller-manager ─► scheduler ─► kubelet ─► containerd
  *   old pod ─► name ─► DNS ─► ClusterIP ─► kube-proxy ─► new pod
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { renderWhy } from '../../src/cli/commands/why-tree.ts';
@@ -16,7 +17,13 @@ import { isRoot, nodeRig, type NodeRig } from './node-rig.ts';
 /** Within what event, `why` and log tell what happened: 1 s is promised; five times that on a machine that others use too. */
 const toldWithinMs = 5 * 1000;
 
-/** How long a function may take to come back: kubelet renews its Lease every 10 s, clients back off meanwhile. */
+/** kubelet renews its Lease after a quarter of this: 10 s by default, which each test would wait for. */
+const kubeletConfiguration = {
+  apiVersion: 'kubelet.config.k8s.io/v1beta1',
+  kind: 'KubeletConfiguration',
+  nodeLeaseDurationSeconds: 8,
+};
+/** How long a function may take to come back: clients back off meanwhile. */
 const patience = { timeout: 40_000, interval: 200 };
 
 /** A web server that answers with its name, behind a Service of that name. */
@@ -58,13 +65,16 @@ const website = (name: string) => ({
 
 describe.skipIf(!isRoot)('a component of a whole node is killed', () => {
   let rig: NodeRig;
+  const configDir = mkdtempSync(path.join(tmpdir(), 'k3s-lite-kubelet-'));
 
   beforeAll(async () => {
-    rig = await nodeRig();
+    writeFileSync(path.join(configDir, 'lease.conf'), JSON.stringify(kubeletConfiguration));
+    rig = await nodeRig(['--kubelet-arg', `config-dir=${configDir}`]);
     await rig.up();
   });
   afterAll(async () => {
     await rig[Symbol.asyncDispose]();
+    rmSync(configDir, { recursive: true });
   });
 
   function createWebsite(name: string): void {

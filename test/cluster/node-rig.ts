@@ -61,7 +61,8 @@ export interface NodeRig extends AsyncDisposable {
   traces(): ReadonlyMap<string, readonly string[]>;
 }
 
-export async function nodeRig(): Promise<NodeRig> {
+/** @param flags - further ones of `up` */
+export async function nodeRig(flags: readonly string[] = []): Promise<NodeRig> {
   const id = randomBytes(3).toString('hex');
   const namespace = `k3sl-${id}`;
   const nodeName = `node-${id}`;
@@ -86,7 +87,7 @@ export async function nodeRig(): Promise<NodeRig> {
     const args = ['up', '--json', '--data-dir', dataDir, '--node-name', nodeName, '--cgroup-root', `/${namespace}`];
     const units = ['--units', path.join(root, 'units'), '--units', path.join(root, 'examples/first-pod')];
     const [program = '', ...before] = enter;
-    const child = spawn(program, [...before, process.execPath, cli, ...args, ...units], {
+    const child = spawn(program, [...before, process.execPath, cli, ...args, ...units, ...flags], {
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: dataDir,
     });
