@@ -8,6 +8,7 @@ import type { Layout } from '../cluster/layout.ts';
 import type { Executor } from '../executor/executor-api.ts';
 import { linkedAbort } from '../kernel/abort.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 /** Makes certificates: a server's and an agent's. */
 const makers = ['certificates', 'node-certificates'] as const;
@@ -38,7 +39,7 @@ export function renewCertificates(options: CertificateRenewalOptions): Disposabl
       // Whoever cannot renew them says so itself: the unit's error.
       restartMakers(executor, end.signal).catch(() => undefined);
     } catch (error) {
-      notice(`certificates cannot be looked at: ${error instanceof Error ? error.message : String(error)}`);
+      notice(`certificates cannot be looked at: ${messageOf(error)}`);
     }
   };
   timer = clock.timer(lookEveryMs, look);

@@ -4,6 +4,7 @@ import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { StartupError } from '../error/startup-error.ts';
 import { unknownFlag, type FlagValues } from './flag-values.ts';
 import { upFlags, type Flag } from './flags.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 /** @throws StartupError ERR_CONFIG with the place of the first mistake, or if it cannot be read */
 export function readConfigurationFile(file: string): FlagValues {
@@ -37,7 +38,7 @@ function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new StartupError(
       'ERR_CONFIG',
       `cannot read the configuration ${file}: ${reason}`,

@@ -13,6 +13,7 @@ import * as z from 'zod';
 import { writeAtomically } from '../cluster/stored-file.ts';
 import { compareVersions, parseVersion } from '../component/version.ts';
 import { StartupError } from '../error/startup-error.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 /** Raised when an older k3s-lite could no longer use what a newer one has stored. */
 export const dataLayout = 1;
@@ -90,7 +91,7 @@ function read(file: string, dataDir: string, present: Present): { record?: DataR
     content = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    return unreadable(error instanceof Error ? error.message : String(error));
+    return unreadable(messageOf(error));
   }
   const newer = newerSchema.safeParse(content);
   if (newer.success && newer.data.layout > dataLayout) throw newerLayout(dataDir, newer.data, present);

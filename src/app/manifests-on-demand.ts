@@ -8,6 +8,7 @@
 import { mkdirSync, readdirSync, readFileSync, watch } from 'node:fs';
 import type { Executor } from '../executor/executor-api.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 /** The shipped unit. */
 const applier = 'manifests';
@@ -51,7 +52,7 @@ export function manifestsOnDemand({ place, executor, notice }: ManifestsOnDemand
     look();
     return { [Symbol.dispose]: () => watcher.close() };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     notice(`${place.manifests} cannot be watched (${reason}): after a first file, \`k3s-lite start ${applier}\``);
     return none;
   }

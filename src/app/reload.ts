@@ -11,6 +11,7 @@ import type { ReloadOptions } from '../executor/reload.ts';
 import type { BuiltinTable } from './builtin-table.ts';
 import type { Configuration } from './configuration.ts';
 import { prepare, type Prepared } from './prepare.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 export interface ReloaderOptions {
   readonly executor: Pick<Executor, 'graph' | 'events' | 'planReload' | 'reload'>;
@@ -93,6 +94,6 @@ function requireSamePlace(before: Configuration, after: Configuration): void {
 }
 
 function internalError(error: unknown): StartupError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new StartupError('ERR_INTERNAL', `internal error: ${message}`, {}, { cause: error });
 }

@@ -13,6 +13,7 @@ import type { Executor } from '../executor/executor-api.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
 import { abortError } from '../kernel/abort.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/message-of.ts';
 import { actAsInit, initRole, type InitRole } from '../process/init-role.ts';
 import { type CommandPlace, isSameProgram } from '../process/unit-command.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
@@ -212,7 +213,7 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
     try {
       dump();
     } catch (error) {
-      notice(`cannot write the state: ${error instanceof Error ? error.message : String(error)}`);
+      notice(`cannot write the state: ${messageOf(error)}`);
     }
   };
   const source = controlSource({
@@ -273,7 +274,7 @@ function presentOf({ versions, settings }: Prepared): Present {
 async function recordData(data: OpenedData, events: EventStream): Promise<void> {
   for (const { level, text } of data.remarks) events.emit({ type: 'notice', level, text });
   await data.record().catch((error: unknown) => {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     events.emit({ type: 'notice', level: 'warning', text: `the version of the data cannot be recorded: ${reason}` });
   });
 }

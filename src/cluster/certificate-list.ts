@@ -8,6 +8,7 @@ import path from 'node:path';
 import { renewalDueMs } from './certificate-check.ts';
 import { serviceOf } from './certificate-services.ts';
 import type { Layout } from './layout.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 export interface ListedCertificate {
   readonly file: string;
@@ -46,7 +47,7 @@ export function listCertificates(
         seen.add(certificate.fingerprint256);
         certificates.push(listed(file, certificate, nowMs));
       } catch (error) {
-        broken.push({ file, reason: error instanceof Error ? error.message : String(error) });
+        broken.push({ file, reason: messageOf(error) });
       }
     }
   }

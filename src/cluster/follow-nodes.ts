@@ -8,6 +8,7 @@ import * as z from 'zod';
 import { linkedAbort } from '../kernel/abort.ts';
 import { backoffDelayMs } from '../kernel/backoff.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/message-of.ts';
 import { wakeablePause } from '../kernel/wakeable-pause.ts';
 import type { KubeClient } from './kube-client.ts';
 
@@ -63,7 +64,7 @@ export async function followNodes(options: FollowNodesOptions): Promise<never> {
     } catch (error) {
       signal.throwIfAborted();
       away += 1;
-      await onAway(error instanceof Error ? error.message : String(error), away);
+      await onAway(messageOf(error), away);
       await sleep(clock, backoffDelayMs(awayPace, away, Math.random), signal);
     }
   }

@@ -14,6 +14,7 @@ import { layoutOf } from './layout.ts';
 import { goArchitecture, packOciArchive, type ImageRecipe } from './oci-archive.ts';
 import type { Settings } from './settings.ts';
 import { readIfThere, writeAtomically } from './stored-file.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 /** File → size and time of its last change when it was imported. */
 const stampsSchema = z.record(z.string(), z.string());
@@ -34,7 +35,7 @@ export function importImagesBuiltin(settings: Settings): Builtin {
           await load();
         } catch (error) {
           context.signal.throwIfAborted();
-          failures.push(error instanceof Error ? error.message : String(error));
+          failures.push(messageOf(error));
           return;
         }
       }

@@ -13,6 +13,7 @@ import { isUnder, readMounts } from './mountinfo.ts';
 import { deleteTable, removeEmptyTables, tablesFile } from './nft-tables.ts';
 import { removeMasquerade } from './pod-routes/masquerade.ts';
 import type { Settings } from './settings.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 /** Unmounts everything under `folder`, last mounted first. */
 async function unmountUnder({ run, log }: BuiltinContext, folder: string): Promise<void> {
@@ -39,7 +40,7 @@ function removePods(settings: Settings): Builtin {
         await work();
       } catch (error) {
         signal.throwIfAborted();
-        failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+        failures.push(`${what}: ${messageOf(error)}`);
       }
     };
     const cri = criClient(containerdSocket);

@@ -10,6 +10,7 @@
 import type { Builtin } from '../unit/builtin.ts';
 import { backoffDelayMs } from '../kernel/backoff.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/message-of.ts';
 import { saidOnce } from '../kernel/said-once.ts';
 import type { Connect } from './cluster-dns.ts';
 import { KubeApiError } from './kube-client.ts';
@@ -47,7 +48,7 @@ export function nodeObjectBuiltin(nodeName: string, { clock, connect, podCidr }:
           if (error.reason === 'AlreadyExists') return;
           if (final.includes(error.status)) throw error;
         }
-        say(error instanceof Error ? error.message : String(error));
+        say(messageOf(error));
       }
       await sleep(clock, backoffDelayMs(pace, attempt, Math.random), signal);
     }

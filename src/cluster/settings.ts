@@ -12,6 +12,7 @@ import { parseCron } from '../kernel/cron.ts';
 import { Secret } from '../kernel/secret.ts';
 import { snapshotNamePattern } from './etcd/snapshot-name.ts';
 import { parseDurationMs } from '../kernel/duration.ts';
+import { messageOf } from '../kernel/message-of.ts';
 import { addressAt, contains, overlaps, parseAddress, parseNetwork, type Network } from './ipv4.ts';
 import { isAddressOf, joinPort as defaultJoinPort, parseJoinUrls, type JoinUrl } from './join/server-url.ts';
 import { partMistakes, serverBefore, type ControlPlaneParts } from './control-plane-parts.ts';
@@ -37,7 +38,7 @@ const schedule = z.string().superRefine((text, context) => {
   try {
     parseCron(text);
   } catch (error) {
-    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    context.addIssue({ code: 'custom', message: messageOf(error) });
   }
 });
 

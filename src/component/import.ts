@@ -24,6 +24,7 @@ import { readEntry, recordName } from './cache-entry.ts';
 import { manifest as shipped, type Artefact } from './manifest.ts';
 import { componentCache, hostGoArch, modulesFolder } from './places.ts';
 import { sourceKey } from './source-key.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 export interface ImportOptions {
   readonly file: string;
@@ -123,7 +124,7 @@ async function readArchive(file: string, signal: AbortSignal | undefined, consum
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof Error && 'code' in error && error.code === 'ERR_COMPONENT') throw error;
-    throw refuse(error instanceof Error ? error.message : String(error), error);
+    throw refuse(messageOf(error), error);
   } finally {
     tar.destroy();
   }

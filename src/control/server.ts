@@ -9,6 +9,7 @@ import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { errorToJson, StartupError } from '../error/startup-error.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/message-of.ts';
 import { jsonBody } from './json-body.ts';
 import { matchRoute, statusOf, type Reply } from './routes.ts';
 import { listenPrivately } from './socket-file.ts';
@@ -136,6 +137,6 @@ function urlOf(request: IncomingMessage): URL {
 }
 
 function internalError(error: unknown): StartupError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new StartupError('ERR_INTERNAL', `internal error: ${message}`, {}, { cause: error });
 }

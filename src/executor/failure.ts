@@ -9,6 +9,7 @@ import {
 import { explainFailure, tellingExcerpt, tellingLine } from '../probe/hints.ts';
 import type { LogSource } from '../process/process-port.ts';
 import { whoHoldsPort } from '../probe/proc-sockets.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 export interface FailureFacts {
   readonly component: string;
@@ -62,7 +63,7 @@ export function exitError(facts: FailureFacts, exit: Exit): ReadinessError {
 }
 
 export function spawnError(facts: FailureFacts, cause: unknown): ReadinessError {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   return new ReadinessError('ERR_SPAWN', detailOf(facts, 'spawn', message), { cause });
 }
 

@@ -9,6 +9,7 @@ import type { RunningProcess } from '../process/process-port.ts';
 import type { HealthSpec } from '../unit/probe-schema.ts';
 import { lastOutput, startError } from './failure.ts';
 import type { RunContext } from './run-context.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 /** Resolves when the unit's `ready` passes (at once without one); rejects with a ReadinessError. */
 export async function untilRunReady(
@@ -128,6 +129,6 @@ function tryCreate(
     return ports.createProbe(spec, probeContext);
   } catch (error) {
     // Caught by `check` before anything starts; a library user may have skipped that.
-    throw startError(context.facts('startup'), 'ready', error instanceof Error ? error.message : String(error), error);
+    throw startError(context.facts('startup'), 'ready', messageOf(error), error);
   }
 }

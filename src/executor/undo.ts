@@ -1,6 +1,7 @@
 /** Runs a unit's `undo`: a program, or a builtin of ours (`builtin:NAME`). */
 import { describeExit } from '../error/readiness-error.ts';
 import { linkedAbort } from '../kernel/abort.ts';
+import { messageOf } from '../kernel/message-of.ts';
 import type { Unit } from '../unit/schema.ts';
 import type { UnitSnapshot } from '../unit/state.ts';
 import type { ExecutorPorts } from './ports.ts';
@@ -36,6 +37,6 @@ export async function runUndo({ unit, generation, ports, snapshotOf }: UndoOptio
     const isDone = exit.kind === 'code' && exit.code === 0;
     return isDone ? undefined : `cannot undo ${unit.name}: ${program} ${describeExit(exit)}`;
   } catch (error) {
-    return `cannot undo ${unit.name}: ${error instanceof Error ? error.message : String(error)}`;
+    return `cannot undo ${unit.name}: ${messageOf(error)}`;
   }
 }

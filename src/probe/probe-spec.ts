@@ -4,6 +4,7 @@
  */
 import { parseTarget, parseTcpAddress } from './connection.ts';
 import type { TlsFiles } from './tls.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 export interface HttpRecipe {
   readonly url: string;
@@ -85,6 +86,6 @@ function regexMistakes(place: string, source: string | undefined): string[] {
     new RegExp(source);
     return [];
   } catch (error) {
-    return [`${place}: ${error instanceof Error ? error.message : String(error)}`];
+    return [`${place}: ${messageOf(error)}`];
   }
 }

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { diagnosticAt, type Diagnostic } from './diagnostic.ts';
 import { unitNamePattern } from './scalars.ts';
 import { SourceText } from './source-text.ts';
+import { messageOf } from '../kernel/message-of.ts';
 
 /** A unit file has a few dozen lines; whatever is larger than this was not meant to be one. */
 export const maxUnitFileBytes = 256 * 1024;
@@ -126,6 +127,6 @@ function systemText(error: unknown): string {
     case 'ELOOP':
       return 'is a loop of symbolic links';
     default:
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
   }
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { exitCode, type ExitCode } from '../../error/codes.ts';
 import { StartupError } from '../../error/startup-error.ts';
 import { drawGraph, graphFormats, type GraphFormat } from '../../graph/draw.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import { nearestName } from '../../kernel/nearest.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 import { installedGraph, type GraphSource } from './graph-source.ts';
@@ -45,7 +46,7 @@ function write(file: string, text: string): void {
   try {
     writeFileSync(file, text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new StartupError('ERR_USAGE', `cannot write ${file}: ${reason}`, { file }, { cause: error });
   }
 }

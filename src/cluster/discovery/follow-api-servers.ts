@@ -6,6 +6,7 @@
 import { linkedAbort } from '../../kernel/abort.ts';
 import { backoffDelayMs, type Backoff } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
 import type { KubeClient } from '../kube-client.ts';
 import { apiEndpointSlices, apiServerList, withSliceEvent, type ApiEndpoints } from './api-servers.ts';
@@ -66,7 +67,7 @@ export async function followApiServers(ports: FollowPorts): Promise<never> {
         }
       } catch (error) {
         life.signal.throwIfAborted();
-        sayOfWatch(`the API servers cannot be watched: ${reasonOf(error)}`);
+        sayOfWatch(`the API servers cannot be watched: ${messageOf(error)}`);
       }
       await sleep(clock, backoffDelayMs(rewatch, failures, random), life.signal);
     }
@@ -79,7 +80,7 @@ export async function followApiServers(ports: FollowPorts): Promise<never> {
         sayOfAsking(undefined);
       } catch (error) {
         life.signal.throwIfAborted();
-        sayOfAsking(`no join server tells of servers: ${reasonOf(error)}`);
+        sayOfAsking(`no join server tells of servers: ${messageOf(error)}`);
       }
       changed();
       const everyMs = isApiReachable() ? askEveryMs.reachable : askEveryMs.unreachable;
@@ -96,5 +97,3 @@ export async function followApiServers(ports: FollowPorts): Promise<never> {
     settling?.[Symbol.dispose]();
   }
 }
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -4,6 +4,7 @@
  * the list keeps it.
  */
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
 import type { EtcdMember } from '../etcd/etcd-messages.ts';
 
@@ -36,7 +37,7 @@ export async function followEtcdMembers(ports: FollowMembersPorts): Promise<neve
       say(undefined);
     } catch (error) {
       signal.throwIfAborted();
-      say(`etcd does not tell its members: ${error instanceof Error ? error.message : String(error)}`);
+      say(`etcd does not tell its members: ${messageOf(error)}`);
     }
     await sleep(clock, membersEveryMs * (1 + jitter * (2 * random() - 1)), signal);
   }

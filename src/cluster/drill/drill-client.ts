@@ -4,6 +4,7 @@
  */
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import type { KubeClient } from '../kube-client.ts';
 import type { RequestKind, Sample } from './drill-report.ts';
 
@@ -69,6 +70,6 @@ async function attempt(
     return undefined;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return code ?? (error instanceof Error ? error.message : String(error));
+    return code ?? messageOf(error);
   }
 }

@@ -10,6 +10,7 @@ import { describeExit } from '../../error/readiness-error.ts';
 import { StartupError } from '../../error/startup-error.ts';
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import { runProgram } from '../../process/run-program.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import type { EtcdMember } from './etcd-messages.ts';
@@ -64,7 +65,7 @@ export async function resetMember(options: ResetOptions): Promise<Reset> {
     return { member, kept };
   } catch (error) {
     signal.throwIfAborted();
-    throw error instanceof StartupError ? error : failed(error instanceof Error ? error.message : String(error), kept);
+    throw error instanceof StartupError ? error : failed(messageOf(error), kept);
   } finally {
     running.abort(new Error('the reset has ended'));
     // It has ended, with all that it started, when this settles.

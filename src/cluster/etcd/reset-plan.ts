@@ -4,6 +4,7 @@
  */
 import type { EtcdClient } from './etcd-client.ts';
 import type { EtcdMember } from './etcd-messages.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 
 export interface PeerFinding {
   readonly name: string;
@@ -35,7 +36,7 @@ export function findPeers(
           : ({ ...peer, state: 'leads', told: `answers at ${endpoint}, and has a leader` } as const);
       } catch (error) {
         signal.throwIfAborted();
-        return { ...peer, state: 'silent', told: error instanceof Error ? error.message : String(error) } as const;
+        return { ...peer, state: 'silent', told: messageOf(error) } as const;
       }
     }),
   );

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { describeExit } from '../../error/readiness-error.ts';
 import { StartupError } from '../../error/startup-error.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import { runProgram } from '../../process/run-program.ts';
 import { verifySnapshot } from './save-snapshot.ts';
 
@@ -40,7 +41,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Restored
   const { file, etcdData, memberName, peerUrl, etcdutl, clock, signal } = options;
   const hash = await verifySnapshot(file, signal).catch((error: unknown) => {
     signal.throwIfAborted();
-    throw failed(file, error instanceof Error ? error.message : String(error), error);
+    throw failed(file, messageOf(error), error);
   });
   if (hash === undefined) {
     throw failed(file, 'it does not end in the hash of itself: it is no snapshot, or cut short or damaged');

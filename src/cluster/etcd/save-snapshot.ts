@@ -8,6 +8,7 @@ import path from 'node:path';
 import { StartupError } from '../../error/startup-error.ts';
 import { onAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { EtcdError } from './etcd-error.ts';
 import { writeSnapshotRecord, type Snapshot } from './snapshot-folder.ts';
@@ -50,7 +51,7 @@ export async function saveSnapshot(options: SaveOptions): Promise<Snapshot> {
     await rm(fresh, { force: true }).catch(() => undefined); // the first error is the one to tell
     signal.throwIfAborted();
     if (error instanceof StartupError) throw error;
-    throw snapshotError(error instanceof Error ? error.message : String(error), error);
+    throw snapshotError(messageOf(error), error);
   }
 }
 

@@ -3,6 +3,7 @@
  * supervisor what stands, and keeps the list of members for a time when etcd does not answer.
  */
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { foldLook, healthText, unknownHealth, warningOf, type EtcdLook } from './etcd-health.ts';
 import type { EtcdMember } from './etcd-messages.ts';
@@ -60,7 +61,7 @@ export async function serveEtcdWatch(options: ServeEtcdWatchOptions): Promise<ne
       signal.throwIfAborted();
       // A gap in the figures must not count as a window.
       health = unknownHealth;
-      notify(`STATUS=cannot look at etcd: ${error instanceof Error ? error.message : String(error)}`);
+      notify(`STATUS=cannot look at etcd: ${messageOf(error)}`);
     }
     await sleep(clock, lookEveryMs, signal);
   }

@@ -2,6 +2,7 @@
 import { formatBytes } from '../../kernel/bytes.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import type { CronSchedule } from '../../kernel/cron.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { saveSnapshot } from './save-snapshot.ts';
 import { listSnapshots, removeSnapshot, surplusSnapshots } from './snapshot-folder.ts';
@@ -45,7 +46,7 @@ export async function serveSnapshots(options: ServeSnapshotsOptions): Promise<ne
       for (const removed of await pruneSnapshots(options)) log(`removed ${removed}`);
     } catch (error) {
       signal.throwIfAborted();
-      outcome = error instanceof Error ? error.message : String(error);
+      outcome = messageOf(error);
       log(outcome);
       notify(`X_WARNING=${outcome}`);
     }

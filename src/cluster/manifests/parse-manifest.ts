@@ -4,6 +4,7 @@
  */
 import { isMap, isScalar, LineCounter, parseAllDocuments, type Document, type Node } from 'yaml';
 import * as z from 'zod';
+import { messageOf } from '../../kernel/message-of.ts';
 
 /** What identifies an object. `namespace` is absent when the file says none. */
 export interface ObjectRef {
@@ -60,7 +61,7 @@ export function parseManifest(text: string): ParsedManifest {
       content = document.toJS();
     } catch (error) {
       // An alias of an anchor that is not there, or far too many of them.
-      mistakes.push({ ...placeOf(offset), message: error instanceof Error ? error.message : String(error) });
+      mistakes.push({ ...placeOf(offset), message: messageOf(error) });
       continue;
     }
     if (content === null || content === undefined) continue;

@@ -6,6 +6,7 @@ import { watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { backoffDelayMs } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import { wakeablePause } from '../../kernel/wakeable-pause.ts';
 import type { KubeClient } from '../kube-client.ts';
 import { readManifestFolder } from './manifest-folder.ts';
@@ -71,7 +72,7 @@ export async function serveManifests(options: ServeManifestsOptions): Promise<ne
     } catch (error) {
       signal.throwIfAborted();
       away += 1;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       if (away === 1) log(`cannot apply manifests: ${reason}; tried again until it can`);
       notify(`STATUS=cannot apply manifests: ${reason}`);
       waitMs = backoffDelayMs(awayPace, away, Math.random);

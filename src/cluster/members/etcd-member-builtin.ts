@@ -8,6 +8,7 @@ import path from 'node:path';
 import { StartupError } from '../../error/startup-error.ts';
 import { linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import type { Builtin } from '../../unit/builtin.ts';
 import { etcdClient, type EtcdClient } from '../etcd/etcd-client.ts';
 import type { EtcdMember } from '../etcd/etcd-messages.ts';
@@ -79,7 +80,7 @@ async function membersOf(
     return await client.memberList(end.signal);
   } catch (error) {
     signal.throwIfAborted();
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

@@ -8,6 +8,7 @@
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import type { EtcdClient } from '../etcd/etcd-client.ts';
 import { EtcdError, type EtcdReason } from '../etcd/etcd-error.ts';
 import type { EtcdMember, MemberId } from '../etcd/etcd-messages.ts';
@@ -48,7 +49,7 @@ export async function keepMembers(ports: KeepMembersPorts): Promise<never> {
     } catch (error) {
       signal.throwIfAborted();
       // Without a quorum or an API nothing can be done; once is enough to say so.
-      const line = `the members of etcd cannot be looked after: ${error instanceof Error ? error.message : String(error)}`;
+      const line = `the members of etcd cannot be looked after: ${messageOf(error)}`;
       if (line !== said) log(line);
       said = line;
     }

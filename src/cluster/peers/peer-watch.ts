@@ -4,6 +4,7 @@
  */
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import type { HeartbeatLink } from './heartbeat-link.ts';
 import { answerWithinMs, newPeer, stepPeer, type PeerInput, type PeerState, type PeerStep } from './peer-state.ts';
 
@@ -38,6 +39,6 @@ async function beat(link: HeartbeatLink, clock: Clock, parent: AbortSignal): Pro
     return { kind: 'answered', tookMs: clock.monotonicMs() - begunMs };
   } catch (error) {
     parent.throwIfAborted();
-    return { kind: 'missed', reason: error instanceof Error ? error.message : String(error) };
+    return { kind: 'missed', reason: messageOf(error) };
   }
 }
