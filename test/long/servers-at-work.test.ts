@@ -1,5 +1,5 @@
 /**
- * Three servers that are worked on while clients ask each of them all the time: certificates made
+ * A single control plane that becomes the first of three servers, which are worked on while clients ask each of them all the time: certificates made
  * anew, a controller-manager that is frozen until it has lost its lease, and a stop of everything.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -33,7 +33,8 @@ describe.skipIf(!isRoot)('three servers at work', () => {
     const file = path.join(machine(name).dataDir, 'given-token');
     const text = name === 's1' ? 'a-token-of-my-choice\n' : machine('s1').k3sLite('token', 'show').output;
     writeFileSync(file, text, { mode: 0o600 });
-    const started = machine(name).up('up', ['--disable-agent', ...args, '--token-file', file]);
+    const given = args.length === 0 ? [] : ['--token-file', file];
+    const started = machine(name).up('up', ['--disable-agent', ...args, ...given]);
     running.set(name, started);
     return started;
   };
@@ -49,6 +50,9 @@ describe.skipIf(!isRoot)('three servers at work', () => {
 
   beforeAll(async () => {
     rig = await clusterRig([...names]);
+    await up('s1', []).events.ready();
+    expect(kubectl('s1', 'create', 'namespace', 'from-before')).toContain('created');
+    expect(await running.get('s1')?.interrupt()).toBe(0);
     await up('s1', ['--cluster-init']).events.ready();
     const join = ['--server', `https://${machine('s1').ip}:9345`];
     await Promise.all(['s2', 's3'].map((name) => up(name, join).events.ready()));
@@ -60,6 +64,11 @@ describe.skipIf(!isRoot)('three servers at work', () => {
     } finally {
       await rig[Symbol.asyncDispose]();
     }
+  });
+
+  test('what a single control plane had is there on each server of the cluster that it began', () => {
+    for (const name of names)
+      expect(kubectl(name, 'get', 'namespace', 'from-before', '--no-headers')).toMatch(/Active/);
   });
 
   test('[H11] certificates are made anew on one server after another, and no request of a client fails', async () => {
