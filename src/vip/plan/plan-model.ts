@@ -25,12 +25,18 @@ export interface PlanNode {
   readonly capacity: number;
   /** 0: none. Each flap adds 1, and it decays: capacity counts as capacity / 2^penalty for what comes new. */
   readonly penalty: number;
+  /** It has come (back) and not had its share yet: moves to it are a failback. Absent: that is so while it holds nothing. */
+  readonly isFresh?: boolean | undefined;
 }
 
 export interface PlanPolicy {
   /** Whether voluntary moves may be made now (a maintenance window, or none configured). */
   readonly mayRebalance: boolean;
-  /** Imbalance (highest load / mean, by capacity) at which rebalancing begins, and at which it ends. */
+  /**
+   * Rebalancing begins when a node is further from its fair share than this, as a ratio to the mean load (1.2: a
+   * fifth of it too much or too little), and ends when none is further than `stopBelow`. The fair share is what the
+   * node would have in the best assignment that there is. 1 for both: always as even as can be.
+   */
   readonly startAbove: number;
   readonly stopBelow: number;
   /** An address rests this long between two voluntary moves. */
@@ -44,13 +50,18 @@ export interface PlanPolicy {
 export interface PlanInput {
   readonly addresses: readonly PlanAddress[];
   readonly nodes: readonly PlanNode[];
-  /** Present owners. */
+  /** Present owners; of an address in `moving` the one that it goes to (`Grant.next`). */
   readonly owners: ReadonlyMap<VipAddress, NodeName>;
-  /** Addresses whose move is under way: they stay as they are and count against `movesAtOnce`. */
+  /**
+   * Addresses whose move is under way: they stay as they are and count against `movesAtOnce`. Only when the one
+   * that they go to dies or may not have them any more they get another: that move is `from` it.
+   */
   readonly moving: ReadonlySet<VipAddress>;
   readonly policy: PlanPolicy;
   /** Voluntary moves within the last hour, of the clock of `nowMs`. */
   readonly recentMovesAtMs: readonly number[];
+  /** Of the plan before: a rebalancing that has begun goes on down to `stopBelow`. */
+  readonly rebalancing?: boolean | undefined;
   /** Monotonic. */
   readonly nowMs: number;
 }
@@ -65,9 +76,9 @@ export interface PlannedMove {
 export interface Plan {
   /** To be made now, in this order. */
   readonly moves: readonly PlannedMove[];
-  /** Voluntary ones that wait, and what for. */
+  /** Voluntary ones that wait, and what for; those of a drain, which are paced too. */
   readonly waiting: readonly (PlannedMove & { readonly until: 'window' | 'pace' | 'rest' })[];
-  /** Nobody may hold these: no eligible node is there. */
+  /** Nobody may hold these: no eligible node is there. They have no owner in `owners`; who has one now has to let go. */
   readonly unassigned: readonly VipAddress[];
   /** Owners when all of `moves` are made. */
   readonly owners: ReadonlyMap<VipAddress, NodeName>;
@@ -75,6 +86,8 @@ export interface Plan {
   readonly imbalance: number;
   /** Soft rules that could not be kept. */
   readonly violations: readonly { readonly kind: 'group' | 'together' | 'preferred'; readonly address: VipAddress }[];
+  /** Whether a rebalancing is under way: hand it back with the next input. */
+  readonly rebalancing: boolean;
   /** When to plan again at the latest, if time alone can change the answer. */
   readonly againAtMs?: number | undefined;
 }
