@@ -24,6 +24,9 @@ export interface Paths {
 export const balancerSocket = ({ runDir }: Pick<Paths, 'runDir'>, name: string): string =>
   path.join(runDir, 'lb', `${name}.sock`);
 
+/** The control socket of this node's process of virtual IPs. */
+export const vipSocket = ({ runDir }: Pick<Paths, 'runDir'>): string => path.join(runDir, 'vip.sock');
+
 export interface PathInput {
   readonly dataDir?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
