@@ -1,6 +1,6 @@
 /**
  * Times of a schedule as cron writes it: minute, hour, day of the month, month, day of the week, in
- * the time zone of this machine. Pure.
+ * the time zone of this machine or in UTC. Pure.
  *
  * Not here: seconds, `L`, `W`, `#`. Source: crontab(5); as there, a day fits when either day field
  * fits, if both say something.
@@ -41,8 +41,12 @@ const shortcuts: Readonly<Record<string, string>> = {
 /** A schedule that has no time within so many years has none: the rarest is the 29th of February on one weekday. */
 const horizonYears = 40;
 
-/** @throws RangeError that says which field is wrong, and how */
-export function parseCron(text: string): CronSchedule {
+/**
+ * @param calendar `utc` is for who keeps the time of another zone as if it were UTC
+ * @throws RangeError that says which field is wrong, and how
+ */
+export function parseCron(text: string, calendar: keyof typeof calendars = 'local'): CronSchedule {
+  const { get, startDay } = calendars[calendar];
   const words = (shortcuts[text.trim().toLowerCase()] ?? text).trim().split(/\s+/);
   if (words.length !== fields.length) {
     throw new RangeError(
@@ -54,34 +58,67 @@ export function parseCron(text: string): CronSchedule {
   ) as [...[ReadonlySet<number>, ReadonlySet<number>, ReadonlySet<number>, ReadonlySet<number>, ReadonlySet<number>]];
   const isFree = (at: number) => words[at]?.startsWith('*') === true;
   const dayFits = (time: Date) => {
-    const ofMonth = monthDays.has(time.getDate());
-    const ofWeek = weekDays.has(time.getDay()) || (time.getDay() === 0 && weekDays.has(7));
+    const ofMonth = monthDays.has(get.date(time));
+    const ofWeek = weekDays.has(get.day(time)) || (get.day(time) === 0 && weekDays.has(7));
     return isFree(2) || isFree(4) ? ofMonth && ofWeek : ofMonth || ofWeek;
   };
-  return {
-    nextMs(afterMs) {
-      const time = new Date(afterMs);
-      time.setSeconds(0, 0);
-      time.setMinutes(time.getMinutes() + 1);
-      const endYear = time.getFullYear() + horizonYears;
-      while (time.getFullYear() < endYear) {
-        if (!monthSet.has(time.getMonth() + 1)) startDay(time, time.getMonth() + 1, 1);
-        else if (!dayFits(time)) startDay(time, time.getMonth(), time.getDate() + 1);
-        // In milliseconds: where a clock goes back, the hour of the day comes twice.
-        else if (!hours.has(time.getHours())) time.setTime(time.getTime() + (60 - time.getMinutes()) * 60_000);
-        else if (!minutes.has(time.getMinutes())) time.setTime(time.getTime() + 60_000);
-        else return time.getTime();
-      }
-      return undefined;
-    },
+  const nextMs = (afterMs: number) => {
+    const time = new Date(afterMs);
+    // Every zone is whole minutes from UTC.
+    time.setTime(afterMs - (afterMs % 60_000) + 60_000);
+    const endYear = get.year(time) + horizonYears;
+    while (get.year(time) < endYear) {
+      if (!monthSet.has(get.month(time) + 1)) startDay(time, get.month(time) + 1, 1);
+      else if (!dayFits(time)) startDay(time, get.month(time), get.date(time) + 1);
+      // In milliseconds: where a clock goes back, the hour of the day comes twice.
+      else if (!hours.has(get.hour(time))) time.setTime(time.getTime() + (60 - get.minute(time)) * 60_000);
+      else if (!minutes.has(get.minute(time))) time.setTime(time.getTime() + 60_000);
+      else return time.getTime();
+    }
+    return undefined;
   };
+  return { nextMs };
 }
 
-/** Goes on to midnight of a day of the same year; numbers beyond its months and their days go on too. */
-function startDay(time: Date, month: number, day: number): void {
-  time.setMonth(month, day);
-  time.setHours(0, 0, 0, 0);
+type Get = (time: Date) => number;
+
+interface Calendar {
+  readonly get: Readonly<Record<'year' | 'month' | 'date' | 'day' | 'hour' | 'minute', Get>>;
+  /** Goes on to midnight of a day of the same year; numbers beyond its months and their days go on too. */
+  startDay(time: Date, month: number, day: number): void;
 }
+
+const local: Calendar = {
+  get: {
+    year: (time) => time.getFullYear(),
+    month: (time) => time.getMonth(),
+    date: (time) => time.getDate(),
+    day: (time) => time.getDay(),
+    hour: (time) => time.getHours(),
+    minute: (time) => time.getMinutes(),
+  },
+  startDay(time, month, day) {
+    time.setMonth(month, day);
+    time.setHours(0, 0, 0, 0);
+  },
+};
+
+const utc: Calendar = {
+  get: {
+    year: (time) => time.getUTCFullYear(),
+    month: (time) => time.getUTCMonth(),
+    date: (time) => time.getUTCDate(),
+    day: (time) => time.getUTCDay(),
+    hour: (time) => time.getUTCHours(),
+    minute: (time) => time.getUTCMinutes(),
+  },
+  startDay(time, month, day) {
+    time.setUTCMonth(month, day);
+    time.setUTCHours(0, 0, 0, 0);
+  },
+};
+
+const calendars = { local, utc };
 
 /** "*", "5", "1-5", "mon-fri", "* with a step", "1-30/2", and lists of them. */
 function valuesOf(field: Field, word: string): ReadonlySet<number> {
