@@ -15,6 +15,7 @@ import { balancer } from './rows/balancer.mjs';
 import { clusterOverhead } from './rows/cluster-overhead.mjs';
 import { clusterStart } from './rows/cluster-start.mjs';
 import { idle } from './rows/idle.mjs';
+import { planner } from './rows/planner.mjs';
 import { probeLatency } from './rows/probe-latency.mjs';
 import { restarts } from './rows/restarts.mjs';
 import { smallGraphs, syntheticOverhead } from './rows/small-graphs.mjs';
@@ -32,6 +33,7 @@ const all = {
   overhead: clusterOverhead,
   idle,
   balancer,
+  planner,
 };
 
 const { values } = parseArgs({
