@@ -1,7 +1,7 @@
 /**
  * Finds a server of the cluster and makes sure that it is one, before any credential leaves: its
  * authority is fetched from whichever server answers, compared with the token's hash, and then the
- * server has to prove that it holds a certificate of that authority.
+ * server has to prove that it holds a certificate of that authority, over which it is fetched again.
  *
  * All servers are raced with a stagger, and so are all addresses that a name stands for: behind one
  * name there may be several servers, and the first answer of DNS may be the dead one.
@@ -13,9 +13,9 @@ import { StartupError } from '../../error/startup-error.ts';
 import { abortable, linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { staggeredRace, type RaceFailure } from '../../kernel/staggered-race.ts';
-import { defaultJoinLimits, joinRequest, type JoinLimits } from './join-request.ts';
+import { defaultJoinLimits, joinRequest, type JoinCall, type JoinLimits } from './join-request.ts';
 import { originOf, type JoinUrl } from './server-url.ts';
-import { caHashOf, sameSecret, type Token } from './token.ts';
+import { caHashOf, sameSecret, vouchedFor, type Token } from './token.ts';
 import { paths } from './wire.ts';
 
 /** Source: RFC 8305, the recommended delay between attempts. */
@@ -149,27 +149,34 @@ interface Place {
 }
 
 async function askOrigin(place: Place, token: Token, call: Call): Promise<Answer> {
-  const first = await joinRequest({ ...call, ...place, path: paths.authority, authority: undefined });
-  if (first.status !== 200)
-    throw new Error(`it answers ${String(first.status)} and not with an authority: no join server`);
-  const authority = first.body;
-  let hash: string;
+  const claimed = await authorityFrom({ ...call, ...place, authority: undefined });
+  checkHash(claimed.hash, token);
+  // Asked again by what the hash speaks for alone: what somebody in between has added is not believed.
+  const proven = await authorityFrom({ ...call, ...place, authority: vouchedFor(claimed.text) }).catch(
+    (error: unknown) => {
+      if (call.signal.aborted) throw error;
+      throw new StrangeAuthority(`it gave an authority that its own certificate is not of (${reasonOf(error)})`);
+    },
+  );
+  checkHash(proven.hash, token);
+  return { ...place, authority: proven.text, isVerified: token.caHash !== undefined };
+}
+
+async function authorityFrom(call: Omit<JoinCall, 'path'>): Promise<{ text: string; hash: string }> {
+  const { status, body } = await joinRequest({ ...call, path: paths.authority });
+  if (status !== 200) throw new Error(`it answers ${String(status)} and not with an authority: no join server`);
   try {
-    hash = caHashOf(authority);
+    return { text: body, hash: caHashOf(body) };
   } catch {
     throw new Error('it answers with something that is no authority: no join server');
   }
-  if (token.caHash !== undefined && !sameSecret(hash, token.caHash)) {
-    throw new StrangeAuthority(
-      'its authority is not the one of the token: the token is of another cluster, or somebody is in between',
-    );
-  }
-  const second = await joinRequest({ ...call, ...place, path: paths.ping, authority }).catch((error: unknown) => {
-    if (call.signal.aborted) throw error;
-    throw new StrangeAuthority(`it gave an authority that its own certificate is not of (${reasonOf(error)})`);
-  });
-  if (second.status !== 200) throw new Error(`it answers ${String(second.status)} to ${paths.ping}`);
-  return { ...place, authority, isVerified: token.caHash !== undefined };
+}
+
+function checkHash(hash: string, { caHash }: Token): void {
+  if (caHash === undefined || sameSecret(hash, caHash)) return;
+  throw new StrangeAuthority(
+    'its authority is not the one of the token: the token is of another cluster, or somebody is in between',
+  );
 }
 
 const describeFailure = ({ candidate, error }: RaceFailure<JoinUrl>): string =>

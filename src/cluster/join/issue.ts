@@ -7,31 +7,47 @@ import { StartupError } from '../../error/startup-error.ts';
 import type { LeafContent, ReadRequest, Signer } from '../certificate-maker.ts';
 import type { CertificatePurpose, CertificateRequest } from './wire.ts';
 
-export interface IssueOptions {
+export interface CheckOptions {
   readonly request: CertificateRequest;
-  /** As its password has proven. */
   readonly nodeName: string;
-  /** Signs for clients and for servers. */
-  readonly signers: { readonly client: Signer; readonly server: Signer };
-  readonly nowMs: number;
 }
 
-/**
- * @returns the certificate, PEM
- * @throws StartupError ERR_JOIN_REFUSED that says what is wrong with the request
- */
-export async function issue({ request, nodeName, signers, nowMs }: IssueOptions): Promise<string> {
+/** A request that asks for nothing but what this node may have, if it is that node. */
+export interface CheckedRequest {
+  readonly purpose: CertificatePurpose;
+  readonly content: LeafContent;
+  readonly publicKey: ReadRequest['publicKey'];
+}
+
+/** @throws StartupError ERR_JOIN_REFUSED that says what is wrong with the request */
+export async function checkRequest({ request, nodeName }: CheckOptions): Promise<CheckedRequest> {
   const make = await import('../certificate-maker.ts');
-  const { purpose, ips } = request;
+  const { purpose, ips, csr } = request;
   const content = contentFor(purpose, nodeName, ips);
-  const read = await make.readRequest(request.csr).catch((error: unknown) => {
+  const read = await make.readRequest(csr).catch((error: unknown) => {
     throw refused('the request to sign cannot be read', error);
   });
   if (read === undefined) {
     throw refused('the request to sign is not signed with its own key, or the key is not of the kind P-256');
   }
   checkSubject(read, content);
-  return make.makeLeafFor(content, read.publicKey, signers[authorityFor(purpose)], nowMs);
+  return { purpose, content, publicKey: read.publicKey };
+}
+
+/** Signs for clients and for servers. */
+export interface Signers {
+  readonly client: Signer;
+  readonly server: Signer;
+}
+
+/** Whether the sender is the node is known by now. @returns the certificate, PEM */
+export async function issue(
+  { purpose, content, publicKey }: CheckedRequest,
+  signers: Signers,
+  nowMs: number,
+): Promise<string> {
+  const make = await import('../certificate-maker.ts');
+  return make.makeLeafFor(content, publicKey, signers[authorityFor(purpose)], nowMs);
 }
 
 /** What a certificate for this purpose says. Source of the names: Kubernetes, "Using Node Authorization". */

@@ -8,10 +8,10 @@
  */
 import * as z from 'zod';
 import { StartupError } from '../../error/startup-error.ts';
+import { shorten, singleLine } from '../../error/text.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import type { Signer } from '../certificate-maker.ts';
 import type { FailureLimit } from './failure-limit.ts';
-import { issue } from './issue.ts';
+import { checkRequest, issue, type Signers } from './issue.ts';
 import { sealWithToken } from './seal.ts';
 import { sameSecret, type TokenUser } from './token.ts';
 import {
@@ -25,6 +25,9 @@ import {
   type IssuedCertificate,
   type KnownServers,
 } from './wire.ts';
+
+/** Of the log, when a stranger's words are in it. */
+const longestLine = 500;
 
 export interface JoinRequest {
   readonly method: string;
@@ -51,7 +54,7 @@ export interface JoinDeskPorts {
   readonly limit: FailureLimit;
   readonly passwords: () => Promise<Readonly<Record<TokenUser, string>>>;
   readonly authorities: () => Promise<{ readonly server: string; readonly client: string }>;
-  readonly signers: () => Promise<{ readonly client: Signer; readonly server: Signer }>;
+  readonly signers: () => Promise<Signers>;
   readonly authorityFiles: () => Promise<AuthorityFiles>;
   readonly servers: () => Promise<KnownServers>;
   readonly settings: CriticalSettings;
@@ -135,7 +138,8 @@ async function certificate(request: JoinRequest, ports: JoinDeskPorts): Promise<
   if (password.length < 16 || password.length > 256) {
     throw new Refused(400, 'ERR_BODY', 'the password of the node must have 16 to 256 characters');
   }
-  const asked = read(certificateRequest, request.body);
+  // Before the name is claimed: what is refused leaves nothing behind.
+  const asked = await checkRequest({ request: read(certificateRequest, request.body), nodeName: name.data });
   const isOwner = await ports.claimNode(name.data, password).catch((error: unknown) => {
     ports.log(`cannot look up the password of node ${name.data}: ${String(error)}`);
     throw new Refused(503, 'ERR_NOT_YET', 'passwords of nodes cannot be looked up yet: the API does not answer');
@@ -149,7 +153,7 @@ async function certificate(request: JoinRequest, ports: JoinDeskPorts): Promise<
     );
   }
   const [signers, authorities] = await Promise.all([ports.signers(), ports.authorities()]);
-  const signed = await issue({ request: asked, nodeName: name.data, signers, nowMs: ports.clock.wallMs() });
+  const signed = await issue(asked, signers, ports.clock.wallMs());
   ports.log(`signed ${asked.purpose} for node ${name.data} at ${request.remote}`);
   const answer: IssuedCertificate = {
     certificate: signed,
@@ -198,7 +202,8 @@ function refusal(error: unknown, { path, remote }: JoinRequest, { log }: JoinDes
       : error instanceof StartupError && error.code === 'ERR_JOIN_REFUSED'
         ? { status: 403, code: error.code, message: error.message }
         : { status: 500, code: 'ERR_INTERNAL', message: 'the server could not answer; its log says why' };
-  log(`refused ${remote} at ${path.slice(0, 100)}: ${String(status)} ${message}`);
+  // One line, whatever a stranger has put into it.
+  log(shorten(singleLine(`refused ${remote} at ${path.slice(0, 100)}: ${String(status)} ${message}`), longestLine));
   if (status === 500) log(`internal error: ${String(error)}`);
   return { status, type: 'application/json', body: JSON.stringify({ code, message }) };
 }

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { createServer } from 'node:https';
+import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { bodyText } from '../../kernel/request-body.ts';
@@ -16,6 +16,8 @@ const longestBody = 64 * 1024;
 /** Who has not said what it wants by then is gone: a slow reader holds no socket for long. */
 const defaultPatience: Patience = { handshakeMs: 5_000, headersMs: 5_000, requestMs: 10_000 };
 const mostConnections = 512;
+/** Half of all: whoever holds as many as it can from one address keeps nobody else out. */
+const mostOfOneAddress = 256;
 
 /** How long a client may take for each of them. */
 export interface Patience {
@@ -33,6 +35,8 @@ export interface JoinServerOptions {
   readonly clientAuthority?: string;
   readonly desk: JoinDeskPorts;
   readonly patience?: Patience;
+  /** Connections that one address may have at a time. */
+  readonly mostOfOneAddress?: number;
 }
 
 export interface JoinServer extends AsyncDisposable {
@@ -63,6 +67,7 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
     },
     (request, response) => {
       void serve(request, desk).then((answer) => {
+        if (answer === undefined) return;
         response.writeHead(answer.status, {
           'content-type': answer.type,
           'cache-control': 'no-store',
@@ -74,6 +79,7 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
     },
   );
   server.maxConnections = mostConnections;
+  limitEachAddress(server, options.mostOfOneAddress ?? mostOfOneAddress);
   server.on('tlsClientError', () => undefined); // A stranger's broken handshake is no news.
   server.listen(port, host);
   await once(server, 'listening');
@@ -90,20 +96,44 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
   };
 }
 
-async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<JoinAnswer> {
-  const body = await bodyText(request, longestBody).catch(() => undefined);
+/** One too many is closed before its handshake, which is what costs. */
+function limitEachAddress(server: Server, most: number): void {
+  const counts = new Map<string, number>();
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? 'unknown';
+    const count = (counts.get(address) ?? 0) + 1;
+    if (count > most) {
+      socket.destroy();
+      return;
+    }
+    counts.set(address, count);
+    socket.once('close', () => {
+      const left = (counts.get(address) ?? 1) - 1;
+      if (left === 0) counts.delete(address);
+      else counts.set(address, left);
+    });
+  });
+}
+
+/** Undefined when the sender has gone before it had said everything: there is nobody to answer. */
+async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<JoinAnswer | undefined> {
+  const remote = request.socket.remoteAddress ?? 'unknown';
+  let body: string | undefined;
+  try {
+    body = await bodyText(request, longestBody);
+  } catch {
+    return undefined;
+  }
   if (body === undefined) {
-    return {
-      status: 413,
-      type: 'application/json',
-      body: JSON.stringify({ code: 'ERR_BODY', message: `a body has at most ${String(longestBody)} bytes` }),
-    };
+    const message = `a body has at most ${String(longestBody)} bytes`;
+    desk.log(`refused ${remote}: 413 ${message}`);
+    return { status: 413, type: 'application/json', body: JSON.stringify({ code: 'ERR_BODY', message }) };
   }
   return answerJoin(
     {
       method: request.method ?? '',
       path: (request.url ?? '').split('?')[0] ?? '',
-      remote: request.socket.remoteAddress ?? 'unknown',
+      remote,
       certifiedNode: certifiedNode(request.socket),
       authorization: request.headers.authorization,
       nodeName: single(request.headers[nodeHeaders.name]),

@@ -87,20 +87,42 @@ export function caHashOf(bundlePem: string): string {
   const [first] = certificates;
   if (first === undefined) throw tokenError('the authority to be hashed has no certificate');
   if (certificates.length === 1) return sha256(bundlePem);
-  return sha256(rootOf(first, certificates).raw);
+  const root = rootOf(first, certificates);
+  if (root === undefined) throw tokenError('the first certificate of the authority leads to no root in it');
+  return sha256(root.raw);
 }
 
-function rootOf(first: X509Certificate, bundle: readonly X509Certificate[]): X509Certificate {
+/**
+ * The part of an authority that its hash speaks for: what leads to the hashed root. Of a chain the
+ * hash says nothing about what else is in the file, and whoever is in between may have added to it.
+ *
+ * @throws as {@link caHashOf}
+ */
+export function vouchedFor(bundlePem: string): string {
+  const certificates = certificatesIn(bundlePem);
+  if (certificates.length <= 1) return bundlePem;
+  const hash = caHashOf(bundlePem);
+  return certificates
+    .filter((one) => {
+      const root = rootOf(one, certificates);
+      return root !== undefined && sha256(root.raw) === hash;
+    })
+    .map(String)
+    .join('');
+}
+
+/** Undefined when it leads to none in the bundle. */
+function rootOf(first: X509Certificate, bundle: readonly X509Certificate[]): X509Certificate | undefined {
   let current = first;
   // A chain cannot be longer than the bundle; a ring of certificates must not be followed for ever.
   for (let steps = 0; steps <= bundle.length; steps += 1) {
     if (current.checkIssued(current) && current.verify(current.publicKey)) return current;
     const below = current;
     const issuer = bundle.find((one) => one !== below && below.checkIssued(one) && below.verify(one.publicKey));
-    if (issuer === undefined) break;
+    if (issuer === undefined) return undefined;
     current = issuer;
   }
-  throw tokenError('the first certificate of the authority leads to no root in it');
+  return undefined;
 }
 
 /** @throws StartupError ERR_TOKEN for one that cannot be read */

@@ -9,9 +9,10 @@ import { systemClock } from '../../../src/kernel/clock.ts';
 import { deskKit, newAuthority, servingPair, type Identity } from './desk-kit.ts';
 
 let ours: Identity;
+let other: Identity;
 let strange: Identity;
 beforeAll(async () => {
-  [ours, strange] = [await newAuthority('ours'), await newAuthority('strange')];
+  [ours, other, strange] = [await newAuthority('ours'), await newAuthority('other'), await newAuthority('strange')];
 });
 
 const open: AsyncDisposable[] = [];
@@ -97,6 +98,18 @@ describe('[H5] the authority', () => {
       code: 'ERR_TOKEN',
       message: expect.stringContaining('its own certificate is not of') as string,
     });
+  });
+
+  test('of several certificates is believed as far as its hash speaks for it: what somebody adds is not', async () => {
+    // The genuine authority has two certificates; whoever is in between adds a third, and has a certificate of that.
+    const bundle = { ...ours, pem: ours.pem + other.pem };
+    const tampered = await serve({ ...ours, pem: bundle.pem + strange.pem }, strange);
+    await expect(find([tampered.port], bundle)).rejects.toMatchObject({
+      code: 'ERR_TOKEN',
+      message: expect.stringContaining('its own certificate is not of') as string,
+    });
+    const honest = await serve(bundle, ours);
+    expect(await find([honest.port], bundle)).toMatchObject({ authority: bundle.pem, isVerified: true });
   });
 
   test('without a hash is believed, and the result says so', async () => {

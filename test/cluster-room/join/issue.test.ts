@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as maker from '../../../src/cluster/certificate-maker.ts';
-import { issue, subjectFor } from '../../../src/cluster/join/issue.ts';
+import { checkRequest, issue, subjectFor } from '../../../src/cluster/join/issue.ts';
 import { certificatePurpose, type CertificatePurpose } from '../../../src/cluster/join/wire.ts';
 
 const nowMs = Date.now();
@@ -24,7 +24,7 @@ const ask = async (
   ips: string[] = [],
 ) => {
   const csr = await maker.makeRequest(subject, key);
-  return issue({ request: { purpose, csr, ips }, nodeName: 'w1', signers, nowMs });
+  return issue(await checkRequest({ request: { purpose, csr, ips }, nodeName: 'w1' }), signers, nowMs);
 };
 
 describe('[H5] a joining node gets a certificate', () => {
@@ -63,7 +63,7 @@ describe('[H5] a joining node gets a certificate', () => {
     const forged = `-----BEGIN CERTIFICATE REQUEST-----\n${der.toString('base64')}\n-----END CERTIFICATE REQUEST-----\n`;
     for (const text of [forged, 'nothing', csr.slice(0, 200)]) {
       const request = { purpose: 'coredns' as const, csr: text, ips: [] };
-      await expect(issue({ request, nodeName: 'w1', signers, nowMs })).rejects.toMatchObject({
+      await expect(checkRequest({ request, nodeName: 'w1' })).rejects.toMatchObject({
         code: 'ERR_JOIN_REFUSED',
       });
     }

@@ -1,3 +1,4 @@
+import { get } from 'node:https';
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -21,6 +22,7 @@ beforeEach(async () => {
     ...(await servingPair(authority)),
     desk: ports,
     patience,
+    mostOfOneAddress: 3,
   });
 });
 afterEach(() => server[Symbol.asyncDispose]());
@@ -35,6 +37,16 @@ const post = (body: string) =>
     authority: authority.pem,
     clock: systemClock,
     signal: new AbortController().signal,
+  });
+
+/** The status of a ping from another address of this machine. */
+const pingFrom = (localAddress: string) =>
+  new Promise<number | undefined>((resolve, reject) => {
+    get({ host: '127.0.0.1', port: server.port, path: paths.ping, localAddress, ca: authority.pem, agent: false })
+      .on('response', (response) => {
+        resolve(response.resume().statusCode);
+      })
+      .on('error', reject);
   });
 
 /** Resolves with what a connection has received when the server has closed it. */
@@ -76,6 +88,36 @@ describe('the join port', () => {
     });
     expect(received).toMatch(/^(?:HTTP\/1\.1 408 .*)?/);
     expect(await post('{}')).toMatchObject({ status: 400 });
+  });
+
+  test('lets go of whoever sends a body byte by byte', async () => {
+    const received = await untilClosed(() => {
+      const socket = connectTls({ host: '127.0.0.1', port: server.port, ca: authority.pem });
+      socket.write(`POST ${paths.certificates} HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n{`);
+      const dripping = setInterval(() => socket.write(' '), 50);
+      return socket.once('close', () => {
+        clearInterval(dripping);
+      });
+    });
+    expect(received).toMatch(/^(?:HTTP\/1\.1 408 .*)?/);
+    expect(await post('{}')).toMatchObject({ status: 400 });
+  });
+
+  test('has no more connections of one address than it may have, and takes others when these have gone', async () => {
+    const hoarded = Array.from({ length: 3 }, () => connectTcp(server.port, '127.0.0.1').on('error', () => undefined));
+    const gone = hoarded.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+    // One too many is closed at once, and another address is not kept out.
+    await expect(post('{}')).rejects.toThrow(/ECONNRESET|closed|disconnected|EPIPE/);
+    expect(await pingFrom('127.0.0.2')).toBe(200);
+    await Promise.all(gone);
+    await expect
+      .poll(() =>
+        post('{}').then(
+          ({ status }) => status,
+          () => 0,
+        ),
+      )
+      .toBe(400);
   });
 
   test('proves itself by another certificate after it was renewed', async () => {

@@ -7,62 +7,30 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ensureCertificates } from '../../../src/cluster/certificates.ts';
-import { ensureTokens, readToken, rotateTokens } from '../../../src/cluster/join/cluster-token.ts';
+import { readToken, rotateTokens } from '../../../src/cluster/join/cluster-token.ts';
 import { findCluster } from '../../../src/cluster/join/find-cluster.ts';
 import { joinClient, type JoinClient } from '../../../src/cluster/join/join-client.ts';
 import { ensureNodeCertificates } from '../../../src/cluster/join/node-certificates.ts';
-import { serveJoin } from '../../../src/cluster/join/serve-join.ts';
 import { parseJoinUrls } from '../../../src/cluster/join/server-url.ts';
 import { parseToken, type TokenUser } from '../../../src/cluster/join/token.ts';
 import { layoutOf } from '../../../src/cluster/layout.ts';
 import type { Settings } from '../../../src/cluster/settings.ts';
-import { linkedAbort } from '../../../src/kernel/abort.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
-import { deferred } from '../../../src/kernel/deferred.ts';
-import { freePorts } from '../../cluster/kit/free-ports.ts';
-import { settingsIn, temporaryFolder } from '../settings-kit.ts';
+import { temporaryFolder } from '../settings-kit.ts';
 import { settings as shared } from './desk-kit.ts';
-import { memoryApi, type MemoryApi } from './memory-api.ts';
+import { servedJoin, type ServedJoin } from './served-join.ts';
 
 const clock = systemClock;
+let served: ServedJoin;
 let settings: Settings;
-let api: MemoryApi;
-let lines: string[];
-let end: ReturnType<typeof linkedAbort>;
-let ended: Promise<unknown>;
-
 beforeEach(async () => {
-  const [joinPort = 0, etcdPort = 0] = await freePorts(2);
-  settings = settingsIn(temporaryFolder(), { clusterInit: true, joinPort });
-  await ensureCertificates(settings, clock);
-  await ensureTokens(layoutOf(settings), settings);
-  api = memoryApi();
-  lines = [];
-  end = linkedAbort(new AbortController().signal);
-  const ready = deferred();
-  ended = serveJoin({
-    dataDir: settings.dataDir,
-    own: { name: 's1', ip: settings.nodeIp, joinPort, apiPort: 6443, hasApi: true, etcdPort, hasEtcd: true },
-    settings: shared,
-    connect: () => Promise.resolve(api.client),
-    clock,
-    log: (line) => lines.push(line),
-    notify: (first) => {
-      if (first === 'READY=1') ready.resolve();
-    },
-    signal: end.signal,
-  }).catch((error: unknown) => error);
-  await ready.promise;
+  served = await servedJoin();
+  ({ settings } = served);
 });
-afterEach(async () => {
-  const reason = new Error('the test is over');
-  end.abort(reason);
-  expect(await ended).toBe(reason);
-});
+afterEach(() => served.end());
 
 async function clientWith(user: TokenUser): Promise<JoinClient> {
-  const { signal } = end;
+  const { signal } = served;
   const token = parseToken(await readToken(layoutOf(settings), user), user);
   const urls = parseJoinUrls([`https://127.0.0.1:${String(settings.joinPort)}`]);
   const cluster = await findCluster({ urls, token, clock, signal });
@@ -132,6 +100,6 @@ test('a rotated token counts at once, and the old one no more', async () => {
 test('no line of its log has a token in it', async () => {
   const passwords = await Promise.all((['server', 'node'] as const).map((user) => readToken(layoutOf(settings), user)));
   await (await clientWith('server')).bootstrap();
-  expect(lines.join('\n')).toContain('gave the authorities, sealed');
-  for (const token of passwords) expect(lines.join('\n')).not.toContain(token.split(':').at(-1));
+  expect(served.lines.join('\n')).toContain('gave the authorities, sealed');
+  for (const token of passwords) expect(served.lines.join('\n')).not.toContain(token.split(':').at(-1));
 });
