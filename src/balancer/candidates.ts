@@ -60,9 +60,13 @@ export function inOrder(state: RoutingState, random: () => number): readonly Ser
       tier: isDrawn && drawn.has(tier) ? tiers.indexOf('active') : tiers.indexOf(tier),
       // Efraimidis and Spirakis: the largest of random^(1/weight) is drawn in proportion to the weights.
       draw: isDrawn ? (server.weight > 0 ? random() ** (1 / server.weight) : -1) : server.connections,
+      // When all have failed, who answered last is the likeliest to answer again.
+      answeredAtMs: tier === 'failed' ? (server.answeredAtMs ?? -1) : 0,
     };
   });
-  placed.sort((a, b) => a.tier - b.tier || b.draw - a.draw || a.server.rank - b.server.rank);
+  placed.sort(
+    (a, b) => a.tier - b.tier || b.answeredAtMs - a.answeredAtMs || b.draw - a.draw || a.server.rank - b.server.rank,
+  );
   return placed.map(({ server }) => server);
 }
 

@@ -11,6 +11,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { wakeablePause } from '../kernel/wakeable-pause.ts';
 import { outcomeOf } from '../probe/outcome.ts';
 import type { Probe } from '../probe/probe.ts';
+import type { FailedCheck } from './routing-input.ts';
 
 export interface CheckPace {
   readonly everyMs: number;
@@ -25,8 +26,7 @@ export interface CheckPace {
 /** Source of the rhythm: K3s looks at its health once a second. A silent server is known within 2 s, 1.25 s once it is dialled. */
 export const defaultCheckPace: CheckPace = { everyMs: 1000, withinMs: 500, silences: 2 };
 
-export type CheckResult =
-  { readonly outcome: 'ok'; readonly tookMs: number } | { readonly outcome: 'failed'; readonly reason: string };
+export type CheckResult = { readonly outcome: 'ok'; readonly tookMs: number } | FailedCheck;
 
 export interface CheckLoopOptions {
   readonly probe: Probe;
@@ -62,7 +62,11 @@ export function checkLoop({ probe, pace, clock, random, isUsed, report }: CheckL
       if (answer.outcome === 'silent' && silences < pace.silences) continue;
       report(
         answer.outcome === 'silent'
-          ? { outcome: 'failed', reason: `${probe.describe()}: no answer within ${String(pace.withinMs)} ms` }
+          ? {
+              outcome: 'failed',
+              reason: `${probe.describe()}: no answer within ${String(pace.withinMs)} ms`,
+              silentForMs: silences * pace.withinMs,
+            }
           : answer,
       );
       silences = 0;

@@ -110,10 +110,11 @@ function onCheck(draft: Draft, input: InputOf<'check'>): void {
   const server = known(draft, input.server);
   if (server === undefined || !isDialable(server)) return;
   if (input.outcome === 'ok') {
-    if (server.brokenInARow > 0) draft.change(server.address, { brokenInARow: 0 });
+    draft.change(server.address, { brokenInARow: 0, answeredAtMs: draft.nowMs });
     draft.input(server.address, 'check ok', 'successful check');
   } else {
-    draft.failure(server.address, 'check', input.reason);
+    const { reason, silentForMs } = input;
+    draft.failure(server.address, 'check', reason, silentForMs === undefined ? undefined : draft.nowMs - silentForMs);
     draft.input(server.address, 'check failed', `failed check: ${input.reason}`);
   }
 }

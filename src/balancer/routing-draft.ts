@@ -81,14 +81,16 @@ export class Draft {
       brokenInARow: 0,
       dialMs: undefined,
       lastError: undefined,
+      isReprieved: false,
+      answeredAtMs: undefined,
     };
     this.servers = [...this.servers, added];
     this.tell({ type: 'lb.server', server: server.address, isDefault: server.isDefault, to: server.state, cause });
     this.effect({ type: 'enter', server: refOf(added) });
   }
 
-  failure(address: string, source: ServerError['source'], reason: string): void {
-    this.change(address, { lastError: { source, reason, atMs: this.nowMs } });
+  failure(address: string, source: ServerError['source'], reason: string, silentSinceMs?: number): void {
+    this.change(address, { lastError: { source, reason, atMs: this.nowMs, silentSinceMs } });
   }
 
   /** Does what the table says. `cause`: for people. */
@@ -115,6 +117,13 @@ export class Draft {
     if (rule.close === 'failed' && !this.hasAlternative(address)) {
       // The check may be wrong, and there is nothing to gain: the connections tell for themselves.
       if (server.connections > 0) this.tell({ type: 'lb.spared', server: address, count: server.connections });
+    } else if (rule.close === 'failed' && !this.#isOutlived(address)) {
+      // Perhaps all are silent, as while etcd elects: another one would not answer sooner.
+      this.change(address, { isReprieved: true });
+      this.close(address, 'takeover', this.#graceMs('takeover'));
+      for (const other of this.servers) {
+        if (other.address !== address) this.effect({ type: 'recheck', server: refOf(other) });
+      }
     } else if (rule.close !== undefined) {
       this.close(address, rule.close, this.#graceMs(rule.close));
     }
@@ -125,7 +134,7 @@ export class Draft {
   #enter(server: Server, to: ServerState, cause: string): void {
     if (server.state === to) return;
     const { address, isDefault, state: from } = server;
-    this.change(address, { state: to, sinceMs: this.nowMs, isSuspect: false, brokenInARow: 0 });
+    this.change(address, { state: to, sinceMs: this.nowMs, isSuspect: false, isReprieved: false, brokenInARow: 0 });
     this.tell({ type: 'lb.server', server: address, isDefault, from, to, cause });
   }
 
@@ -165,6 +174,15 @@ export class Draft {
   hasAlternative(address: string): boolean {
     return this.servers.some(
       (other) => other.address !== address && isDialable(other) && other.state !== 'failed' && !other.isDraining,
+    );
+  }
+
+  /** Another server has answered since this one is silent; one that has said no is believed without that. */
+  #isOutlived(address: string): boolean {
+    const silentSinceMs = serverAt(this, address)?.lastError?.silentSinceMs;
+    if (silentSinceMs === undefined) return true;
+    return this.servers.some(
+      (other) => other.address !== address && isProven(other) && (other.answeredAtMs ?? 0) >= silentSinceMs,
     );
   }
 
@@ -211,8 +229,12 @@ export class Draft {
       }
     }
     if (!this.servers.some((server) => isWell(server) && !server.isDraining)) return;
-    for (const { address, isDraining, closingByMs } of this.servers) {
+    for (const { address, isDraining, closingByMs, isReprieved } of this.servers) {
       this.input(address, 'better found', 'another server is well');
+      if (isReprieved && this.#isOutlived(address)) {
+        this.change(address, { isReprieved: false });
+        this.close(address, 'failed', 0);
+      }
       // What it took while nothing else was left.
       if (isDraining && closingByMs === undefined) this.close(address, 'drained', this.rules.graces.drainedMs);
     }

@@ -21,6 +21,13 @@ export type DialOutcome =
   | { readonly outcome: 'late'; readonly tookMs: number }
   | { readonly outcome: 'failed'; readonly reason: string; readonly tookMs: number };
 
+export interface FailedCheck {
+  readonly outcome: 'failed';
+  readonly reason: string;
+  /** It has said nothing for so long; absent when it has said no. */
+  readonly silentForMs?: number | undefined;
+}
+
 export type Input =
   /** The whole list, from whoever discovers servers. */
   | { readonly type: 'update'; readonly servers: readonly ServerSpec[] }
@@ -28,7 +35,7 @@ export type Input =
   | { readonly type: 'default'; readonly address: string | undefined }
   | ({ readonly type: 'dial'; readonly server: ServerRef } & DialOutcome)
   | { readonly type: 'check'; readonly server: ServerRef; readonly outcome: 'ok'; readonly tookMs: number }
-  | { readonly type: 'check'; readonly server: ServerRef; readonly outcome: 'failed'; readonly reason: string }
+  | ({ readonly type: 'check'; readonly server: ServerRef } & FailedCheck)
   /** A connection of a client has ended. `broken`: by the server's fault, as far as one can see. */
   | { readonly type: 'closed'; readonly server: ServerRef; readonly broken?: string | undefined }
   /** It accepted a connection, was told something, and has not said a word since. */

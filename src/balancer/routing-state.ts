@@ -38,6 +38,8 @@ export interface ServerError {
   readonly source: 'dial' | 'check' | 'connection';
   readonly reason: string;
   readonly atMs: number;
+  /** Of a check without an answer: when it was first asked in vain. */
+  readonly silentSinceMs?: number | undefined;
 }
 
 /** Why connections of a server are closed. */
@@ -79,6 +81,10 @@ export interface Server {
   /** Moving average of the time that a dial took. */
   readonly dialMs: number | undefined;
   readonly lastError: ServerError | undefined;
+  /** Its check failed, and no other server had answered since: its connections may go on until one does. */
+  readonly isReprieved: boolean;
+  /** When a check last went well. */
+  readonly answeredAtMs: number | undefined;
 }
 
 /** How long connections may go on when they are to be closed, in milliseconds; an idle one is closed earlier. */

@@ -7,7 +7,8 @@
  *
  * Source of the states and of most rows: K3s's balancer. Other than there, and why: a black-holed
  * active server becomes suspect instead of taking the connections of its successor down; `invalid`
- * stays until its last connection is gone, so that connections can be drained.
+ * stays until its last connection is gone, so that connections can be drained; a server that a check
+ * has failed is not lifted by a dial, and one that recovers is not spared a failed check.
  */
 import type { CloseReason, Server, ServerState } from './routing-state.ts';
 
@@ -43,6 +44,8 @@ export const conditions = {
   'is the default': (server: Server) => server.isDefault,
   'has connections': (server: Server) => server.connections > 0,
   'well for long enough': (server: Server, { nowMs, settleMs }: Facts) => nowMs - server.sinceMs > settleMs,
+  // The kernel accepts for a process that is stopped: only a check takes back what a check has said.
+  'not failed by a check': (server: Server) => server.lastError?.source !== 'check',
   'too many in a row': (server: Server, { brokenLimit }: Facts) => server.brokenInARow >= brokenLimit,
 } satisfies Record<string, (server: Server, facts: Facts) => boolean>;
 export type Condition = keyof typeof conditions;
@@ -71,6 +74,7 @@ const removed: Cell = [
 ];
 const failed: Rule = { to: 'failed', close: 'failed' };
 const broken: Cell = { ...failed, when: 'too many in a row' };
+const reached: Cell = { when: 'not failed by a check', to: 'recovering' };
 const overtaken = (state: ServerState): { readonly 'rival active': Cell } => ({
   'rival active': { when: 'has connections', to: state, close: 'takeover' },
 });
@@ -83,8 +87,8 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
   },
   failed: {
     dropped: removed,
-    'dial ok': { to: 'recovering' },
-    'dial late': { to: 'recovering' },
+    'dial ok': reached,
+    'dial late': reached,
     'check ok': { to: 'recovering' },
     ...overtaken('failed'),
     'better found': { when: 'has connections', to: 'failed', close: 'takeover' },
@@ -108,6 +112,8 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
   recovering: {
     dropped: removed,
     'dial failed': { to: 'failed' },
+    // Its connections go on until another server is known to be well.
+    'check failed': { to: 'failed' },
     'check ok': [{ when: 'has connections', to: 'claims active' }, { to: 'preferred' }],
     ...overtaken('recovering'),
   },

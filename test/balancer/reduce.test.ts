@@ -253,3 +253,48 @@ describe('broken connections', () => {
     expect(routing.text).toBe(`${a}=active ${b}=preferred`);
   });
 });
+
+describe('[L2] when every server is silent at once, as while etcd elects,', () => {
+  const silent = (routing: Routing, address: string) =>
+    routing.input({
+      type: 'check',
+      server: routing.ref(address),
+      outcome: 'failed',
+      reason: 'no answer',
+      silentForMs: 1000,
+    });
+  /** Both well, a with two connections; their last answers are from 0 and `laterMs`. */
+  const both = (laterMs: number): Routing => {
+    const routing = new Routing().update(a, b).well(a);
+    routing.dialled(a).dialled(a);
+    routing.nowMs = laterMs;
+    return routing.well(b);
+  };
+
+  test('connections have a grace: the other one would not answer sooner', () => {
+    const routing = both(400);
+    routing.nowMs = 1500;
+    silent(routing, a);
+    expect(routing.closings).toEqual([`${a} within 1000`]);
+    expect(routing.effects).toContainEqual({ type: 'recheck', server: routing.ref(b) });
+    // It does answer after all: nobody waits for the first one any longer.
+    routing.checked(b);
+    expect(routing.closings).toEqual([`${a} within 0`]);
+  });
+
+  test('one that has answered since the other fell silent takes over at once', () => {
+    const routing = both(900);
+    routing.nowMs = 1500;
+    expect(silent(routing, a).closings).toEqual([`${a} within 0`]);
+  });
+
+  test('the one that answered last is tried first, and that the kernel accepts for a frozen one changes nothing', () => {
+    const routing = both(400);
+    routing.nowMs = 1500;
+    silent(silent(routing, b), a);
+    expect(routing.order()).toEqual([b, a]);
+    routing.dialled(a).dialled(a, 'late');
+    expect(routing.server(a).state).toBe('failed');
+    expect(routing.order()).toEqual([b, a]);
+  });
+});

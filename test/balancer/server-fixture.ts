@@ -24,11 +24,22 @@ export const plainServer: Server = {
   brokenInARow: 0,
   dialMs: undefined,
   lastError: undefined,
+  isReprieved: false,
+  answeredAtMs: undefined,
 };
 
 const situationsOf: Record<ServerState, Readonly<Record<string, Partial<Server>>>> = {
   invalid: { invalid: { connections: 2, isListed: false } },
-  failed: { failed: {}, 'failed, with connections': { connections: 2 }, 'failed, default': { isDefault: true } },
+  failed: {
+    failed: {},
+    'failed, with connections': { connections: 2 },
+    'failed, default': { isDefault: true },
+    'failed, by a check': { lastError: { source: 'check', reason: '500', atMs: nowMs - 1000 } },
+    'failed, by a silent check': {
+      connections: 2,
+      lastError: { source: 'check', reason: 'silent', atMs: nowMs - 1000, silentSinceMs: nowMs - 2000 },
+    },
+  },
   standby: {
     standby: { isDefault: true, isListed: false },
     'standby, with connections': { isDefault: true, isListed: false, connections: 2 },

@@ -27,6 +27,13 @@ const transitions: Record<string, Row> = {
     'dial late': 'recovering',
     'check ok': 'recovering',
   },
+  'failed, by a check': { dropped: 'gone', 'check ok': 'recovering' },
+  'failed, by a silent check': {
+    ...dropped,
+    'check ok': 'recovering',
+    'rival active': `failed + ${overtaken}`,
+    'better found': `failed + ${overtaken}`,
+  },
   standby: { listed: 'unchecked', undefaulted: 'gone' },
   'standby, with connections': {
     listed: 'unchecked',
@@ -56,14 +63,20 @@ const transitions: Record<string, Row> = {
     'dial failed': 'failed',
     'check ok': 'recovering',
   },
-  recovering: { dropped: 'gone', 'dial failed': 'failed', 'check ok': 'preferred' },
+  recovering: { dropped: 'gone', 'dial failed': 'failed', 'check failed': 'failed', 'check ok': 'preferred' },
   'recovering, with connections': {
     ...dropped,
     'dial failed': 'failed',
+    'check failed': 'failed',
     'check ok': 'active',
     'rival active': `recovering + ${overtaken}`,
   },
-  'recovering, default': { dropped: 'standby', 'dial failed': 'failed', 'check ok': 'preferred' },
+  'recovering, default': {
+    dropped: 'standby',
+    'dial failed': 'failed',
+    'check failed': 'failed',
+    'check ok': 'preferred',
+  },
   healthy: { dropped: 'gone', 'dial ok': 'active', 'dial failed': 'failed', 'check failed': 'failed' },
   'healthy, with connections': {
     ...dropped,
