@@ -7,8 +7,10 @@ import { constants } from 'node:os';
 import type koffi from 'koffi';
 
 export interface ForeignLibrary {
-  /** Declares a function by its C prototype. Its result is a number: all of ours return an int. */
+  /** Declares a function by its C prototype. Its result is a number: all of ours return an int or a long. */
   func(prototype: string): (...args: readonly unknown[]) => number;
+  /** Where memory of ours lies, for structures that hold a pointer. It has to be kept for as long as the pointer is used. */
+  addressOf(memory: Buffer): bigint;
   /** errno of the last call that failed. */
   errno(): number;
 }
@@ -28,6 +30,7 @@ function load(): ForeignLibrary | null {
     const library = binding().load(null);
     return {
       func: (prototype) => library.func(prototype),
+      addressOf: (memory) => binding().address(memory),
       errno: () => binding().errno(),
     };
   } catch {

@@ -26,6 +26,8 @@ export interface ProgramRequest {
   /** The whole environment; default: ours. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
+  /** Its standard input; default: none. */
+  readonly input?: string;
   readonly signal?: AbortSignal;
   /** Called for each complete line of either stream, as it comes. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
@@ -40,13 +42,13 @@ export interface ProgramOutcome {
 }
 
 /**
- * Runs a program in a process group of its own, with no standard input.
+ * Runs a program in a process group of its own.
  *
  * @throws a plain Error whose `code` is the errno name (ENOENT, EACCES…) if it cannot be spawned
  * @throws the signal's reason when it aborts, after the program's whole group has ended
  */
 export async function runProgram(request: ProgramRequest): Promise<ProgramOutcome> {
-  const { argv, env = process.env, cwd, signal, onLine, clock = systemClock } = request;
+  const { argv, env = process.env, cwd, input, signal, onLine, clock = systemClock } = request;
   throwIfAborted(signal);
   const [file, ...args] = argv;
   // Seldom needed by a start, and long to load.
@@ -55,7 +57,7 @@ export async function runProgram(request: ProgramRequest): Promise<ProgramOutcom
     env: definedOnly(env),
     extendEnv: false,
     ...(cwd === undefined ? {} : { cwd }),
-    stdin: 'ignore',
+    ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
     detached: true,
     buffer: false,
     reject: false,

@@ -1,0 +1,106 @@
+/** What `ip` and `nft` do for us: each call is one process, one transaction or one answer. */
+import * as z from 'zod';
+import { linkedAbort } from '../../kernel/abort.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { parseJson } from '../../kernel/json.ts';
+import type { ProgramOutcome, ProgramRequest } from '../../process/run-program.ts';
+import type { VipAddress } from '../model.ts';
+import { tableName } from './gate-rules.ts';
+import { textOf } from './ip-bytes.ts';
+import { parseLinks, type Link } from './network-state.ts';
+
+export type RunProgram = (request: ProgramRequest) => Promise<ProgramOutcome>;
+
+/** Longer than any of them takes on a loaded machine. What hangs must not hold up the next for ever. */
+const commandWithinMs = 5000;
+
+export interface ReadGate {
+  readonly guarded: ReadonlySet<VipAddress>;
+  /** With the interface where it is open. */
+  readonly open: ReadonlyMap<VipAddress, string>;
+  /** Interfaces whose time has not run out. */
+  readonly armed: ReadonlySet<string>;
+}
+
+export interface KernelNetwork {
+  links(): Promise<readonly Link[]>;
+  /** Runs every line, whichever fail. @returns what `ip` complains of first; empty when all is done */
+  changeAddresses(lines: readonly string[]): Promise<string>;
+  /** @throws an Error with nft's first complaint; nothing has changed then */
+  changeGate(script: string): Promise<void>;
+  /** Empty where there is none. */
+  readGate(): Promise<ReadGate>;
+}
+
+export function kernelNetwork(run: RunProgram, clock: Clock): KernelNetwork {
+  async function command(argv: readonly [string, ...string[]], input?: string) {
+    using limit = linkedAbort();
+    using _timer = clock.timer(commandWithinMs, () => {
+      limit.abort(new Error(`${argv[0]} has not ended within ${String(commandWithinMs / 1000)} s`));
+    });
+    const request = { argv, signal: limit.signal, ...(input === undefined ? {} : { input }) };
+    const { exit, stdout, stderr } = await run(request);
+    return { isOk: exit.kind === 'code' && exit.code === 0, stdout, complaint: firstLine(stderr) };
+  }
+  const tableText = async (family: 'arp' | 'ip6') => {
+    const { isOk, stdout } = await command(['nft', '--json', 'list', 'table', family, tableName]);
+    return isOk ? setsIn(stdout) : noSets;
+  };
+  return {
+    async links() {
+      const { isOk, stdout, complaint } = await command(['ip', '-json', 'address', 'show']);
+      if (!isOk) throw new Error(`the machine’s addresses cannot be read: ${complaint}`);
+      return parseLinks(stdout);
+    },
+    async changeAddresses(lines) {
+      if (lines.length === 0) return '';
+      const input = lines.map((line) => `${line}\n`).join('');
+      const { isOk, complaint } = await command(['ip', '-force', '-batch', '-'], input);
+      return isOk ? '' : complaint || 'ip failed and does not say why';
+    },
+    async changeGate(script) {
+      const { isOk, complaint } = await command(['nft', '-f', '-'], script);
+      if (!isOk) throw new Error(`nft refuses the gate’s rules: ${complaint || 'it does not say why'}`);
+    },
+    async readGate() {
+      const [arp, ip6] = await Promise.all([tableText('arp'), tableText('ip6')]);
+      const both = (name: string) => [...(arp.get(name) ?? []), ...(ip6.get(name) ?? [])];
+      return {
+        guarded: new Set(both('guarded').map(([address = '']) => address)),
+        open: new Map(both('open').map(([address = '', name = '']) => [address, name])),
+        armed: new Set(both('armed').map(([name = '']) => name)),
+      };
+    },
+  };
+}
+
+const firstLine = (text: string): string => text.trim().split('\n')[0] ?? '';
+
+/** A plain element, one with a timeout, and one of several parts. Source: libnftables-json(5), "elem". */
+const plain = z.union([z.string(), z.number()]).transform(String);
+const value = z.union([
+  plain.transform((one) => [one]),
+  z.object({ concat: z.array(plain) }).transform(({ concat }) => concat),
+]);
+const element = z.union([value, z.object({ elem: z.object({ val: value }) }).transform(({ elem }) => elem.val)]);
+const answerSchema = z.object({
+  nftables: z.array(z.object({ set: z.object({ name: z.string(), elem: z.array(element).default([]) }).optional() })),
+});
+
+type Sets = ReadonlyMap<string, readonly (readonly string[])[]>;
+const noSets: Sets = new Map();
+
+/** Elements of each set, by its name. @throws an Error when it is no such answer */
+function setsIn(json: string): Sets {
+  const answer = answerSchema.safeParse(parseJson(json));
+  if (!answer.success) throw new Error('the gate cannot be read: nft gave no answer that we know');
+  return new Map(
+    answer.data.nftables.flatMap(({ set }) => (set === undefined ? [] : [[set.name, set.elem.map(readable)] as const])),
+  );
+}
+
+/** IPv6 addresses are numbers there. */
+const readable = ([key = '', ...rest]: readonly string[]): readonly string[] => [
+  /^0x[0-9a-f]+$/.test(key) ? textOf(Buffer.from(key.slice(2).padStart(32, '0'), 'hex')) : key,
+  ...rest,
+];
