@@ -17,6 +17,7 @@ import { findDuplicates, probeTimes, type ProbeTimes } from './duplicate-probe.t
 import { createEars, type Ears } from './ears.ts';
 import { createGate, type WantedGate } from './gate.ts';
 import { journalIn } from './journal.ts';
+import { kernelAnnouncer } from './kernel-announcer.ts';
 import { kernelNetwork, type RunProgram } from './kernel-network.ts';
 import { addLine, deleteLine, holderOf, hostPrefix, linkFor, type Link, type Placed } from './network-state.ts';
 import { oneAtATime } from './one-at-a-time.ts';
@@ -34,6 +35,7 @@ export interface ActuatorOptions {
   /** In place of the interface whose network has the address. */
   readonly interface?: string | undefined;
   readonly probe?: ProbeTimes;
+  readonly lookEveryMs?: number;
   readonly onSighting: (sighting: ActuatorSighting) => void;
 }
 
@@ -51,7 +53,7 @@ export interface KernelActuator extends VipActuator {
 /** After so long the kernel removes an address by itself. Whole seconds. */
 const validS = 30;
 /** How often that is said again, and looked whether everything is still there. */
-const lookMs = 10_000;
+const lookEveryMs = 10_000;
 /** Source: RFC 5227 §2.4, DEFEND_INTERVAL. */
 const defendMs = 10_000;
 
@@ -81,6 +83,7 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
 
   const gate = createGate({ kernel, clock, wanted: wantedGate });
   const announcer = createAnnouncer({ clock, random, announce });
+  const byKernel = kernelAnnouncer(kernel);
   const ears: Ears | undefined = options.openLink && createEars({ clock, openLink: options.openLink, onClaim: judge });
 
   function wantedGate(): WantedGate {
@@ -99,9 +102,13 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
   function announce(address: VipAddress): void {
     const entry = entries.get(address);
     if (!maySpeak(entry)) return;
-    const link = ears?.link(entry.link.index);
+    if (ears === undefined) {
+      byKernel.announce(entry.link);
+      return;
+    }
+    const link = ears.link(entry.link.index);
     for (const frame of announcementsOf(entry.link.mac, address)) {
-      if (link?.send(frame) === undefined) counts.announcements += 1;
+      if (link.send(frame) === undefined) counts.announcements += 1;
     }
   }
 
@@ -220,7 +227,7 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
     }).catch(() => undefined); // The kernel's own switches go on; the next look tries again.
   }
   function lookAgain(): void {
-    lookTimer = clock.timer(lookMs, () => void look().then(() => lookTimer && lookAgain()));
+    lookTimer = clock.timer(options.lookEveryMs ?? lookEveryMs, () => void look().then(() => lookTimer && lookAgain()));
   }
 
   return {
@@ -310,6 +317,7 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
       announcer[Symbol.dispose]();
       try {
         await drop([...entries.keys()]);
+        await byKernel.end();
         await gate.end();
       } finally {
         ears?.[Symbol.dispose]();

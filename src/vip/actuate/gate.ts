@@ -6,7 +6,10 @@ import type { Clock } from '../../kernel/clock.ts';
 import { armRules, gateRules, noGate, type GateAbilities, type GateState } from './gate-rules.ts';
 import type { KernelNetwork } from './kernel-network.ts';
 
-/** The kernel counts from when it reads the rule. When that was later than this, the switch is armed again, shorter. */
+/**
+ * The kernel counts from when it reads the rule, so that what the last write took is taken off. When it
+ * took longer by more than this, the switch is armed again, shorter.
+ */
 const armedLateMs = 50;
 const armingTries = 3;
 
@@ -41,10 +44,18 @@ export function createGate({ kernel, clock, wanted }: GateOptions): Gate {
   let next: { part: Part; readonly done: Promise<void> } | undefined;
   let last: Promise<void> = Promise.resolve();
 
+  let lastTookMs = 0;
+
   const stateNow = (): GateState => {
     const { deadlineMs, ...rest } = wanted();
-    return { ...rest, remainingMs: deadlineMs - clock.monotonicMs(), wallMs: clock.wallMs() };
+    const beginsMs = Math.min(lastTookMs, armedLateMs);
+    return { ...rest, remainingMs: deadlineMs - clock.monotonicMs() - beginsMs, wallMs: clock.wallMs() + beginsMs };
   };
+  async function change(script: string): Promise<void> {
+    const begunMs = clock.monotonicMs();
+    await kernel.changeGate(script);
+    lastTookMs = clock.monotonicMs() - begunMs;
+  }
   function ask(part: Part): Promise<void> {
     if (next !== undefined) {
       if (part === 'whole') next.part = part;
@@ -63,17 +74,16 @@ export function createGate({ kernel, clock, wanted }: GateOptions): Gate {
   }
   async function perform(part: Part): Promise<void> {
     let state = stateNow();
-    if (part === 'whole') await kernel.changeGate(gateRules(abilities, state));
+    if (part === 'whole') await change(gateRules(abilities, state));
     // Somebody has flushed it.
-    else
-      await kernel.changeGate(armRules(abilities, state)).catch(() => kernel.changeGate(gateRules(abilities, state)));
+    else await change(armRules(abilities, state)).catch(() => change(gateRules(abilities, state)));
     for (let tries = 1; isArmedTooLong(state) && tries < armingTries; tries += 1) {
       state = stateNow();
-      await kernel.changeGate(armRules(abilities, state));
+      await change(armRules(abilities, state));
     }
     if (!isArmedTooLong(state)) return;
     // The machine is so slow that no time can be trusted.
-    await kernel.changeGate(armRules(abilities, { ...state, remainingMs: 0 }));
+    await change(armRules(abilities, { ...state, remainingMs: 0 }));
     throw new Error('the dead man’s switch cannot be armed in time: this machine is too slow');
   }
   const isArmedTooLong = ({ remainingMs }: GateState): boolean =>

@@ -28,6 +28,8 @@ export interface KernelNetwork {
   changeAddresses(lines: readonly string[]): Promise<string>;
   /** @throws an Error with nft's first complaint; nothing has changed then */
   changeGate(script: string): Promise<void>;
+  /** Has the kernel announce all addresses of an interface. @throws an Error when it is not possible */
+  announceAll(name: string, mac: string): Promise<void>;
   /** Empty where there is none. */
   readGate(): Promise<ReadGate>;
 }
@@ -61,6 +63,10 @@ export function kernelNetwork(run: RunProgram, clock: Clock): KernelNetwork {
     async changeGate(script) {
       const { isOk, complaint } = await command(['nft', '-f', '-'], script);
       if (!isOk) throw new Error(`nft refuses the gate’s rules: ${complaint || 'it does not say why'}`);
+    },
+    async announceAll(name, mac) {
+      const { isOk, complaint } = await command(['ip', 'link', 'set', 'dev', name, 'address', mac]);
+      if (!isOk) throw new Error(`${name} does not take its own MAC: ${complaint}`);
     },
     async readGate() {
       const [arp, ip6] = await Promise.all([tableText('arp'), tableText('ip6')]);

@@ -45,11 +45,19 @@ export function neighbourAdvertisement(mac: string, address: string): Buffer {
   return frameOf({ mac, from: address, to: allNodes, message });
 }
 
-/** Asks who has `address`. From nobody, as here, nobody learns that we want it but who has it. */
+/**
+ * Asks who has `address`. From nobody, as here, nobody learns that we want it but who has it; from
+ * somebody, it says where the answer is to go.
+ */
 export function neighbourProbe(mac: string, address: string, from = '::'): Buffer {
-  const message = Buffer.alloc(24);
+  const message = Buffer.alloc(from === '::' ? 24 : 32);
   message[0] = types.solicitation;
   bytesOf(address).copy(message, 8);
+  if (from !== '::') {
+    message[24] = options.sourceMac;
+    message[25] = 1;
+    macBytes(mac).copy(message, 26);
+  }
   return frameOf({ mac, from, to: solicitedNode(address), message });
 }
 

@@ -7,6 +7,7 @@ export interface NodeOptions {
   readonly name: string;
   readonly stateDir: string;
   readonly probe?: ProbeTimes;
+  readonly lookEveryMs?: number;
   /** As on a machine without FFI. */
   readonly withoutPackets?: boolean;
 }

@@ -26,6 +26,7 @@ function node(options: NodeOptions): Handlers {
     stateDir: options.stateDir,
     openLink: options.withoutPackets === true ? undefined : packetLinks(),
     ...(options.probe === undefined ? {} : { probe: options.probe }),
+    ...(options.lookEveryMs === undefined ? {} : { lookEveryMs: options.lookEveryMs }),
     onSighting: (sighting) => sightings.push(sighting),
   });
   for (const type of ['udp4', 'udp6'] as const) {

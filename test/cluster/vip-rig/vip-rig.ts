@@ -130,7 +130,7 @@ function addPlace({ rig, bridge, name, number }: NewPlace): Place {
   for (const command of [
     ['link', 'set', 'lo', 'up'],
     ['link', 'set', 'eth0', 'address', mac, 'up'],
-    ['address', 'add', `${ipv4}/24`, 'dev', 'eth0'],
+    ['address', 'add', `${ipv4}/16`, 'dev', 'eth0'],
     ['address', 'add', `${ipv6}/64`, 'dev', 'eth0', 'nodad'],
   ]) {
     must('ip', '-n', namespace, ...command);
