@@ -20,6 +20,7 @@ import { probeLatency } from './rows/probe-latency.mjs';
 import { restarts } from './rows/restarts.mjs';
 import { smallGraphs, syntheticOverhead } from './rows/small-graphs.mjs';
 import { version } from './rows/version.mjs';
+import { vip } from './rows/vip.mjs';
 import { median } from './statistics.mjs';
 
 const all = {
@@ -34,6 +35,7 @@ const all = {
   idle,
   balancer,
   planner,
+  vip,
 };
 
 const { values } = parseArgs({

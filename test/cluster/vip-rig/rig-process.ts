@@ -88,7 +88,9 @@ function client(): Handlers {
       const last = sent.findLastIndex(({ from }) => from !== undefined);
       const lost = sent.slice(Math.max(first, 0), last + 1).filter(({ from }) => from === undefined).length;
       const from = answered.map((one) => one.from ?? '').filter((one, at, all) => one !== all[at - 1]);
-      return { sent: sent.length, lost, longestGapMs, from };
+      const report = { sent: sent.length, lost, longestGapMs, from };
+      sent = [];
+      return report;
     },
   };
 }
