@@ -1,0 +1,387 @@
+/**
+ * One step of the Lease machine while it is made: the state that becomes another one, and what has to
+ * be done about it. Used by lease-machine alone, which says when.
+ */
+import type { Verdict } from './error-class.ts';
+import { retryBackoff, callLimitMs, nextTryAt } from './retry-budget.ts';
+import type {
+  Call,
+  Cycle,
+  Holding,
+  LeaseContext,
+  LeaseDraft,
+  LeaseEffect,
+  LeaseMachine,
+  LeaseNotes,
+  LeaseRecord,
+  LeaseRules,
+  LeaseSighting,
+  LeaseState,
+  LeaseStep,
+} from './lease-model.ts';
+import { deadlineOf, giveUpAt } from './timing.ts';
+
+export const noCycle: Cycle = { beganAtMs: 0, attempts: 0, unclear: new Map() };
+
+/** An API that does not keep what is said on a Lease must not be told again in a tight loop. */
+const newsPauseMs = 10;
+/** Writes without an answer that are remembered; an older one is written again instead. */
+const mostUnclear = 16;
+/** Nobody waits for a Lease that was released: tries of it are this far apart while the API fails. */
+const slowestTryMs = 5000;
+
+export class LeaseTransition {
+  readonly rules: LeaseRules;
+  readonly nowMs: number;
+  state: LeaseState;
+  isWanted: boolean;
+  readonly #context: LeaseContext;
+  readonly #before: LeaseMachine;
+  #calls: number;
+  #tenure: number;
+  #seen: LeaseSighting | undefined;
+  #notes: LeaseNotes;
+  #suspendedMs: number | undefined;
+  #ended: Call | undefined;
+  readonly #effects: LeaseEffect[] = [];
+
+  constructor(machine: LeaseMachine, rules: LeaseRules, context: LeaseContext) {
+    this.rules = rules;
+    this.nowMs = context.nowMs;
+    this.state = machine.state;
+    this.isWanted = machine.isWanted;
+    this.#context = context;
+    this.#before = machine;
+    this.#calls = machine.calls;
+    this.#tenure = machine.tenure;
+    this.#seen = machine.seen;
+    this.#notes = machine.notes;
+    this.#suspendedMs = machine.suspendedMs;
+  }
+
+  /** The monotonic clock stood still and the others' did not: what we believe of our deadline is wrong by as much. */
+  noticeSuspension(): void {
+    const suspendedMs = this.#context.bootMs - this.#context.nowMs;
+    const before = this.#suspendedMs ?? suspendedMs;
+    this.#suspendedMs = suspendedMs;
+    if (suspendedMs - before <= this.rules.timing.marginMs / 4 || !('holding' in this.state)) return;
+    this.lose(`the machine was suspended for ${String(Math.round(suspendedMs - before))} ms`);
+  }
+
+  /** Whether this call is the one that is under way; then it is so no longer. */
+  ends(id: number, kind?: Call['kind']): boolean {
+    const { state } = this;
+    const call = state.id === 'held' ? undefined : state.call;
+    if (call?.id !== id || (kind !== undefined && call.kind !== kind)) return false;
+    this.#ended = call;
+    // `renewing` always has one; whoever handles its end puts another state in its place.
+    if (state.id === 'released' || state.id === 'doubtful' || state.id === 'lost') {
+      this.state = { ...state, call: undefined };
+    }
+    return true;
+  }
+
+  /** The call that this step's input has ended. */
+  get ended(): { readonly call: Call } {
+    if (this.#ended === undefined) throw new Error('internal error: no call has ended');
+    return { call: this.#ended };
+  }
+
+  /** Only a change counts: then its time begins anew, on our clock. */
+  observe(record: LeaseRecord | undefined): void {
+    const before = this.#seen;
+    if (before !== undefined && before.record?.version === record?.version) return;
+    this.#seen = { record, changedAtMs: this.nowMs };
+  }
+
+  /** What a read of a Lease that we hold says against that. */
+  evidenceAgainst(record: LeaseRecord | undefined, { record: ours }: Holding): string | undefined {
+    if (record === undefined) return 'it was deleted';
+    if (record.uid !== ours.uid) return 'it was deleted and made anew';
+    if (record.holder === this.rules.identity) return undefined;
+    return record.holder === '' ? 'it was released by somebody else' : `${record.holder} holds it`;
+  }
+
+  read(): void {
+    const call = this.#call('read');
+    const { state } = this;
+    const limitMs = this.#limitMs();
+    if (state.id === 'held' || state.id === 'renewing') return;
+    this.state = { ...state, call };
+    this.#effects.push({ type: 'read', call: call.id, limitMs });
+  }
+
+  /** Begins a renewal. */
+  renew(): void {
+    if (this.state.id !== 'held') return;
+    this.write(this.state.holding, { beganAtMs: this.nowMs, attempts: 0, unclear: new Map() });
+  }
+
+  /** Something speaks against a Lease that we hold: reads it before anything is believed. */
+  look(): void {
+    if (this.state.id !== 'held') return;
+    const { holding } = this.state;
+    const cycle = { beganAtMs: this.nowMs, attempts: 0, unclear: new Map<string, number>() };
+    this.#become(
+      { id: 'doubtful', holding, cycle, nextAtMs: this.nowMs, readsFirst: true },
+      'a watch shows it otherwise',
+    );
+    this.read();
+  }
+
+  write(holding: Holding, cycle: Cycle): void {
+    const call = this.#call('write');
+    const next: Cycle = {
+      beganAtMs: cycle.beganAtMs,
+      attempts: cycle.attempts + 1,
+      unclear: withCall(cycle, call),
+    };
+    if (this.state.id === 'doubtful') this.state = { ...this.state, holding, cycle: next, call };
+    else this.#become({ id: 'renewing', holding, cycle: next, call }, 'it is time to renew');
+    const { version, transitions } = holding.record;
+    this.#send(call, { ...this.#ourDraft(call), version, transitions });
+  }
+
+  /** Takes what is free; else waits until it is. */
+  seize(record: LeaseRecord | undefined): void {
+    if (this.state.id !== 'released') return;
+    if (!this.isWanted) {
+      this.restIfIdle();
+      return;
+    }
+    const freeAtMs = this.#freeAtMs(record);
+    if (freeAtMs > this.nowMs) {
+      this.state = { ...this.state, failures: 0, nextAtMs: freeAtMs };
+      return;
+    }
+    const call = this.#call('write');
+    const { cycle } = this.state;
+    this.state = { ...this.state, call, cycle: { ...cycle, unclear: withCall(cycle, call) } };
+    const isChange = record !== undefined && record.holder !== this.rules.identity;
+    this.#send(call, {
+      ...this.#ourDraft(call),
+      version: record?.version,
+      transitions: (record?.transitions ?? 0) + (isChange ? 1 : 0),
+    });
+  }
+
+  /** Whether a write that was sent then leaves time to act. */
+  isUsable(sentAtMs: number): boolean {
+    const { timing } = this.rules;
+    return this.nowMs < deadlineOf(timing, sentAtMs) - timing.withdrawMs;
+  }
+
+  /** A confirmed write of ours: everything until its deadline may be done. */
+  hold(record: LeaseRecord, sentAtMs: number, why: string): void {
+    const { timing } = this.rules;
+    const deadlineMs = deadlineOf(timing, sentAtMs);
+    const before = 'holding' in this.state ? this.state.holding : undefined;
+    if (before === undefined && !this.isWanted) {
+      this.#become(
+        { id: 'lost', reason: 'it is being stopped', tenure: this.#tenure, record, isWithdrawn: true, tries: 0 },
+        why,
+      );
+      this.giveBack(record);
+      return;
+    }
+    if (before === undefined) this.#tenure += 1;
+    const holding: Holding = {
+      record,
+      tenure: this.#tenure,
+      deadlineMs: Math.max(deadlineMs, before?.deadlineMs ?? deadlineMs),
+    };
+    // What was to be said meanwhile is said at once.
+    const hasNews = !sameNotes(this.#notes, record.notes);
+    this.#become({ id: 'held', holding, renewAtMs: sentAtMs + (hasNews ? newsPauseMs : timing.retryPeriodMs) }, why);
+    this.#effects.push({ type: 'allow', tenure: holding.tenure, deadlineMs: holding.deadlineMs, record });
+  }
+
+  /** A try has failed, and there may be time for another. */
+  doubt(verdict: Verdict, call: Call): void {
+    const { state } = this;
+    if (!('cycle' in state) || !('holding' in state)) return;
+    const { holding, cycle } = state;
+    const endMs = giveUpAt(this.rules.timing, cycle.beganAtMs, holding.deadlineMs);
+    const attempts = Math.max(cycle.attempts, 1);
+    const nextAtMs = nextTryAt({
+      nowMs: this.nowMs,
+      giveUpAtMs: endMs,
+      attempts,
+      callMs: this.rules.timing.callMs,
+      retryAfterMs: verdict.retryAfterMs,
+      random: this.#context.random,
+    });
+    const isUnclear = verdict.class === 'ambiguous' && call.kind === 'write';
+    const unclear = new Map(cycle.unclear);
+    if (call.kind === 'write' && !isUnclear) unclear.delete(call.nonce);
+    this.#become(
+      {
+        id: 'doubtful',
+        holding,
+        cycle: { ...cycle, attempts: call.kind === 'read' ? attempts + 1 : attempts, unclear },
+        // Nothing more fits: what is under way may still be seen, nothing else is asked.
+        nextAtMs: nextAtMs ?? Number.POSITIVE_INFINITY,
+        readsFirst: isUnclear || (call.kind === 'read' && (state.id !== 'doubtful' || state.readsFirst)),
+      },
+      verdict.text,
+    );
+    this.#tellRetry(verdict, attempts, (nextAtMs ?? endMs) - this.nowMs, endMs - this.nowMs);
+  }
+
+  /** A try to get it has failed; there is no hurry. */
+  postpone(verdict: Verdict, call: Call): void {
+    if (this.state.id !== 'released') return;
+    const failures = this.state.failures + 1;
+    const unclear = new Map(this.state.cycle.unclear);
+    if (verdict.class !== 'ambiguous' && call.kind === 'write') unclear.delete(call.nonce);
+    const isConflict = verdict.text.startsWith('409');
+    const grownMs = Math.min(retryBackoff.firstMs * retryBackoff.factor ** Math.min(failures - 1, 16), slowestTryMs);
+    const inMs = isConflict ? 0 : Math.max(grownMs * (0.5 + this.#context.random() / 2), verdict.retryAfterMs ?? 0);
+    this.state = { ...this.state, failures, nextAtMs: this.nowMs + inMs, cycle: { ...this.state.cycle, unclear } };
+    if (!isConflict) this.#tellRetry(verdict, failures, inMs, Number.POSITIVE_INFINITY);
+    this.restIfIdle();
+  }
+
+  /** From now on nothing may be done under it. What is under way is not waited for. */
+  lose(reason: string, read?: LeaseRecord): void {
+    if (!('holding' in this.state)) return;
+    const { holding } = this.state;
+    const record = read ?? holding.record;
+    this.#become({ id: 'lost', reason, tenure: holding.tenure, record, isWithdrawn: false, tries: 0 }, reason);
+    this.#effects.push({ type: 'withdraw', tenure: holding.tenure, reason });
+  }
+
+  /** Everything is withdrawn: nobody has to wait for it to run out. */
+  giveBack(record: LeaseRecord): void {
+    if (this.state.id !== 'lost') return;
+    const call = this.#call('write');
+    this.state = { ...this.state, isWithdrawn: true, call, tries: this.state.tries + 1 };
+    const { version, transitions } = record;
+    this.#send(call, { ...this.#ourDraft(call), holder: '', version, transitions });
+  }
+
+  letGo(): void {
+    if (this.state.id !== 'lost') return;
+    const { reason } = this.state;
+    const isStop = !this.isWanted;
+    const pauseMs = isStop ? 0 : this.rules.coolDownMs * (1 + this.#context.random());
+    this.#become({ id: 'released', nextAtMs: this.nowMs + pauseMs, failures: 0, cycle: noCycle }, reason);
+    this.restIfIdle();
+  }
+
+  /** Says that nothing is left to be done, when it is not wanted any more. */
+  restIfIdle(): void {
+    if (this.state.id === 'released' && this.state.call === undefined && !this.isWanted)
+      this.#effects.push({ type: 'idle' });
+  }
+
+  /** A watch shows that it is free, or will be: no poll is waited for. */
+  hurryIfFree(): void {
+    const { state } = this;
+    if (state.id !== 'released' || state.failures > 0 || state.call !== undefined) return;
+    const freeAtMs = this.#freeAtMs(this.#seen?.record);
+    const isKept = freeAtMs < state.nextAtMs && this.#before.state.id === 'released';
+    if (isKept || freeAtMs > state.nextAtMs) this.state = { ...state, nextAtMs: freeAtMs };
+  }
+
+  publish(notes: LeaseNotes): void {
+    if (sameNotes(notes, this.#notes)) return;
+    this.#notes = notes;
+    if (this.state.id === 'held') this.renew();
+  }
+
+  step(): LeaseStep {
+    const machine: LeaseMachine = {
+      state: this.state,
+      isWanted: this.isWanted,
+      calls: this.#calls,
+      tenure: this.#tenure,
+      seen: this.#seen,
+      notes: this.#notes,
+      suspendedMs: this.#suspendedMs,
+    };
+    return { machine, effects: this.#effects, wakeAtMs: this.#wakeAtMs() };
+  }
+
+  #wakeAtMs(): number | undefined {
+    const { state } = this;
+    switch (state.id) {
+      case 'released':
+        return this.isWanted && state.call === undefined ? state.nextAtMs : undefined;
+      case 'held':
+        return Math.min(state.renewAtMs, state.holding.deadlineMs - this.rules.timing.withdrawMs);
+      case 'renewing':
+        return giveUpAt(this.rules.timing, state.cycle.beganAtMs, state.holding.deadlineMs);
+      case 'doubtful': {
+        const endMs = giveUpAt(this.rules.timing, state.cycle.beganAtMs, state.holding.deadlineMs);
+        return state.call === undefined ? Math.min(state.nextAtMs, endMs) : endMs;
+      }
+      case 'lost':
+        return undefined;
+    }
+  }
+
+  /** When a Lease that is not ours may be taken: at once, or when it has not changed for as long as it promises. */
+  #freeAtMs(record: LeaseRecord | undefined): number {
+    const { identity, ownEarlier, timing, isWatched } = this.rules;
+    if (record === undefined || record.holder === '' || record.holder === identity) return 0;
+    if (ownEarlier.has(record.holder)) return 0;
+    const sinceMs = this.#seen?.changedAtMs ?? this.nowMs;
+    const freeAtMs = sinceMs + record.durationMs + timing.graceMs;
+    return isWatched || freeAtMs <= this.nowMs ? freeAtMs : Math.min(freeAtMs, this.nowMs + timing.retryPeriodMs);
+  }
+
+  #limitMs(): number {
+    const { callMs } = this.rules.timing;
+    const { state, nowMs } = this;
+    if (!('holding' in state) || !('cycle' in state)) return callMs;
+    return callLimitMs({
+      nowMs,
+      giveUpAtMs: giveUpAt(this.rules.timing, state.cycle.beganAtMs, state.holding.deadlineMs),
+      callMs,
+    });
+  }
+
+  #call(kind: Call['kind']): Call {
+    this.#calls += 1;
+    return { id: this.#calls, kind, sentAtMs: this.nowMs, nonce: `${this.rules.identity}/${String(this.#calls)}` };
+  }
+
+  #ourDraft({ nonce }: Call) {
+    const { identity, timing } = this.rules;
+    return { holder: identity, durationMs: timing.leaseDurationMs, nonce, notes: this.#notes };
+  }
+
+  #send(call: Call, draft: LeaseDraft): void {
+    this.#effects.push({ type: 'write', call: call.id, draft, limitMs: this.#limitMs() });
+  }
+
+  #become(state: LeaseState, reason: string): void {
+    const from = this.state.id;
+    this.state = state;
+    // A renewal that goes well is no news.
+    const isRoutine = (from === 'held' && state.id === 'renewing') || (from === 'renewing' && state.id === 'held');
+    if (from === state.id || isRoutine) return;
+    this.#effects.push({
+      type: 'tell',
+      event: { type: 'vip.lease', lease: this.rules.lease, from, to: state.id, reason },
+    });
+  }
+
+  #tellRetry(verdict: Verdict, attempts: number, inMs: number, leftMs: number): void {
+    const { lease } = this.rules;
+    const { class: errorClass, text } = verdict;
+    this.#effects.push({
+      type: 'tell',
+      event: { type: 'vip.retry', lease, class: errorClass, attempts, text, inMs, leftMs },
+    });
+  }
+}
+
+const withCall = ({ unclear }: Cycle, { nonce, sentAtMs }: Call): Cycle['unclear'] =>
+  new Map([...unclear, [nonce, sentAtMs] as const].slice(-mostUnclear));
+
+function sameNotes(a: LeaseNotes, b: LeaseNotes): boolean {
+  const [keys, others] = [Object.keys(a), Object.keys(b)];
+  return keys.length === others.length && keys.every((key) => a[key] === b[key]);
+}

@@ -1,0 +1,120 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { Driven, foreign, inputs, noConnection, outcome, situations, timing, unanswered } from './lease-fixture.ts';
+
+const golden = new URL('lease-transitions.golden.md', import.meta.url);
+
+/** Every situation with every input: a cell is what becomes of it, "·" is nothing. */
+function tableText(): string {
+  const blocks = [...situations.keys()].map((situation) => {
+    const rows = Object.keys(inputs)
+      .map((input) => [input, outcome(situation, input)] as const)
+      .filter(([, result]) => result !== '·');
+    return [
+      `## ${situation}`,
+      '',
+      '| input | becomes |',
+      '|---|---|',
+      ...rows.map((row) => `| ${row.join(' | ')} |`),
+      '',
+    ];
+  });
+  return ['# The Lease machine: what is not written here changes nothing', '', ...blocks.flat()].join('\n');
+}
+
+describe('[V8] the Lease machine', () => {
+  test('does over all situations and inputs what the committed table says', async () => {
+    if (process.env['UPDATE_GOLDEN'] === '1') await writeFile(golden, tableText());
+    expect(tableText()).toBe(await readFile(golden, 'utf8'));
+  });
+
+  test.each([...situations.keys()])(
+    '"%s" is never allowed to act for longer than a confirmed write said',
+    (situation) => {
+      for (const input of Object.keys(inputs)) {
+        const match = /allow until (\d+)/.exec(outcome(situation, input));
+        if (match === null) continue;
+        const driven = situations.get(situation)?.();
+        const latestSentMs = driven?.machine.state.id === 'released' ? driven.nowMs : 1000;
+        expect(Number(match[1])).toBeLessThanOrEqual(latestSentMs + timing.leaseDurationMs - timing.marginMs);
+      }
+    },
+  );
+
+  test('counts the deadline from before the write was sent, however late its answer is', () => {
+    const driven = new Driven().give({ type: 'want' }).give({ type: 'read', call: 1, record: undefined });
+    driven.at(900).written();
+    expect(driven.effects).toContainEqual(expect.objectContaining({ type: 'allow', deadlineMs: 4500 }));
+  });
+
+  test('takes over a Lease only when it has not changed for as long as its holder promised', () => {
+    const driven = new Driven().give({ type: 'want' }).give({ type: 'read', call: 1, record: foreign });
+    expect(driven.effects).toEqual([]);
+    driven.at(3000).give({ type: 'wake' });
+    driven.give({ type: 'read', call: driven.call, record: { ...foreign, version: 'v-renewed' } });
+    // It was renewed meanwhile: its time begins anew.
+    driven.at(3000 + foreign.durationMs).give({ type: 'wake' });
+    driven.give({ type: 'read', call: driven.call, record: { ...foreign, version: 'v-renewed' } });
+    expect(driven.machine.state.id).toBe('released');
+    expect(driven.effects).toEqual([]);
+    driven.at(3000 + foreign.durationMs + timing.graceMs).give({ type: 'wake' });
+    driven.give({ type: 'read', call: driven.call, record: { ...foreign, version: 'v-renewed' } });
+    expect(driven.lastWrite.draft).toMatchObject({ holder: 'a-1', version: 'v-renewed', transitions: 8 });
+  });
+
+  test('takes that of its own dead instance at once', () => {
+    const driven = new Driven().give({ type: 'want' });
+    driven.give({ type: 'read', call: 1, record: { ...foreign, holder: 'a-0' } });
+    expect(driven.lastWrite.draft).toMatchObject({ holder: 'a-1', version: 'v-foreign' });
+  });
+
+  test('retries within the budget, and withdraws before its deadline when nothing helps', () => {
+    const driven = situations.get('renewing')?.() ?? new Driven();
+    const triedAtMs: number[] = [];
+    while (driven.machine.state.id !== 'lost') {
+      triedAtMs.push(driven.nowMs);
+      // Each call hangs for its whole limit.
+      const call = driven.effects.find((effect) => effect.type === 'write' || effect.type === 'read');
+      if (call !== undefined && 'limitMs' in call) {
+        expect(driven.nowMs + call.limitMs).toBeLessThanOrEqual(4000);
+        driven.at(driven.nowMs + call.limitMs).failed(unanswered);
+      }
+      if (driven.machine.state.id !== 'lost') driven.at(driven.wakeAtMs ?? 0).give({ type: 'wake' });
+    }
+    expect(triedAtMs.length).toBeGreaterThanOrEqual(3);
+    expect(driven.nowMs).toBeLessThanOrEqual(4500 - timing.withdrawMs);
+    expect(driven.effects).toContainEqual(expect.objectContaining({ type: 'withdraw' }));
+    // Not given back before everything is withdrawn.
+    expect(driven.all.some((effect) => effect.type === 'write' && effect.draft.holder === '')).toBe(false);
+    driven.give({ type: 'withdrawn', tenure: 1 });
+    expect(driven.lastWrite.draft.holder).toBe('');
+  });
+
+  test('finds by its nonce that a write without an answer has happened', () => {
+    const driven = situations.get('doubtful, reading')?.() ?? new Driven();
+    const committed = driven.record({ version: 'v9' });
+    driven.give({ type: 'read', call: driven.call, record: committed });
+    // It was sent at 1000.
+    expect(driven.effects).toContainEqual(expect.objectContaining({ type: 'allow', deadlineMs: 5500 }));
+    expect(driven.machine.state.id).toBe('renewing');
+    expect(driven.lastWrite.draft.version).toBe('v9');
+  });
+
+  test('says what is to be said at once, and what comes during a write right after it', () => {
+    const driven = situations.get('held')?.() ?? new Driven();
+    driven.give({ type: 'publish', notes: { acked: '1' } });
+    expect(driven.lastWrite.draft.notes).toEqual({ acked: '1' });
+    driven.give({ type: 'publish', notes: { acked: '2' } });
+    driven.written();
+    driven.at(driven.wakeAtMs ?? 0).give({ type: 'wake' });
+    expect(driven.nowMs).toBeLessThan(100);
+    expect(driven.lastWrite.draft.notes).toEqual({ acked: '2' });
+  });
+
+  test('is idle after a stop, when it was withdrawn and given back', () => {
+    const driven = situations.get('held')?.() ?? new Driven();
+    driven.give({ type: 'stop' }).give({ type: 'withdrawn', tenure: 1 }).failed(noConnection);
+    expect(driven.effects).toContainEqual({ type: 'idle' });
+    expect(driven.wakeAtMs).toBeUndefined();
+  });
+});
