@@ -71,7 +71,8 @@ describe('[V8] the Lease machine', () => {
   test('retries within the budget, and withdraws before its deadline when nothing helps', () => {
     const driven = situations.get('renewing')?.() ?? new Driven();
     const triedAtMs: number[] = [];
-    while (driven.machine.state.id !== 'lost') {
+    const isLost = () => driven.machine.state.id === 'lost';
+    while (!isLost()) {
       triedAtMs.push(driven.nowMs);
       // Each call hangs for its whole limit.
       const call = driven.effects.find((effect) => effect.type === 'write' || effect.type === 'read');
@@ -79,7 +80,7 @@ describe('[V8] the Lease machine', () => {
         expect(driven.nowMs + call.limitMs).toBeLessThanOrEqual(4000);
         driven.at(driven.nowMs + call.limitMs).failed(unanswered);
       }
-      if (driven.machine.state.id !== 'lost') driven.at(driven.wakeAtMs ?? 0).give({ type: 'wake' });
+      if (!isLost()) driven.at(driven.wakeAtMs ?? 0).give({ type: 'wake' });
     }
     expect(triedAtMs.length).toBeGreaterThanOrEqual(3);
     expect(driven.nowMs).toBeLessThanOrEqual(4500 - timing.withdrawMs);

@@ -1,0 +1,115 @@
+/** The words of the agent: what one node does about what it was granted. */
+import type { TakeOutcome, TakeRefusal } from '../actuator.ts';
+import type { NodeName, VipAddress } from '../model.ts';
+import type { LeaseNotes } from './lease-model.ts';
+import type { StoredAssignment } from './stored-assignment.ts';
+
+/**
+ * - `taking`, `silencing`, `dropping`: the actuator is at it.
+ * - `open`: we answer for it. - `silent`: nobody gets an answer from us, what arrives is still taken.
+ */
+export type HoldingPhase = 'taking' | 'open' | 'silencing' | 'silent' | 'dropping';
+
+export interface Holding {
+  readonly generation: number;
+  readonly phase: HoldingPhase;
+  readonly sinceMs: number;
+}
+
+export interface Refusal {
+  readonly generation: number;
+  readonly refusal: TakeRefusal;
+  readonly againAtMs: number;
+}
+
+/** The Lease allows us to act: until when, and since which tenure. */
+export interface Allowance {
+  readonly tenure: number;
+  readonly deadlineMs: number;
+}
+
+export interface AgentState {
+  readonly allowed: Allowance | undefined;
+  /** The newest that was ever read. */
+  readonly view: StoredAssignment | undefined;
+  /** Whether it was asked for after this tenure had begun: what was read before may have been revoked meanwhile. */
+  readonly isFresh: boolean;
+  readonly holdings: ReadonlyMap<VipAddress, Holding>;
+  readonly refusals: ReadonlyMap<VipAddress, Refusal>;
+  /** A read of the assignment that is under way, or when to try again. */
+  readonly reading: { readonly call: number } | undefined;
+  readonly readAtMs: number;
+  readonly calls: number;
+  /** A tenure that has ended, until it is verified that nothing of it is left. */
+  readonly ending: { readonly tenure: number; readonly isVerifying: boolean } | undefined;
+  /** After a failure of the actuator nothing is begun before this. */
+  readonly pausedUntilMs: number;
+  readonly published: string;
+}
+
+export interface AgentRules {
+  readonly node: NodeName;
+  /** How long an address is still accepted after it fell silent, for those who have not heard. */
+  readonly lingerMs: number;
+  /** What the node says of itself, whatever it holds. */
+  readonly notes: LeaseNotes;
+  /** From the decision to silence: a take that would end later is not begun. */
+  readonly withdrawMs: number;
+}
+
+export type AgentInput =
+  | { readonly type: 'wake' }
+  | { readonly type: 'allowed'; readonly tenure: number; readonly deadlineMs: number }
+  | { readonly type: 'withdraw'; readonly tenure: number }
+  /** A watch shows it. */
+  | { readonly type: 'seen'; readonly assignment: StoredAssignment }
+  /** A read that was asked for shows it. */
+  | { readonly type: 'read'; readonly call: number; readonly assignment: StoredAssignment }
+  | { readonly type: 'read failed'; readonly call: number }
+  | { readonly type: 'taken'; readonly outcomes: readonly TakeOutcome[] }
+  | { readonly type: 'silenced'; readonly addresses: readonly VipAddress[] }
+  | { readonly type: 'dropped'; readonly addresses: readonly VipAddress[] }
+  /** The actuator has failed at this; what the kernel has of it is not known. */
+  | {
+      readonly type: 'failed';
+      readonly at: 'take' | 'silence' | 'drop' | 'verify';
+      readonly addresses: readonly VipAddress[];
+      readonly reason: string;
+    }
+  /** What was read back after everything had been dropped. */
+  | { readonly type: 'verified'; readonly left: readonly VipAddress[] };
+
+export type AgentEffect =
+  /** A read that is served by a majority of etcd, not by a cache. */
+  | { readonly type: 'read'; readonly call: number }
+  | { readonly type: 'take'; readonly addresses: readonly VipAddress[]; readonly deadlineMs: number }
+  | { readonly type: 'silence'; readonly addresses: readonly VipAddress[] }
+  | { readonly type: 'drop'; readonly addresses: readonly VipAddress[] }
+  | { readonly type: 'verify' }
+  | { readonly type: 'publish'; readonly notes: LeaseNotes }
+  | { readonly type: 'withdrawn'; readonly tenure: number }
+  | { readonly type: 'tell'; readonly event: AgentEvent };
+
+export type AgentEvent =
+  | { readonly type: 'vip.taken'; readonly address: VipAddress; readonly generation: number; readonly tookMs: number }
+  | {
+      readonly type: 'vip.refused';
+      readonly address: VipAddress;
+      readonly generation: number;
+      readonly refusal: TakeRefusal;
+    }
+  | {
+      readonly type: 'vip.silent';
+      readonly address: VipAddress;
+      readonly generation: number;
+      readonly reason: 'revoked' | 'lease' | 'moved';
+    }
+  | { readonly type: 'vip.dropped'; readonly address: VipAddress; readonly generation: number }
+  | { readonly type: 'vip.withdrawn'; readonly tenure: number }
+  | { readonly type: 'vip.actuator-failed'; readonly at: string; readonly reason: string };
+
+export interface AgentStep {
+  readonly state: AgentState;
+  readonly effects: readonly AgentEffect[];
+  readonly wakeAtMs: number | undefined;
+}

@@ -1,0 +1,312 @@
+/**
+ * What one node does about what it was granted: a pure function.
+ *
+ * The rule to speak: the newest assignment that was read *after* this tenure of the node's Lease began
+ * grants the address to us, and our own deadline has not passed. On the way out the order is: silence,
+ * drop, read back, and only then may the Lease be given back.
+ *
+ * An address is let go (acknowledged) when it is silent here and the revocation was seen: as what is
+ * read never goes back, it will not be spoken for under that generation again.
+ */
+import { unreachable } from '../../kernel/unreachable.ts';
+import type { VipAddress } from '../model.ts';
+import type {
+  AgentEffect,
+  AgentEvent,
+  AgentInput,
+  AgentRules,
+  AgentState,
+  AgentStep,
+  Holding,
+  HoldingPhase,
+} from './agent-model.ts';
+import { generationsText, notes, type StoredAssignment } from './stored-assignment.ts';
+
+/** An address that somebody else answers for, or that the kernel refused, is tried again after this. */
+const refusedAgainMs = 5000;
+const readAgainMs = 200;
+/** A kernel that says no to a removal is asked again. */
+const failedPauseMs = 200;
+
+export const newAgent: AgentState = {
+  allowed: undefined,
+  view: undefined,
+  isFresh: false,
+  holdings: new Map(),
+  refusals: new Map(),
+  reading: undefined,
+  readAtMs: 0,
+  calls: 0,
+  ending: undefined,
+  pausedUntilMs: 0,
+  published: '',
+};
+
+/** Pure. */
+export function stepAgent(state: AgentState, input: AgentInput, rules: AgentRules, nowMs: number): AgentStep {
+  const draft = new AgentDraft(state, rules, nowMs);
+  draft.take(input);
+  draft.settle();
+  return draft.step();
+}
+
+/** Whether the rule to speak allows it; the deadline is the caller's matter. */
+export function isGranted({ allowed, isFresh, view }: AgentState, { node }: AgentRules, address: VipAddress): boolean {
+  const grant = view?.grants.get(address);
+  return allowed !== undefined && isFresh && grant?.owner === node && grant.state === 'granted';
+}
+
+class AgentDraft {
+  #state: AgentState;
+  readonly #rules: AgentRules;
+  readonly #nowMs: number;
+  readonly #effects: AgentEffect[] = [];
+  #owned: Map<VipAddress, Holding> | undefined;
+
+  constructor(state: AgentState, rules: AgentRules, nowMs: number) {
+    this.#state = state;
+    this.#rules = rules;
+    this.#nowMs = nowMs;
+  }
+
+  take(input: AgentInput): void {
+    const state = this.#state;
+    switch (input.type) {
+      case 'wake':
+        return;
+      case 'allowed': {
+        const { tenure, deadlineMs } = input;
+        const isNew = state.allowed?.tenure !== tenure;
+        this.#set({
+          allowed: { tenure, deadlineMs },
+          ...(isNew ? { isFresh: false, readAtMs: this.#nowMs, reading: undefined } : {}),
+        });
+        return;
+      }
+      case 'withdraw':
+        this.#set({
+          allowed: undefined,
+          isFresh: false,
+          reading: undefined,
+          ending: { tenure: input.tenure, isVerifying: false },
+        });
+        return;
+      case 'seen':
+        this.#see(input.assignment);
+        return;
+      case 'read':
+        if (state.reading?.call !== input.call) return;
+        this.#set({ reading: undefined, isFresh: true });
+        this.#see(input.assignment);
+        return;
+      case 'read failed':
+        if (state.reading?.call === input.call) this.#set({ reading: undefined, readAtMs: this.#nowMs + readAgainMs });
+        return;
+      case 'taken':
+        for (const { address, refused } of input.outcomes) {
+          const holding = state.holdings.get(address);
+          if (holding?.phase !== 'taking') continue;
+          const { generation, sinceMs } = holding;
+          if (refused === undefined) {
+            this.#move(address, 'open');
+            this.#tell({ type: 'vip.taken', address, generation, tookMs: this.#nowMs - sinceMs });
+            continue;
+          }
+          this.#forget(address);
+          const refusal = { generation, refusal: refused, againAtMs: this.#nowMs + refusedAgainMs };
+          this.#set({ refusals: new Map([...this.#state.refusals, [address, refusal]]) });
+          this.#tell({ type: 'vip.refused', address, generation, refusal: refused });
+        }
+        return;
+      case 'silenced':
+        for (const address of input.addresses) this.#move(address, 'silent', 'silencing');
+        return;
+      case 'dropped':
+        for (const address of input.addresses) {
+          const holding = state.holdings.get(address);
+          if (holding?.phase !== 'dropping') continue;
+          this.#forget(address);
+          this.#tell({ type: 'vip.dropped', address, generation: holding.generation });
+        }
+        return;
+      case 'failed':
+        this.#onFailed(input);
+        return;
+      case 'verified':
+        this.#onVerified(input.left);
+        return;
+      default:
+        unreachable(input);
+    }
+  }
+
+  /** Begins what has to be done in the present state. */
+  settle(): void {
+    this.#read();
+    const { holdings, ending, pausedUntilMs, view } = this.#state;
+    const isPaused = this.#nowMs < pausedUntilMs;
+    const silence: VipAddress[] = [];
+    const drop: VipAddress[] = [];
+    for (const [address, holding] of isPaused ? [] : [...holdings]) {
+      const isWanted = isGranted(this.#state, this.#rules, address);
+      if (holding.phase === 'open' && isWanted) {
+        const generation = view?.grants.get(address)?.generation ?? holding.generation;
+        if (generation !== holding.generation) this.#put(address, { ...holding, generation });
+      } else if (holding.phase === 'open') silence.push(address);
+      else if (holding.phase === 'silent' && !isWanted && this.#isOver(holding)) drop.push(address);
+    }
+    if (silence.length > 0) {
+      const reason = ending !== undefined ? 'lease' : 'revoked';
+      for (const address of silence) {
+        this.#tell({ type: 'vip.silent', address, generation: holdings.get(address)?.generation ?? 0, reason });
+        this.#move(address, 'silencing');
+      }
+      this.#effects.push({ type: 'silence', addresses: silence });
+    }
+    if (drop.length > 0) {
+      for (const address of drop) this.#move(address, 'dropping');
+      this.#effects.push({ type: 'drop', addresses: drop });
+    }
+    if (!isPaused) this.#takeGranted();
+    this.#publish();
+    if (ending !== undefined && !ending.isVerifying && this.#state.holdings.size === 0 && !isPaused) {
+      this.#set({ ending: { ...ending, isVerifying: true } });
+      this.#effects.push({ type: 'verify' });
+    }
+  }
+
+  step(): AgentStep {
+    return { state: this.#state, effects: this.#effects, wakeAtMs: this.#wakeAtMs() };
+  }
+
+  /** What was granted, is not held, and would be open in time. */
+  #takeGranted(): void {
+    const { view, allowed, holdings, refusals } = this.#state;
+    if (view === undefined || allowed === undefined || this.#nowMs >= allowed.deadlineMs - this.#rules.withdrawMs)
+      return;
+    const addresses: VipAddress[] = [];
+    for (const { address, generation } of view.grants.values()) {
+      if (!isGranted(this.#state, this.#rules, address)) continue;
+      const phase = holdings.get(address)?.phase;
+      if (phase !== undefined && phase !== 'silent') continue;
+      const refusal = refusals.get(address);
+      if (refusal !== undefined && refusal.generation === generation && this.#nowMs < refusal.againAtMs) continue;
+      addresses.push(address);
+      this.#put(address, { generation, phase: 'taking', sinceMs: this.#nowMs });
+    }
+    if (addresses.length > 0) this.#effects.push({ type: 'take', addresses, deadlineMs: allowed.deadlineMs });
+  }
+
+  /** A view of this tenure is missing: asks for one. */
+  #read(): void {
+    const { allowed, isFresh, reading, readAtMs, calls } = this.#state;
+    if (allowed === undefined || isFresh || reading !== undefined || this.#nowMs < readAtMs) return;
+    const call = calls + 1;
+    this.#set({ calls: call, reading: { call } });
+    this.#effects.push({ type: 'read', call });
+  }
+
+  #see(assignment: StoredAssignment): void {
+    const { view } = this.#state;
+    if (view !== undefined && assignment.revision < view.revision) return;
+    this.#set({ view: assignment });
+  }
+
+  #publish(): void {
+    const { view, holdings, refusals, allowed } = this.#state;
+    if (allowed === undefined) return;
+    const released = new Map<VipAddress, number>();
+    const refused = new Map<VipAddress, number>();
+    for (const { address, owner, state, generation } of view?.grants.values() ?? []) {
+      if (owner !== this.#rules.node) continue;
+      const phase = holdings.get(address)?.phase;
+      const isSilent = phase === undefined || phase === 'silent' || phase === 'dropping';
+      if (state === 'revoking' && isSilent) released.set(address, generation);
+      if (refusals.get(address)?.generation === generation) refused.set(address, generation);
+    }
+    const content = {
+      ...this.#rules.notes,
+      ...(released.size === 0 ? {} : { [notes.released]: generationsText(released) }),
+      ...(refused.size === 0 ? {} : { [notes.refused]: generationsText(refused) }),
+    };
+    const text = JSON.stringify(content);
+    if (text === this.#state.published) return;
+    this.#set({ published: text });
+    this.#effects.push({ type: 'publish', notes: content });
+  }
+
+  #onFailed({ at, addresses, reason }: Extract<AgentInput, { type: 'failed' }>): void {
+    this.#tell({ type: 'vip.actuator-failed', at, reason });
+    this.#set({ pausedUntilMs: this.#nowMs + failedPauseMs });
+    // Nobody knows what the kernel has of it: it counts as open until it was silenced.
+    for (const address of addresses)
+      if (this.#state.holdings.has(address)) this.#move(address, at === 'drop' ? 'silent' : 'open');
+    const { ending } = this.#state;
+    if (at === 'verify' && ending !== undefined) this.#set({ ending: { ...ending, isVerifying: false } });
+  }
+
+  #onVerified(left: readonly VipAddress[]): void {
+    const { ending } = this.#state;
+    if (ending?.isVerifying !== true) return;
+    if (left.length === 0) {
+      this.#set({ ending: undefined, published: '' });
+      this.#tell({ type: 'vip.withdrawn', tenure: ending.tenure });
+      this.#effects.push({ type: 'withdrawn', tenure: ending.tenure });
+      return;
+    }
+    // Something of ours that we did not know of: it goes the same way.
+    this.#set({ ending: { ...ending, isVerifying: false } });
+    for (const address of left) this.#put(address, { generation: 0, phase: 'open', sinceMs: this.#nowMs });
+  }
+
+  #isOver({ sinceMs }: Holding): boolean {
+    return this.#state.allowed === undefined || this.#nowMs >= sinceMs + this.#rules.lingerMs;
+  }
+
+  #wakeAtMs(): number | undefined {
+    const { allowed, isFresh, reading, readAtMs, holdings, refusals, pausedUntilMs } = this.#state;
+    const times: number[] = [];
+    if (allowed !== undefined && !isFresh && reading === undefined) times.push(readAtMs);
+    for (const [address, { phase, sinceMs }] of holdings) {
+      if (phase === 'silent' && !isGranted(this.#state, this.#rules, address))
+        times.push(sinceMs + this.#rules.lingerMs);
+    }
+    for (const [address, { againAtMs }] of refusals) {
+      if (isGranted(this.#state, this.#rules, address) && !holdings.has(address)) times.push(againAtMs);
+    }
+    if (pausedUntilMs > this.#nowMs) return pausedUntilMs;
+    const future = times.filter((atMs) => atMs > this.#nowMs);
+    return future.length === 0 ? undefined : Math.min(...future);
+  }
+
+  #move(address: VipAddress, phase: HoldingPhase, from?: HoldingPhase): void {
+    const holding = this.#state.holdings.get(address);
+    if (holding === undefined || (from !== undefined && holding.phase !== from)) return;
+    this.#put(address, { ...holding, phase, sinceMs: this.#nowMs });
+  }
+
+  #put(address: VipAddress, holding: Holding): void {
+    this.#own().set(address, holding);
+  }
+
+  #forget(address: VipAddress): void {
+    this.#own().delete(address);
+  }
+
+  /** The holdings of this step: copied once, however many change. */
+  #own(): Map<VipAddress, Holding> {
+    if (this.#owned === undefined) {
+      this.#owned = new Map(this.#state.holdings);
+      this.#set({ holdings: this.#owned });
+    }
+    return this.#owned;
+  }
+
+  #tell(event: AgentEvent): void {
+    this.#effects.push({ type: 'tell', event });
+  }
+
+  #set(change: Partial<AgentState>): void {
+    this.#state = { ...this.#state, ...change };
+  }
+}

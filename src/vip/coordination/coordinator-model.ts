@@ -1,0 +1,109 @@
+/** The words of the coordinator: who decides which node holds what, and on which evidence. */
+import type { MoveReason, NodeName, VipAddress } from '../model.ts';
+import type { Plan, PlanAddress, PlanInput, PlanNode, PlanPolicy } from '../plan/plan-model.ts';
+import type { LeaseRecord, LeaseSighting } from './lease-model.ts';
+import type { StoredAssignment } from './stored-assignment.ts';
+
+/** What there is to be planned, as the Services and the nodes say. */
+export interface Wanted {
+  readonly addresses: readonly PlanAddress[];
+  /** Of nodes that are not in it, the Lease alone counts. */
+  readonly nodes: ReadonlyMap<NodeName, Omit<PlanNode, 'name'>>;
+  readonly policy: PlanPolicy;
+}
+
+export interface Stored {
+  /** `resourceVersion`; undefined: there is no such object yet. */
+  readonly version: string | undefined;
+  readonly assignment: StoredAssignment;
+}
+
+/** A read of a node's Lease that was asked for after the present assignment had been written. */
+export interface Confirmation {
+  readonly version: string | undefined;
+}
+
+export interface CoordinatorState {
+  /** The epoch in which we are the coordinator; undefined: we are not, and only look. */
+  readonly epoch: number | undefined;
+  readonly leases: ReadonlyMap<NodeName, LeaseSighting>;
+  /** Whether a list of the Leases was seen as a whole: before that, nodes only seem to be missing. */
+  readonly isSynced: boolean;
+  readonly wanted: Wanted | undefined;
+  readonly stored: Stored | undefined;
+  readonly confirmed: ReadonlyMap<NodeName, Confirmation>;
+  readonly call:
+    | {
+        readonly id: number;
+        readonly kind: 'read' | 'write' | 'confirm';
+        readonly node?: NodeName;
+        readonly draft?: StoredAssignment;
+      }
+    | undefined;
+  readonly calls: number;
+  readonly pausedUntilMs: number;
+  readonly failures: number;
+  /** When voluntary moves were begun, for the planner's pace. */
+  readonly movesAtMs: readonly number[];
+  readonly movedAtMs: ReadonlyMap<VipAddress, number>;
+  /** Why addresses are on their way, for those who ask. */
+  readonly reasons: ReadonlyMap<VipAddress, MoveReason>;
+  readonly plan: Plan | undefined;
+}
+
+export interface CoordinatorRules {
+  readonly node: NodeName;
+  readonly plan: (input: PlanInput) => Plan;
+  /** Beyond the end of a Lease, for the drift of clocks. */
+  readonly graceMs: number;
+  /** For nodes whose Lease was never seen. */
+  readonly leaseDurationMs: number;
+  readonly standbys: number;
+}
+
+export type CoordinatorInput =
+  | { readonly type: 'wake' }
+  | { readonly type: 'elected'; readonly epoch: number }
+  | { readonly type: 'deposed' }
+  | { readonly type: 'lease'; readonly node: NodeName; readonly record: LeaseRecord | undefined }
+  | { readonly type: 'synced' }
+  | { readonly type: 'wanted'; readonly wanted: Wanted }
+  | { readonly type: 'read'; readonly call: number; readonly stored: Stored }
+  | { readonly type: 'written'; readonly call: number; readonly version: string }
+  | { readonly type: 'confirmed'; readonly call: number; readonly record: LeaseRecord | undefined }
+  | { readonly type: 'failed'; readonly call: number; readonly text: string };
+
+export type CoordinatorEffect =
+  | { readonly type: 'read'; readonly call: number }
+  | {
+      readonly type: 'write';
+      readonly call: number;
+      readonly version: string | undefined;
+      readonly assignment: StoredAssignment;
+    }
+  /** A read of a node's Lease that is served by a majority of etcd. */
+  | { readonly type: 'confirm'; readonly call: number; readonly node: NodeName }
+  | { readonly type: 'tell'; readonly event: CoordinatorEvent };
+
+export type CoordinatorEvent =
+  | { readonly type: 'vip.coordinator'; readonly epoch: number; readonly is: 'elected' | 'deposed' }
+  | { readonly type: 'vip.node'; readonly node: NodeName; readonly is: 'alive' | 'released' | 'expired' }
+  | {
+      readonly type: 'vip.move';
+      readonly address: VipAddress;
+      readonly is: 'revoking' | 'granted' | 'removed';
+      readonly from?: NodeName;
+      readonly to?: NodeName;
+      readonly generation: number;
+      readonly reason: MoveReason | 'unwanted';
+      /** What allowed it: without an acknowledgement the Lease of `from` had to run out. */
+      readonly because?: 'acknowledged' | 'released' | 'expired' | 'free';
+    }
+  | { readonly type: 'vip.unassigned'; readonly addresses: readonly VipAddress[] }
+  | { readonly type: 'vip.coordinator-failed'; readonly text: string };
+
+export interface CoordinatorStep {
+  readonly state: CoordinatorState;
+  readonly effects: readonly CoordinatorEffect[];
+  readonly wakeAtMs: number | undefined;
+}

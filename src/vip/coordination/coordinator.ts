@@ -1,0 +1,274 @@
+/**
+ * Decides which node holds which address: a pure function of what the Leases, the Services and the
+ * stored assignment say. One request is under way at a time, so that each is decided on an answer.
+ *
+ * It need not be the only one to be safe: whoever writes does so by compare-and-swap, and on evidence
+ * that stays true (an acknowledgement, a Lease that was over *after* the revocation). The coordinator's
+ * Lease keeps two of them from hindering each other, no more.
+ */
+import { unreachable } from '../../kernel/unreachable.ts';
+import type { NodeName } from '../model.ts';
+import type {
+  CoordinatorEffect,
+  CoordinatorEvent,
+  CoordinatorInput,
+  CoordinatorRules,
+  CoordinatorState,
+  CoordinatorStep,
+  Stored,
+} from './coordinator-model.ts';
+import type { LeaseRecord } from './lease-model.ts';
+import { nextAssignment } from './next-assignment.ts';
+import { expiresAtMs, lifeOf, sight } from './node-evidence.ts';
+
+const firstPauseMs = 50;
+const longestPauseMs = 2000;
+
+export const newCoordinator: CoordinatorState = {
+  epoch: undefined,
+  leases: new Map(),
+  isSynced: false,
+  wanted: undefined,
+  stored: undefined,
+  confirmed: new Map(),
+  call: undefined,
+  calls: 0,
+  pausedUntilMs: 0,
+  failures: 0,
+  movesAtMs: [],
+  movedAtMs: new Map(),
+  reasons: new Map(),
+  plan: undefined,
+};
+
+/** Pure. */
+export function stepCoordinator(
+  state: CoordinatorState,
+  input: CoordinatorInput,
+  rules: CoordinatorRules,
+  nowMs: number,
+): CoordinatorStep {
+  const draft = new CoordinatorDraft(state, rules, nowMs);
+  draft.take(input);
+  draft.decide();
+  return draft.step();
+}
+
+class CoordinatorDraft {
+  #state: CoordinatorState;
+  readonly #rules: CoordinatorRules;
+  readonly #nowMs: number;
+  readonly #effects: CoordinatorEffect[] = [];
+
+  constructor(state: CoordinatorState, rules: CoordinatorRules, nowMs: number) {
+    this.#state = state;
+    this.#rules = rules;
+    this.#nowMs = nowMs;
+  }
+
+  take(input: CoordinatorInput): void {
+    switch (input.type) {
+      case 'wake':
+        return;
+      case 'elected':
+        // What was read before counts for nothing: another one may have written since.
+        this.#set({
+          epoch: input.epoch,
+          stored: undefined,
+          confirmed: new Map(),
+          call: undefined,
+          pausedUntilMs: 0,
+          failures: 0,
+        });
+        this.#tell({ type: 'vip.coordinator', epoch: input.epoch, is: 'elected' });
+        return;
+      case 'deposed': {
+        const { epoch } = this.#state;
+        if (epoch !== undefined) this.#tell({ type: 'vip.coordinator', epoch, is: 'deposed' });
+        this.#set({ epoch: undefined, stored: undefined, call: undefined, confirmed: new Map(), plan: undefined });
+        return;
+      }
+      case 'lease':
+        this.#sight(input.node, input.record);
+        return;
+      case 'synced':
+        this.#set({ isSynced: true });
+        return;
+      case 'wanted':
+        this.#set({ wanted: input.wanted });
+        return;
+      case 'read':
+        if (!this.#ends(input.call)) return;
+        this.#store(input.stored);
+        return;
+      case 'written': {
+        const draft = this.#state.call?.draft;
+        if (!this.#ends(input.call) || draft === undefined) return;
+        this.#store({ version: input.version, assignment: draft });
+        return;
+      }
+      case 'confirmed': {
+        const node = this.#state.call?.node;
+        if (!this.#ends(input.call) || node === undefined) return;
+        this.#confirm(node, input.record);
+        return;
+      }
+      case 'failed':
+        if (this.#ends(input.call)) this.#pause(input.text);
+        return;
+      default:
+        unreachable(input);
+    }
+  }
+
+  /** Asks for, or writes, the one thing that is due. */
+  decide(): void {
+    const { epoch, stored, call, wanted, isSynced, pausedUntilMs } = this.#state;
+    if (epoch === undefined || call !== undefined || this.#nowMs < pausedUntilMs) return;
+    if (stored === undefined) {
+      this.#effects.push({ type: 'read', call: this.#call({ kind: 'read' }) });
+      return;
+    }
+    if (wanted === undefined || !isSynced) return;
+    this.#missOwners(stored);
+    const next = nextAssignment(this.#state, this.#rules, this.#nowMs);
+    if (next === undefined) return;
+    const { assignment, events, plan, isChanged, reasons } = next;
+    const { plan: before } = this.#state;
+    if (plan !== undefined && plan.unassigned.join(' ') !== (before?.unassigned.join(' ') ?? '')) {
+      this.#tell({ type: 'vip.unassigned', addresses: plan.unassigned });
+    }
+    this.#set({ plan });
+    if (isChanged) {
+      // Told when they are decided; what became of the write is told if it fails.
+      for (const event of events) this.#tell(event);
+      const begun = events.filter(
+        (event) => event.type === 'vip.move' && event.is === 'revoking' && isVoluntary(event.reason),
+      );
+      this.#set({
+        reasons,
+        movesAtMs: [...this.#state.movesAtMs.slice(-1000), ...begun.map(() => this.#nowMs)],
+        movedAtMs: new Map([
+          ...this.#state.movedAtMs,
+          ...events.flatMap((event) =>
+            event.type === 'vip.move' && event.is === 'granted' ? [[event.address, this.#nowMs] as const] : [],
+          ),
+        ]),
+      });
+      const id = this.#call({ kind: 'write', draft: assignment });
+      this.#effects.push({ type: 'write', call: id, version: stored.version, assignment });
+      return;
+    }
+    const node = this.#toConfirm(stored);
+    if (node !== undefined) this.#effects.push({ type: 'confirm', call: this.#call({ kind: 'confirm', node }), node });
+  }
+
+  step(): CoordinatorStep {
+    return { state: this.#state, effects: this.#effects, wakeAtMs: this.#wakeAtMs() };
+  }
+
+  /** An owner who has no Lease at all: his time begins when he is first missed. */
+  #missOwners({ assignment }: Stored): void {
+    const missing = [...assignment.grants.values()].filter(({ owner }) => !this.#state.leases.has(owner));
+    if (missing.length === 0) return;
+    const leases = new Map(this.#state.leases);
+    for (const { owner } of missing) leases.set(owner, { record: undefined, changedAtMs: this.#nowMs });
+    this.#set({ leases });
+  }
+
+  #sight(node: NodeName, record: LeaseRecord | undefined): void {
+    const before = this.#state.leases.get(node);
+    const sighting = sight(before, record, this.#nowMs);
+    if (sighting === before) return;
+    const { leaseDurationMs } = this.#rules;
+    const was = before === undefined ? undefined : lifeOf(before, this.#nowMs, leaseDurationMs);
+    const is = lifeOf(sighting, this.#nowMs, leaseDurationMs);
+    if (was !== is) this.#tell({ type: 'vip.node', node, is });
+    const confirmed = new Map(this.#state.confirmed);
+    confirmed.delete(node);
+    this.#set({ leases: new Map([...this.#state.leases, [node, sighting]]), confirmed });
+  }
+
+  /** The read was sent after the assignment of now was written: see `letGo`. */
+  #confirm(node: NodeName, record: LeaseRecord | undefined): void {
+    const sighting = this.#state.leases.get(node);
+    if (sighting !== undefined && sighting.record?.version === record?.version) {
+      this.#set({ confirmed: new Map([...this.#state.confirmed, [node, { version: record?.version }]]) });
+    } else this.#sight(node, record);
+  }
+
+  /** A confirmation counts for what was being revoked when it was asked for, and for nothing later. */
+  #store(stored: Stored): void {
+    const before = this.#state.stored?.assignment;
+    const confirmed = new Map(this.#state.confirmed);
+    for (const { address, owner, state, generation } of stored.assignment.grants.values()) {
+      const earlier = before?.grants.get(address);
+      const isNew = earlier?.state !== 'revoking' || earlier.generation !== generation;
+      if (state === 'revoking' && isNew) confirmed.delete(owner);
+    }
+    this.#set({ stored, confirmed, failures: 0 });
+  }
+
+  /** An owner of something that is being revoked who seems to be gone, and was not yet asked about. */
+  #toConfirm({ assignment }: Stored): NodeName | undefined {
+    const { leases, confirmed } = this.#state;
+    for (const { owner, state } of assignment.grants.values()) {
+      const sighting = leases.get(owner);
+      if (state !== 'revoking' || sighting === undefined || confirmed.has(owner)) continue;
+      const isOver =
+        sighting.record?.holder === '' ||
+        this.#nowMs >= expiresAtMs(sighting, this.#rules.leaseDurationMs) + this.#rules.graceMs;
+      if (isOver) return owner;
+    }
+    return undefined;
+  }
+
+  #pause(text: string): void {
+    const failures = this.#state.failures + 1;
+    const pauseMs = Math.min(firstPauseMs * 2 ** Math.min(failures - 1, 10), longestPauseMs);
+    // The write may have happened, or another's: what is stored has to be read again.
+    this.#set({
+      stored: undefined,
+      confirmed: new Map(),
+      failures,
+      pausedUntilMs: this.#nowMs + (failures === 1 ? 0 : pauseMs),
+    });
+    this.#tell({ type: 'vip.coordinator-failed', text });
+  }
+
+  #wakeAtMs(): number | undefined {
+    const { epoch, leases, pausedUntilMs, call, plan } = this.#state;
+    if (epoch === undefined || call !== undefined) return undefined;
+    if (pausedUntilMs > this.#nowMs) return pausedUntilMs;
+    const { leaseDurationMs, graceMs } = this.#rules;
+    const times = [...leases.values()].flatMap((sighting) => {
+      const endMs = expiresAtMs(sighting, leaseDurationMs);
+      return [endMs, endMs + graceMs];
+    });
+    if (plan?.againAtMs !== undefined) times.push(plan.againAtMs);
+    const future = times.filter((atMs) => atMs > this.#nowMs);
+    return future.length === 0 ? undefined : Math.min(...future);
+  }
+
+  #ends(id: number): boolean {
+    if (this.#state.call?.id !== id) return false;
+    this.#set({ call: undefined });
+    return true;
+  }
+
+  #call(call: Omit<NonNullable<CoordinatorState['call']>, 'id'>): number {
+    const id = this.#state.calls + 1;
+    this.#set({ calls: id, call: { id, ...call } });
+    return id;
+  }
+
+  #tell(event: CoordinatorEvent): void {
+    this.#effects.push({ type: 'tell', event });
+  }
+
+  #set(change: Partial<CoordinatorState>): void {
+    this.#state = { ...this.#state, ...change };
+  }
+}
+
+const isVoluntary = (reason: string): boolean => reason === 'rebalance' || reason === 'failback';

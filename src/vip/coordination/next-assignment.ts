@@ -1,0 +1,220 @@
+/**
+ * The next version of the assignment: what may be granted on the evidence there is, and what has to be
+ * revoked for the plan. Pure; the safety of the whole is in these lines.
+ *
+ * - An owner is only ever replaced in two writes: `revoking`, and when he has let go, `granted` to the next.
+ * - Each grant has a generation that was never given before.
+ */
+import type { Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
+import type { Plan, PlanAddress, PlanInput, PlanNode } from '../plan/plan-model.ts';
+import type { CoordinatorEvent, CoordinatorRules, CoordinatorState } from './coordinator-model.ts';
+import { capacityOf, letGo, lifeOf, refusedBy, type LetGo } from './node-evidence.ts';
+import type { StoredAssignment } from './stored-assignment.ts';
+
+export interface NextAssignment {
+  readonly assignment: StoredAssignment;
+  readonly isChanged: boolean;
+  readonly plan: Plan | undefined;
+  readonly events: readonly CoordinatorEvent[];
+  /** Moves that this version begins or ends, with their reasons. */
+  readonly reasons: ReadonlyMap<VipAddress, MoveReason>;
+}
+
+/** Nodes as the planner sees them: those of the cluster, and whoever has a Lease. */
+export function planNodes(
+  { leases, wanted }: CoordinatorState,
+  { leaseDurationMs }: CoordinatorRules,
+  nowMs: number,
+): readonly PlanNode[] {
+  return [...leases].map(([name, sighting]): PlanNode => {
+    const known = wanted?.nodes.get(name);
+    const isAlive = lifeOf(sighting, nowMs, leaseDurationMs) === 'alive';
+    return {
+      name,
+      state: isAlive ? (known?.state ?? 'ready') : 'dead',
+      capacity: known?.capacity ?? capacityOf(sighting),
+      penalty: known?.penalty ?? 0,
+    };
+  });
+}
+
+export function nextAssignment(
+  state: CoordinatorState,
+  rules: CoordinatorRules,
+  nowMs: number,
+): NextAssignment | undefined {
+  const { stored, wanted, epoch } = state;
+  if (stored === undefined || wanted === undefined || epoch === undefined) return undefined;
+  const nodes = planNodes(state, rules, nowMs);
+  const alive = new Set(nodes.filter((node) => node.state !== 'dead').map(({ name }) => name));
+  const addresses = eligibleAddresses(state, wanted.addresses, nodes);
+  const isWanted = new Set(addresses.map(({ address }) => address));
+  const grants = new Map(stored.assignment.grants);
+  const freed = new Map<
+    VipAddress,
+    { readonly from: NodeName; readonly next: NodeName | undefined; readonly because: LetGo }
+  >();
+  for (const grant of stored.assignment.grants.values()) {
+    if (grant.state !== 'revoking') continue;
+    const because = letGoOf(state, rules, grant, nowMs);
+    if (because === undefined) continue;
+    grants.delete(grant.address);
+    freed.set(grant.address, { from: grant.owner, next: grant.next, because });
+  }
+
+  const input = planInput(state, addresses, nodes, grants, nowMs);
+  const plan = rules.plan(input);
+  const events: CoordinatorEvent[] = [];
+  const reasons = new Map(state.reasons);
+  let { lastGeneration } = stored.assignment;
+
+  const grant = (address: VipAddress, owner: NodeName, reason: MoveReason) => {
+    lastGeneration += 1;
+    grants.set(address, { address, owner, state: 'granted', generation: lastGeneration });
+    const { from, because = 'free' as const } = freed.get(address) ?? {};
+    events.push({
+      type: 'vip.move',
+      address,
+      is: 'granted',
+      to: owner,
+      generation: lastGeneration,
+      reason: state.reasons.get(address) ?? reason,
+      because,
+      ...(from === undefined ? {} : { from }),
+    });
+    reasons.delete(address);
+  };
+  const revoke = (before: Grant, next: NodeName | undefined, reason: MoveReason | 'unwanted') => {
+    const { address, owner, generation } = before;
+    grants.set(address, { address, owner, state: 'revoking', generation, ...(next === undefined ? {} : { next }) });
+    events.push({
+      type: 'vip.move',
+      address,
+      is: 'revoking',
+      from: owner,
+      generation,
+      reason,
+      ...(next === undefined ? {} : { to: next }),
+    });
+    if (reason !== 'unwanted') reasons.set(address, reason);
+  };
+
+  // What has been let go goes where it was meant to, if that can still be; the plan places the rest.
+  const planned = new Map(plan.moves.map((move) => [move.address, move]));
+  for (const [address, { from, next, because }] of freed) {
+    const move = planned.get(address);
+    if (!isWanted.has(address)) {
+      events.push({
+        type: 'vip.move',
+        address,
+        is: 'removed',
+        from,
+        generation: stored.assignment.grants.get(address)?.generation ?? 0,
+        reason: 'unwanted',
+        because,
+      });
+      reasons.delete(address);
+    } else if (next !== undefined && alive.has(next) && mayHold(addresses, address, next)) {
+      grant(address, next, 'new');
+      planned.delete(address);
+    } else if (move !== undefined) {
+      grant(address, move.to, 'new');
+      planned.delete(address);
+    }
+  }
+  for (const { address, to, reason } of planned.values()) {
+    const before = grants.get(address);
+    if (before === undefined) grant(address, to, reason);
+    else if (before.state === 'granted' && before.owner !== to) revoke(before, to, reason);
+  }
+  for (const before of [...grants.values()]) {
+    if (before.state === 'granted' && !isWanted.has(before.address)) revoke(before, undefined, 'unwanted');
+  }
+
+  const standbys = [...alive]
+    .filter((name) => name !== rules.node)
+    .sort()
+    .slice(0, rules.standbys);
+  const isChanged =
+    events.length > 0 ||
+    freed.size > 0 ||
+    stored.version === undefined ||
+    stored.assignment.epoch !== epoch ||
+    standbys.join(' ') !== stored.assignment.standbys.join(' ');
+  return {
+    assignment: { epoch, revision: stored.assignment.revision + 1, lastGeneration, standbys, grants },
+    isChanged,
+    plan,
+    events,
+    reasons,
+  };
+}
+
+function letGoOf(
+  { leases, confirmed }: CoordinatorState,
+  rules: CoordinatorRules,
+  grant: Grant,
+  nowMs: number,
+): LetGo | undefined {
+  const { address, owner, generation } = grant;
+  return letGo({
+    sighting: leases.get(owner),
+    address,
+    generation,
+    isConfirmed: confirmed.has(owner),
+    nowMs,
+    graceMs: rules.graceMs,
+    defaultMs: rules.leaseDurationMs,
+  });
+}
+
+function planInput(
+  { wanted, movesAtMs, movedAtMs }: CoordinatorState,
+  addresses: readonly PlanAddress[],
+  nodes: readonly PlanNode[],
+  grants: ReadonlyMap<VipAddress, Grant>,
+  nowMs: number,
+): PlanInput {
+  if (wanted === undefined) throw new Error('internal error: a plan for nothing');
+  const known = new Set(addresses.map(({ address }) => address));
+  const wantedGrants = [...grants.values()].filter(({ address }) => known.has(address));
+  return {
+    addresses: addresses.map((each) => ({ ...each, movedAtMs: movedAtMs.get(each.address) })),
+    nodes,
+    owners: new Map(wantedGrants.map(({ address, owner, next }) => [address, next ?? owner])),
+    moving: new Set(wantedGrants.filter((each) => each.state === 'revoking').map(({ address }) => address)),
+    policy: wanted.policy,
+    recentMovesAtMs: movesAtMs.filter((atMs) => nowMs - atMs < 3_600_000),
+    nowMs,
+  };
+}
+
+/** A node that could not take an address is not asked again for that, as long as it says so. */
+function eligibleAddresses(
+  { leases, stored }: CoordinatorState,
+  addresses: readonly PlanAddress[],
+  nodes: readonly PlanNode[],
+): readonly PlanAddress[] {
+  const refused = new Map<VipAddress, Set<NodeName>>();
+  for (const [name, sighting] of leases) {
+    for (const [address, generation] of refusedBy(sighting)) {
+      const grant = stored?.assignment.grants.get(address);
+      if (grant?.owner !== name || grant.generation !== generation) continue;
+      refused.set(address, (refused.get(address) ?? new Set()).add(name));
+    }
+  }
+  if (refused.size === 0) return addresses;
+  const all = nodes.map(({ name }) => name);
+  return addresses.map((each) => {
+    const not = refused.get(each.address);
+    if (not === undefined) return each;
+    const eligible = new Set([...(each.eligible ?? all)].filter((name) => !not.has(name)));
+    // Nobody else could: then it is tried here again.
+    return eligible.size === 0 ? each : { ...each, eligible };
+  });
+}
+
+function mayHold(addresses: readonly PlanAddress[], address: VipAddress, node: NodeName): boolean {
+  const { eligible } = addresses.find((each) => each.address === address) ?? {};
+  return eligible?.has(node) ?? true;
+}

@@ -1,0 +1,85 @@
+/**
+ * The assignment as it is kept: one object for all addresses, written by compare-and-swap.
+ *
+ * `revision` orders what was read: a late watch never takes anybody back. `lastGeneration` outlives the
+ * grants, so that no generation is ever given twice, also of an address that was away.
+ */
+import * as z from 'zod';
+import { parseJson } from '../../kernel/json.ts';
+import type { Assignment, Grant, NodeName, VipAddress } from '../model.ts';
+
+export interface StoredAssignment extends Assignment {
+  /** Grows by one with each write. */
+  readonly revision: number;
+  /** The highest generation that was ever given. */
+  readonly lastGeneration: number;
+  /** Who keeps an eye on the Leases, to be the next coordinator without waiting first. */
+  readonly standbys: readonly NodeName[];
+}
+
+export const noAssignment: StoredAssignment = {
+  epoch: -1,
+  revision: 0,
+  lastGeneration: 0,
+  standbys: [],
+  grants: new Map(),
+};
+
+const count = z.number().int().min(0);
+/** About 60 bytes for each address: a thousand are 60 KB of the 1 MiB that an object may have. */
+const grantSchema = z.strictObject({
+  owner: z.string().min(1),
+  state: z.enum(['granted', 'revoking']),
+  next: z.string().min(1).optional(),
+  generation: count,
+});
+const schema = z.object({
+  epoch: z.number().int().min(-1),
+  revision: count,
+  lastGeneration: count,
+  standbys: z.array(z.string()),
+  grants: z.record(z.string(), grantSchema),
+});
+
+export function assignmentText({ grants, ...rest }: StoredAssignment): string {
+  const entries = [...grants].map(([address, { owner, state, next, generation }]) => [
+    address,
+    { owner, state, generation, ...(next === undefined ? {} : { next }) },
+  ]);
+  return JSON.stringify({ ...rest, grants: Object.fromEntries(entries) as unknown });
+}
+
+/** @throws an Error that says what is wrong with it: nobody acts on half an assignment */
+export function readAssignment(text: string): StoredAssignment {
+  const { grants, ...rest } = schema.parse(parseJson(text));
+  return {
+    ...rest,
+    grants: new Map(
+      Object.entries(grants).map(([address, grant]): [VipAddress, Grant] => [address, { address, ...grant }]),
+    ),
+  };
+}
+
+/** "10.0.0.9=4 10.0.0.10=7": generations by address, as they stand on a Lease. */
+export const generationsText = (generations: ReadonlyMap<VipAddress, number>): string =>
+  [...generations].map(([address, generation]) => `${address}=${String(generation)}`).join(' ');
+
+/** What is no generation is left out. */
+export function readGenerations(text: string | undefined): ReadonlyMap<VipAddress, number> {
+  const pairs = (text ?? '').split(' ').flatMap((pair): [VipAddress, number][] => {
+    const at = pair.lastIndexOf('=');
+    const generation = Number(pair.slice(at + 1));
+    return at > 0 && Number.isInteger(generation) ? [[pair.slice(0, at), generation]] : [];
+  });
+  return new Map(pairs);
+}
+
+/** Names of what nodes say on their Leases. */
+export const notes = {
+  /** Generations of addresses that it had and lets go: they are silent here for good. */
+  released: 'released',
+  /** Generations of addresses that it could not take. */
+  refused: 'refused',
+  /** Relative capacity, as a number. */
+  capacity: 'capacity',
+} as const;
