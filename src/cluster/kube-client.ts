@@ -20,11 +20,14 @@ export class KubeApiError extends Error {
   readonly status: number;
   /** "NotFound", "AlreadyExists", "Conflict", "Forbidden"…; empty when the answer was no Status. */
   readonly reason: string;
+  /** When the server wishes to be asked again; undefined: it says nothing of it. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(what: string, status: number, reason: string, message: string) {
+  constructor(what: string, status: number, reason: string, message: string, retryAfterMs?: number) {
     super(`${what}: ${String(status)} ${message}`);
     this.status = status;
     this.reason = reason;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -53,6 +56,8 @@ export interface WatchEvent {
 export interface KubeClient extends Disposable {
   get(path: string, signal: AbortSignal): Promise<unknown>;
   create(path: string, body: object, signal: AbortSignal): Promise<unknown>;
+  /** Writes the whole object, if it is still of the version that `body` names. */
+  replace(path: string, body: object, signal: AbortSignal): Promise<unknown>;
   /** Server-side apply: makes or updates the object so that it says what `body` says. A field that its kind does not have is refused. */
   apply(path: string, body: object, signal: AbortSignal): Promise<unknown>;
   /** Deletes; a missing object is fine. */
@@ -125,7 +130,7 @@ export function kubeClient({ url, ca, cert, key }: KubeCredentials, clock: Clock
     const text = await textOf(response);
     const code = response.statusCode ?? 0;
     if (code >= 200 && code < 300) return JSON.parse(text) as unknown;
-    throw apiError(`${method} ${path.split('?')[0] ?? path}`, code, text);
+    throw apiError(`${method} ${path.split('?')[0] ?? path}`, code, text, secondsOf(response.headers['retry-after']));
   };
 
   async function* watch(
@@ -181,6 +186,7 @@ export function kubeClient({ url, ca, cert, key }: KubeCredentials, clock: Clock
   return {
     get: (path, signal) => call('GET', path, signal),
     create: (path, body, signal) => call('POST', path, signal, { type: 'application/json', body }),
+    replace: (path, body, signal) => call('PUT', path, signal, { type: 'application/json', body }),
     apply: (path, body, signal) =>
       call('PATCH', `${path}?fieldManager=k3s-lite&force=true&fieldValidation=Strict`, signal, {
         type: 'application/apply-patch+yaml',
@@ -198,11 +204,16 @@ export function kubeClient({ url, ca, cert, key }: KubeCredentials, clock: Clock
 
 const search = (query: Readonly<Record<string, string>>): string => new URLSearchParams(query).toString();
 
-function apiError(what: string, code: number, text: string): KubeApiError {
+function apiError(what: string, code: number, text: string, retryAfterMs?: number): KubeApiError {
   const parsed = status.safeParse(parseJson(text));
   return parsed.success && parsed.data.message !== ''
-    ? new KubeApiError(what, code, parsed.data.reason, parsed.data.message)
-    : new KubeApiError(what, code, '', text.slice(0, 200));
+    ? new KubeApiError(what, code, parsed.data.reason, parsed.data.message, retryAfterMs)
+    : new KubeApiError(what, code, '', text.slice(0, 200), retryAfterMs);
+}
+
+/** A Retry-After in seconds, as milliseconds; the API server sends no dates. */
+function secondsOf(header: string | undefined): number | undefined {
+  return header !== undefined && /^\d{1,6}$/.test(header) ? Number(header) * 1000 : undefined;
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {

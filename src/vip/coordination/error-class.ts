@@ -138,6 +138,8 @@ export interface Verdict {
   readonly why: string;
   /** One line for people. */
   readonly text: string;
+  /** Somebody wrote first; what is there now can be read at once. */
+  readonly isConflict: boolean;
   /** The server's wish; it never lengthens the budget. */
   readonly retryAfterMs?: number | undefined;
 }
@@ -152,6 +154,7 @@ export function classify(failure: ApiFailure): Verdict {
     mayRetry: errorClass === 'transient' || errorClass === 'ambiguous' || isPatient,
     why,
     text: failureText(failure),
+    isConflict: failure.kind === 'refused' && failure.status === 409,
     ...(failure.kind === 'refused' && failure.retryAfterMs !== undefined ? { retryAfterMs: failure.retryAfterMs } : {}),
   };
 }
@@ -172,7 +175,9 @@ function said(failure: ApiFailure): string {
 function failureText(failure: ApiFailure): string {
   switch (failure.kind) {
     case 'refused':
-      return `${String(failure.status)} ${failure.message}`.trim();
+      return failure.message.includes(String(failure.status))
+        ? failure.message
+        : `${String(failure.status)} ${failure.message}`.trim();
     case 'network':
       return failure.message === '' ? failure.code : failure.message;
     case 'timeout':

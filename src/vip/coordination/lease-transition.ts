@@ -234,7 +234,7 @@ export class LeaseTransition {
     const failures = this.state.failures + 1;
     const unclear = new Map(this.state.cycle.unclear);
     if (verdict.class !== 'ambiguous' && call.kind === 'write') unclear.delete(call.nonce);
-    const isConflict = verdict.text.startsWith('409');
+    const { isConflict } = verdict;
     const grownMs = Math.min(retryBackoff.firstMs * retryBackoff.factor ** Math.min(failures - 1, 16), slowestTryMs);
     const inMs = isConflict ? 0 : Math.max(grownMs * (0.5 + this.#context.random() / 2), verdict.retryAfterMs ?? 0);
     this.state = { ...this.state, failures, nextAtMs: this.nowMs + inMs, cycle: { ...this.state.cycle, unclear } };

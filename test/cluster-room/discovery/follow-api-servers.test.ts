@@ -75,6 +75,7 @@ class Cluster {
     return {
       get: notAsked,
       create: notAsked,
+      replace: notAsked,
       apply: notAsked,
       delete: notAsked,
       watch,

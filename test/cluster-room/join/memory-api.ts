@@ -33,6 +33,7 @@ export function memoryApi(wallMs: () => number = Date.now): MemoryApi {
         objects.delete(path);
         return Promise.resolve();
       },
+      replace: () => Promise.reject(new Error('not here')),
       apply: none,
       watch: () => {
         throw new Error('not asked for here');

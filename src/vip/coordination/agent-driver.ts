@@ -1,0 +1,146 @@
+/** Drives the agent: what it decides is done by the actuator, one thing of a kind after the other. */
+import { linkedAbort, type LinkedAbort } from '../../kernel/abort.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { unreachable } from '../../kernel/unreachable.ts';
+import type { VipActuator } from '../actuator.ts';
+import type { VipAddress } from '../model.ts';
+import { newAgent, stepAgent } from './agent.ts';
+import type { AgentEffect, AgentEvent, AgentInput, AgentRules, AgentState } from './agent-model.ts';
+import type { ClusterApi } from './cluster-api.ts';
+import type { LeaseNotes } from './lease-model.ts';
+import type { StoredAssignment } from './stored-assignment.ts';
+
+export interface AgentDriverOptions {
+  readonly rules: AgentRules;
+  readonly actuator: VipActuator;
+  readonly api: Pick<ClusterApi, 'readAssignment'>;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly publish: (notes: LeaseNotes) => void;
+  readonly withdrawn: (tenure: number) => void;
+  readonly onEvent: (event: AgentEvent) => void;
+}
+
+export interface AgentDriver {
+  allowed(tenure: number, deadlineMs: number): void;
+  withdraw(tenure: number): void;
+  seen(assignment: StoredAssignment): void;
+  readonly state: AgentState;
+}
+
+export function agentDriver(options: AgentDriverOptions): AgentDriver {
+  const { rules, actuator, api, clock, signal, publish, withdrawn, onEvent } = options;
+  let state = newAgent;
+  let timer: Disposable | undefined;
+  /** Ends takes that are under way when the Lease is lost. */
+  let tenure: LinkedAbort = linkedAbort(signal);
+  const queue: AgentInput[] = [];
+  let isBusy = false;
+
+  const give = (input: AgentInput) => {
+    queue.push(input);
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const step = stepAgent(state, next, rules, clock.monotonicMs());
+        state = step.state;
+        timer?.[Symbol.dispose]();
+        timer =
+          step.wakeAtMs === undefined
+            ? undefined
+            : clock.timer(Math.max(step.wakeAtMs - clock.monotonicMs(), 1), () => give({ type: 'wake' }));
+        for (const effect of step.effects) perform(effect);
+      }
+    } finally {
+      isBusy = false;
+    }
+  };
+  const act = (
+    at: 'take' | 'silence' | 'drop' | 'verify',
+    addresses: readonly VipAddress[],
+    doing: Promise<AgentInput>,
+  ) => {
+    doing.then(give, (error: unknown) =>
+      give({ type: 'failed', at, addresses, reason: error instanceof Error ? error.message : String(error) }),
+    );
+  };
+  const perform = (effect: AgentEffect) => {
+    switch (effect.type) {
+      case 'read':
+        void api
+          .readAssignment()
+          .then((answer) =>
+            give(
+              answer.ok
+                ? { type: 'read', call: effect.call, assignment: answer.value.assignment }
+                : { type: 'read failed', call: effect.call },
+            ),
+          );
+        return;
+      case 'take': {
+        const { addresses, deadlineMs } = effect;
+        const taking = actuator.take(addresses, deadlineMs, tenure.signal);
+        act(
+          'take',
+          addresses,
+          taking.then((outcomes) => ({ type: 'taken', outcomes })),
+        );
+        return;
+      }
+      case 'silence': {
+        const { addresses } = effect;
+        act(
+          'silence',
+          addresses,
+          actuator.silence(addresses).then(() => ({ type: 'silenced', addresses })),
+        );
+        return;
+      }
+      case 'drop': {
+        const { addresses } = effect;
+        act(
+          'drop',
+          addresses,
+          actuator.drop(addresses).then(() => ({ type: 'dropped', addresses })),
+        );
+        return;
+      }
+      case 'verify': {
+        const left = actuator.held(signal).then((held) => held.map(({ address }) => address));
+        act(
+          'verify',
+          [],
+          left.then((addresses) => ({ type: 'verified', left: addresses })),
+        );
+        return;
+      }
+      case 'publish':
+        publish(effect.notes);
+        return;
+      case 'withdrawn':
+        withdrawn(effect.tenure);
+        return;
+      case 'tell':
+        onEvent(effect.event);
+        return;
+      default:
+        unreachable(effect);
+    }
+  };
+
+  return {
+    allowed: (number, deadlineMs) => {
+      if (tenure.signal.aborted && !signal.aborted) tenure = linkedAbort(signal);
+      give({ type: 'allowed', tenure: number, deadlineMs });
+    },
+    withdraw: (number) => {
+      tenure.abort(new Error('the Lease was lost'));
+      give({ type: 'withdraw', tenure: number });
+    },
+    seen: (assignment) => give({ type: 'seen', assignment }),
+    get state() {
+      return state;
+    },
+  };
+}

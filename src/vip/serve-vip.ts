@@ -1,0 +1,215 @@
+/**
+ * The service behind the unit `vip`: this node's part in who answers for which virtual address, with
+ * everything connected. Two Leases are held here (the node's own, and the coordinator's when it is its
+ * turn), the assignment is followed, and the actuator does what both allow.
+ *
+ * On the way out: the addresses fall silent, are removed and read back, then the Leases are given back.
+ */
+import { abortError, linkedAbort, onAbort } from '../kernel/abort.ts';
+import { sleep, type Clock } from '../kernel/clock.ts';
+import { saidOnce } from '../kernel/said-once.ts';
+import type { VipActuator } from './actuator.ts';
+import { agentDriver } from './coordination/agent-driver.ts';
+import type { AgentState } from './coordination/agent-model.ts';
+import { clusterApi, coordinatorLease, nodeLease, nodeOfLease, type VipKube } from './coordination/cluster-api.ts';
+import { coordinatorDriver } from './coordination/coordinator-driver.ts';
+import type { CoordinatorState, Wanted } from './coordination/coordinator-model.ts';
+import { leaseHolder, type LeaseView } from './coordination/lease-holder.ts';
+import type { LeaseRules } from './coordination/lease-model.ts';
+import { notes } from './coordination/stored-assignment.ts';
+import type { Timing } from './coordination/timing.ts';
+import type { NodeName } from './model.ts';
+import type { Plan, PlanInput } from './plan/plan-model.ts';
+import type { VipEvent } from './vip-event.ts';
+
+export interface ServeVipOptions {
+  readonly node: NodeName;
+  /** Of this process alone: another one of the same node is another holder. */
+  readonly identity: string;
+  /** The process before this one on this machine, which is known to be gone. */
+  readonly earlier: string | undefined;
+  readonly namespace: string;
+  readonly timing: Timing;
+  readonly lingerMs: number;
+  readonly capacity: number;
+  /** For renewals alone: nothing else delays them. */
+  readonly connectForLeases: () => Promise<VipKube>;
+  readonly connect: () => Promise<VipKube>;
+  readonly actuator: VipActuator;
+  /** What there is to be assigned; each new value takes the place of the last. Only the coordinator's counts. */
+  readonly followWanted: (signal: AbortSignal) => AsyncIterable<Wanted>;
+  readonly plan: (input: PlanInput) => Plan;
+  readonly clock: Clock;
+  readonly bootMs: () => number;
+  readonly random: () => number;
+  readonly onEvent: (event: VipEvent) => void;
+  /** Called when everything is connected, once. */
+  readonly onReady: (view: VipView) => void;
+  readonly signal: AbortSignal;
+}
+
+/** What is known here, for those who ask. */
+export interface VipView {
+  readonly agent: () => AgentState;
+  readonly coordinator: () => CoordinatorState;
+  readonly own: () => LeaseView;
+  readonly election: () => LeaseView;
+}
+
+/** Next coordinators that keep their eyes on all Leases: with more of them each renewal is told to more. */
+const standbys = 2;
+const rewatchMs = 500;
+/** A Lease that cannot be given back runs out by itself; nobody waits longer for that. */
+const leaveWithinMs = 5000;
+
+/** Runs until `signal` aborts and everything is withdrawn, and then rejects with its reason. */
+export async function serveVip(options: ServeVipOptions): Promise<never> {
+  const { node, identity, earlier, namespace, timing, actuator, clock, bootMs, random, onEvent, signal } = options;
+  // What is asked of the API goes on while we leave: the Leases are given back then.
+  using work = linkedAbort();
+  const leaseApi = clusterApi({ connect: options.connectForLeases, namespace, clock, signal: work.signal });
+  const api = clusterApi({ connect: options.connect, namespace, clock, signal: work.signal });
+
+  const removed = await actuator.cleanUp(signal);
+  if (removed.length > 0) onEvent({ type: 'vip.notice', text: `an earlier process had left ${removed.join(', ')}` });
+
+  const rules = (lease: string): LeaseRules => ({
+    lease,
+    identity,
+    ownEarlier: new Set(lease === coordinatorLease || earlier === undefined ? [] : [earlier]),
+    timing,
+    isWatched: lease === coordinatorLease,
+    coolDownMs: lease === coordinatorLease ? timing.retryPeriodMs : 0,
+  });
+  const arm = (deadlineMs: number) => {
+    actuator.arm(deadlineMs).catch((error: unknown) => {
+      onEvent({ type: 'vip.actuator-failed', at: 'arm', reason: String(error) });
+    });
+  };
+  const lease = { api: leaseApi, clock, bootMs, random, onEvent };
+  const own = leaseHolder({
+    ...lease,
+    rules: rules(nodeLease(node)),
+    onAllow({ tenure, deadlineMs }) {
+      arm(deadlineMs);
+      agent.allowed(tenure, deadlineMs);
+    },
+    onWithdraw({ tenure }) {
+      // The kernel closes all at once, whatever else is under way.
+      arm(0);
+      agent.withdraw(tenure);
+    },
+  });
+  let electedIn = 0;
+  const election = leaseHolder({
+    ...lease,
+    rules: rules(coordinatorLease),
+    onAllow({ tenure, record }) {
+      if (tenure === electedIn) return;
+      electedIn = tenure;
+      coordinator.give({ type: 'elected', epoch: record.transitions });
+      updateWatch();
+    },
+    onWithdraw({ tenure }) {
+      coordinator.give({ type: 'deposed' });
+      updateWatch();
+      election.withdrawn(tenure);
+    },
+  });
+  const agent = agentDriver({
+    rules: {
+      node,
+      lingerMs: options.lingerMs,
+      notes: options.capacity === 1 ? {} : { [notes.capacity]: String(options.capacity) },
+      withdrawMs: timing.withdrawMs,
+    },
+    actuator,
+    api,
+    clock,
+    signal: work.signal,
+    publish: (content) => own.publish(content),
+    withdrawn: (tenure) => own.withdrawn(tenure),
+    onEvent,
+  });
+  using coordinator = coordinatorDriver({
+    rules: { node, plan: options.plan, graceMs: timing.graceMs, leaseDurationMs: timing.leaseDurationMs, standbys },
+    api,
+    clock,
+    onEvent,
+  });
+
+  const complain = saidOnce((text) => onEvent({ type: 'vip.notice', text }));
+  /** Again and again: a watch that ends is made anew. */
+  const follow = async (what: string, run: (end: AbortSignal) => Promise<void>, end: AbortSignal) => {
+    while (!end.aborted) {
+      try {
+        await run(end);
+        complain(undefined);
+      } catch (error) {
+        if (end.aborted) return;
+        complain(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      await sleep(clock, rewatchMs, end).catch(() => undefined);
+    }
+  };
+
+  // Only who may have to decide follows all Leases; else each renewal would be told to every node.
+  let watching: ReturnType<typeof linkedAbort> | undefined;
+  const updateWatch = () => {
+    const known = agent.state.view?.standbys;
+    const isNeeded = election.view.isOurs || known === undefined || known.length < standbys || known.includes(node);
+    if (isNeeded === (watching !== undefined)) return;
+    watching?.abort(new Error('another node decides'));
+    watching = undefined;
+    if (!isNeeded) return;
+    watching = linkedAbort(work.signal);
+    void follow('the Leases cannot be followed', followLeases, watching.signal);
+  };
+  const followLeases = async (end: AbortSignal) => {
+    const listed = await api.listLeases();
+    if (!listed.ok) throw new Error(listed.verdict.text);
+    const sight = (name: string, record: Parameters<typeof own.seen>[0]) => {
+      const owner = nodeOfLease(name);
+      if (owner !== undefined) coordinator.give({ type: 'lease', node: owner, record });
+    };
+    for (const { name, record } of listed.value) sight(name, record);
+    coordinator.give({ type: 'synced' });
+    for await (const { name, record, isDeleted } of api.watchLeases(end)) sight(name, isDeleted ? undefined : record);
+  };
+  const followElection = async (end: AbortSignal) => {
+    for await (const { record, isDeleted } of api.watchLeases(end, coordinatorLease)) {
+      election.seen(isDeleted ? undefined : record);
+    }
+  };
+  const followAssignment = async (end: AbortSignal) => {
+    for await (const assignment of api.watchAssignment(end)) {
+      agent.seen(assignment);
+      updateWatch();
+    }
+  };
+  const followWanted = async (end: AbortSignal) => {
+    for await (const wanted of options.followWanted(end)) coordinator.give({ type: 'wanted', wanted });
+  };
+
+  const followed = [
+    follow('the assignment cannot be followed', followAssignment, work.signal),
+    follow('the election cannot be followed', followElection, work.signal),
+    follow('the Services cannot be followed', followWanted, work.signal),
+  ];
+  own.want();
+  election.want();
+  updateWatch();
+  options.onReady({
+    agent: () => agent.state,
+    coordinator: () => coordinator.state,
+    own: () => own.view,
+    election: () => election.view,
+  });
+
+  await new Promise<void>((resolve) => void onAbort(signal, resolve));
+  const left = sleep(clock, leaveWithinMs).catch(() => undefined);
+  await Promise.race([Promise.all([own.stop(), election.stop()]), left]);
+  work.abort(new Error('it has ended'));
+  await Promise.allSettled(followed);
+  throw abortError(signal);
+}
