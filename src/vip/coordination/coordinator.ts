@@ -59,6 +59,8 @@ class CoordinatorDraft {
   readonly #rules: CoordinatorRules;
   readonly #nowMs: number;
   readonly #effects: CoordinatorEffect[] = [];
+  /** A renewal that says nothing new: a hundred nodes send a hundred a second, and none of them is planned for. */
+  #isRoutine = false;
 
   constructor(state: CoordinatorState, rules: CoordinatorRules, nowMs: number) {
     this.#state = state;
@@ -124,7 +126,7 @@ class CoordinatorDraft {
   /** Asks for, or writes, the one thing that is due. */
   decide(): void {
     const { epoch, stored, call, wanted, isSynced, pausedUntilMs } = this.#state;
-    if (epoch === undefined || call !== undefined || this.#nowMs < pausedUntilMs) return;
+    if (epoch === undefined || call !== undefined || this.#isRoutine || this.#nowMs < pausedUntilMs) return;
     if (stored === undefined) {
       this.#effects.push({ type: 'read', call: this.#call({ kind: 'read' }) });
       return;
@@ -179,11 +181,15 @@ class CoordinatorDraft {
   #sight(node: NodeName, record: LeaseRecord | undefined): void {
     const before = this.#state.leases.get(node);
     const sighting = sight(before, record, this.#nowMs);
-    if (sighting === before) return;
+    if (sighting === before) {
+      this.#isRoutine = true;
+      return;
+    }
     const { leaseDurationMs } = this.#rules;
     const was = before === undefined ? undefined : lifeOf(before, this.#nowMs, leaseDurationMs);
     const is = lifeOf(sighting, this.#nowMs, leaseDurationMs);
     if (was !== is) this.#tell({ type: 'vip.node', node, is });
+    this.#isRoutine = was === 'alive' && is === 'alive' && saysSame(before?.record, record);
     const confirmed = new Map(this.#state.confirmed);
     confirmed.delete(node);
     this.#set({ leases: new Map([...this.#state.leases, [node, sighting]]), confirmed });
@@ -272,3 +278,8 @@ class CoordinatorDraft {
 }
 
 const isVoluntary = (reason: string): boolean => reason === 'rebalance' || reason === 'failback';
+
+/** Whether two versions of a Lease differ in nothing but their time. */
+function saysSame(a: LeaseRecord | undefined, b: LeaseRecord | undefined): boolean {
+  return a?.holder === b?.holder && JSON.stringify(a?.notes) === JSON.stringify(b?.notes);
+}

@@ -126,6 +126,11 @@ export function nextAssignment(
     const before = grants.get(address);
     if (before === undefined) grant(address, to, reason);
     else if (before.state === 'granted' && before.owner !== to) revoke(before, to, reason);
+    else if (before.state === 'revoking' && before.next !== to) revoke(before, to, reason);
+  }
+  for (const address of plan.unassigned) {
+    const before = grants.get(address);
+    if (before?.state === 'granted') revoke(before, undefined, 'ineligible');
   }
   for (const before of [...grants.values()]) {
     if (before.state === 'granted' && !isWanted.has(before.address)) revoke(before, undefined, 'unwanted');
@@ -169,7 +174,7 @@ function letGoOf(
 }
 
 function planInput(
-  { wanted, movesAtMs, movedAtMs }: CoordinatorState,
+  { wanted, movesAtMs, movedAtMs, plan }: CoordinatorState,
   addresses: readonly PlanAddress[],
   nodes: readonly PlanNode[],
   grants: ReadonlyMap<VipAddress, Grant>,
@@ -184,6 +189,7 @@ function planInput(
     owners: new Map(wantedGrants.map(({ address, owner, next }) => [address, next ?? owner])),
     moving: new Set(wantedGrants.filter((each) => each.state === 'revoking').map(({ address }) => address)),
     policy: wanted.policy,
+    ...(plan === undefined ? {} : { rebalancing: plan.rebalancing }),
     recentMovesAtMs: movesAtMs.filter((atMs) => nowMs - atMs < 3_600_000),
     nowMs,
   };

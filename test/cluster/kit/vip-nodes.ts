@@ -10,7 +10,7 @@ import type { Wanted } from '../../../src/vip/coordination/coordinator-model.ts'
 import type { Timing } from '../../../src/vip/coordination/timing.ts';
 import { serveVip, type VipView } from '../../../src/vip/serve-vip.ts';
 import type { VipEvent } from '../../../src/vip/vip-event.ts';
-import { simplePlan } from '../../vip/simulation/simple-plan.ts';
+import { plan } from '../../../src/vip/plan/plan.ts';
 
 const now = () => systemClock.monotonicMs();
 
@@ -200,7 +200,7 @@ export class VipNodes implements AsyncDisposable {
         yield wantedOf(addresses);
         await new Promise((resolve) => signal.addEventListener('abort', resolve));
       },
-      plan: simplePlan,
+      plan,
       clock: systemClock,
       bootMs: now,
       random: Math.random,

@@ -18,7 +18,7 @@ import type { Timing } from '../../../src/vip/coordination/timing.ts';
 import type { EventQueue, LocalClock } from './events.ts';
 import type { FakeApi, Link } from './fake-api.ts';
 import { FakeKernel } from './fake-kernel.ts';
-import { simplePlan } from './simple-plan.ts';
+import { plan } from '../../../src/vip/plan/plan.ts';
 
 /** Mistakes that can be planted, to see that they are found. */
 export type Bug =
@@ -124,7 +124,7 @@ class SimProcess {
     this.#agentRules = { node: node.name, lingerMs: 300, notes: {}, withdrawMs: timing.withdrawMs };
     this.#coordinatorRules = {
       node: node.name,
-      plan: simplePlan,
+      plan,
       graceMs: bug === 'no margin' ? 0 : timing.graceMs,
       leaseDurationMs: timing.leaseDurationMs,
       standbys: 2,
