@@ -32,7 +32,12 @@ export const isOurs = ({ metadata, spec }: KubeService, { takesUnclassed }: Allo
   spec.type === 'LoadBalancer' &&
   (spec.loadBalancerClass === undefined ? takesUnclassed : spec.loadBalancerClass === vipClass);
 
-export function allocate(services: readonly KubeService[], policy: AllocationPolicy): readonly Allocation[] {
+/** @param before what each Service has been given by its uid, as far as its status may not say so yet */
+export function allocate(
+  services: readonly KubeService[],
+  policy: AllocationPolicy,
+  before: ReadonlyMap<string, readonly VipAddress[]> = new Map(),
+): readonly Allocation[] {
   const ours = services.filter((service) => isOurs(service, policy)).sort(byAge);
   const users = new Map<VipAddress, KubeService[]>();
   const kept = new Map<KubeService, VipAddress[]>();
@@ -44,7 +49,7 @@ export function allocate(services: readonly KubeService[], policy: AllocationPol
   for (const service of ours) {
     const request = requestOf(service, policy.pools);
     if ('problem' in request) continue;
-    for (const address of statusAddresses(service)) {
+    for (const address of [...statusAddresses(service), ...(before.get(service.metadata.uid) ?? [])]) {
       const isWanted = request.accepts(address) && !hasFamilyOf(address, request, kept.get(service) ?? []);
       if (isWanted && conflictOf(service, users.get(address)) === undefined) take(service, address);
     }

@@ -9,7 +9,7 @@ import { backoffDelayMs, type Backoff } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
 import { wakeablePause } from '../../kernel/wakeable-pause.ts';
-import type { NodeName } from '../model.ts';
+import type { NodeName, VipAddress } from '../model.ts';
 import type { PlanAddress } from '../plan/plan-model.ts';
 import { allocate, isOurs, type Allocation, type AllocationPolicy } from './allocate.ts';
 import type { IpRange } from './ip-range.ts';
@@ -73,8 +73,12 @@ export function followServices(options: FollowServicesOptions): ServiceFollower 
   const pause = wakeablePause(clock, signal);
   const publisher = servicePublisher({ api, clock, random, log, signal });
 
+  /** By uid: the status says it too, but only when it has been written. */
+  let given: ReadonlyMap<string, readonly VipAddress[]> = new Map();
+
   const look = () => {
-    const allocations = allocate(services.all, policy);
+    const allocations = allocate(services.all, policy, given);
+    given = new Map(allocations.map(({ service, addresses }) => [service.metadata.uid, addresses]));
     const world = { allocations, nodes: nodes.all, endpointNodes: endpointNodesOf(slices.all), subnets: subnets() };
     const { addresses, mistakes } = planAddresses(world);
     said(mistakes.length === 0 ? undefined : mistakes.map(({ key, message }) => `${key}: ${message}`).join('; '));

@@ -32,6 +32,14 @@ describe('addresses from a pool', () => {
     ).toEqual(['old: 10.1.2.1', 'new: 10.1.2.0']);
   });
 
+  test('what it was given is kept before its status says so', () => {
+    const policy = { pools: parsePools(['10.1.2.0/30']), takesUnclassed: false };
+    const younger = service('b');
+    const given = new Map([['b', allocate([younger], policy)[0]?.addresses ?? []]]);
+    const then = allocate([service('a', { created: '2025-01-01T00:00:00Z' }), younger], policy, given);
+    expect(then.map(({ addresses }) => addresses)).toEqual([['10.1.2.1'], ['10.1.2.0']]);
+  });
+
   test('an address that is in no pool any more is not kept', () => {
     expect(allocated([service('web', { has: ['10.9.9.9'] })])).toEqual(['web: 10.1.2.0']);
   });
