@@ -25,6 +25,8 @@ export interface Layout {
   /** The tokens that machines join with. Source: K3s, the same names. */
   readonly serverToken: string;
   readonly nodeToken: string;
+  /** Which rotation they are of. */
+  readonly tokenRotation: string;
   /** Files whose objects are applied and kept. */
   readonly manifests: string;
   /** What each of them has made. */
@@ -84,6 +86,7 @@ export function layoutOf({ dataDir, runDir }: LayoutPlace): Layout {
     resetFlag: `${server}/db/reset-flag`,
     serverToken: `${server}/token`,
     nodeToken: `${server}/node-token`,
+    tokenRotation: `${server}/token-rotation.json`,
     manifests: `${server}/manifests`,
     manifestsRecord: `${server}/manifests.json`,
     agentEtc: `${agent}/etc`,

@@ -15,7 +15,9 @@ export const run: CommandRun = async (input) => {
       return exitCode.ok;
     case 'rotate':
       await rotateClusterTokens(paths);
-      io.out('the tokens are new; who has joined stays, who joins from now on needs `k3s-lite token show`\n');
+      io.out(
+        'the tokens are new, here at once and at the other servers in a moment; who has joined stays, who joins from now on needs `k3s-lite token show`\n',
+      );
       return exitCode.ok;
     default:
       throw new StartupError('ERR_USAGE', `there is no \`k3s-lite token ${what}\`; known are show and rotate`, {

@@ -9,13 +9,16 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import * as z from 'zod';
 import { StartupError } from '../../error/startup-error.ts';
+import { parseJson } from '../../kernel/json.ts';
 import type { Secret } from '../../kernel/secret.ts';
 import type { Layout } from '../layout.ts';
 import { readIfThere, writeIfChanged } from '../stored-file.ts';
 import { caHashOf, formatToken, parseToken, sameSecret, type Token, type TokenUser } from './token.ts';
 
 type Files = Pick<Layout, 'serverTls' | 'serverToken' | 'nodeToken'>;
+export type TokenFiles = Files & Pick<Layout, 'tokenRotation'>;
 
 /** Passwords by user. */
 export type TokenPasswords = Readonly<Record<TokenUser, string>>;
@@ -82,9 +85,30 @@ export async function ensureTokens(files: Files, given: GivenToken): Promise<Ens
 }
 
 /** New passwords for both. Who has joined stays; who joins from now on needs the new token. */
-export async function rotateTokens(files: Files): Promise<void> {
+export async function rotateTokens(files: TokenFiles): Promise<void> {
   await readPasswords(files);
-  await writeTokens(files, await authorityHash(files), { server: newPassword(), node: newPassword() });
+  const { number } = await tokenRotation(files);
+  const rotation = { number: number + 1, id: randomBytes(8).toString('hex') };
+  await takeRotation(files, { server: newPassword(), node: newPassword() }, rotation);
+}
+
+const rotationSchema = z.object({ number: z.number().int().min(0), id: z.string() });
+export type TokenRotation = Readonly<z.infer<typeof rotationSchema>>;
+
+/** The one that the tokens here are of; number 0 when they never were rotated, and for a damaged file. */
+export async function tokenRotation({ tokenRotation: file }: Pick<Layout, 'tokenRotation'>): Promise<TokenRotation> {
+  const parsed = rotationSchema.safeParse(parseJson((await readIfThere(file)) ?? ''));
+  return parsed.success ? parsed.data : { number: 0, id: '' };
+}
+
+/** The tokens first: cut off between the two, it is done once more. */
+export async function takeRotation(
+  files: TokenFiles,
+  passwords: TokenPasswords,
+  { number, id }: TokenRotation,
+): Promise<void> {
+  await writeTokens(files, await authorityHash(files), passwords);
+  await writeIfChanged(files.tokenRotation, `${JSON.stringify({ number, id })}\n`, 0o600);
 }
 
 /**

@@ -17,6 +17,7 @@ import { readPasswords } from './cluster-token.ts';
 import { failureLimit } from './failure-limit.ts';
 import type { JoinDeskPorts } from './join-desk.ts';
 import { startJoinServer } from './join-server.ts';
+import { keepTokens } from './keep-tokens.ts';
 import { claimNode } from './node-passwords.ts';
 import { addressesOf, apiLeases, serverList, type OwnServer, type ServerListPorts } from './server-list.ts';
 import type { AuthorityFiles, CriticalSettings } from './wire.ts';
@@ -61,6 +62,7 @@ export async function serveJoin(options: ServeJoinOptions): Promise<never> {
       remember: (urls) => writeKnownMembers(layout.etcdMembers, urls),
     }),
     keepDnsEndpoints(loop),
+    keepTokens({ ...loop, etcd: etcdOf(own, layout, clock), files: layout }),
   ]) {
     kept.catch(() => undefined);
   }
