@@ -1,0 +1,69 @@
+/** A client that asks 20 times a second and tries once more, as a process of its own: a busy test does not make it late. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import * as z from 'zod';
+
+const answerSchema = z.object({
+  kind: z.enum(['read', 'write']),
+  begunMs: z.number(),
+  tookMs: z.number(),
+  /** Of its tries; two: it has failed. */
+  errors: z.array(z.string()),
+});
+export type Answer = z.infer<typeof answerSchema>;
+
+export interface RetryingClient extends Disposable {
+  /** How many requests have their outcome. */
+  asked(): number;
+  /** Asks no more. */
+  end(): Promise<Outcome>;
+}
+
+export interface Outcome {
+  readonly requests: number;
+  readonly retried: number;
+  /** Of each that failed twice, one line. */
+  readonly failed: readonly string[];
+  /** The longest that one request took, its second try included. */
+  readonly slowestMs: number;
+  /** For the test's output. */
+  readonly text: string;
+}
+
+export interface RetryingClientOptions {
+  /** With the cluster's authority and the administrator's certificate. */
+  readonly tls: string;
+  readonly port: number;
+  /** A command that becomes the client: into another network. */
+  readonly enter: readonly string[];
+}
+
+export function retryingClient({ tls, port, enter }: RetryingClientOptions): RetryingClient {
+  const script = path.join(import.meta.dirname, 'ask-and-retry.mjs');
+  const argv = [...enter, process.execPath, script, tls, String(port)];
+  const child = spawn('env', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(child, 'close');
+  const answers: Answer[] = [];
+  createInterface({ input: child.stdout }).on('line', (line) => answers.push(answerSchema.parse(JSON.parse(line))));
+  return {
+    asked: () => answers.length,
+    async end() {
+      child.stdin.end();
+      await ended;
+      return outcomeOf(answers);
+    },
+    [Symbol.dispose]: () => void child.kill('SIGKILL'),
+  };
+}
+
+function outcomeOf(answers: readonly Answer[]): Outcome {
+  const retried = answers.filter(({ errors }) => errors.length > 0).length;
+  const failed = answers
+    .filter(({ errors }) => errors.length > 1)
+    .map(({ kind, errors }) => `${kind}: ${errors.join(', ')}`);
+  const slowestMs = Math.max(0, ...answers.map(({ tookMs }) => tookMs));
+  const text = `${String(answers.length)} asked, ${String(retried)} tried twice, ${String(failed.length)} failed, slowest ${String(slowestMs)} ms`;
+  return { requests: answers.length, retried, failed, slowestMs, text };
+}
