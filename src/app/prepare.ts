@@ -5,7 +5,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { layoutOf } from '../cluster/layout.ts';
-import { resolveSettings, type Settings, type SettingsInput } from '../cluster/settings.ts';
+import { resolveSettings, type Settings } from '../cluster/settings.ts';
+import { type SettingsInput } from '../cluster/settings-schema.ts';
 import { variablesOf } from '../cluster/variables.ts';
 import { findComponents } from '../component/find.ts';
 import { manifest } from '../component/manifest.ts';

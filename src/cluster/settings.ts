@@ -4,120 +4,26 @@
  * files of this room say is derived from here, so two control planes on one machine differ only by
  * data directory and ports, two nodes also by network namespace and `cgroupRoot`.
  *
- * Not here: reading flags, environment and configuration files (app/, cli/).
+ * Not here: what a person may write (settings-schema), which values exclude each other
+ * (settings-mistakes), reading flags, environment and configuration files (app/, cli/).
  */
-import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
-import { parseCron } from '../kernel/cron.ts';
 import { Secret } from '../kernel/secret.ts';
-import { snapshotNamePattern } from './etcd/snapshot-name.ts';
-import { parseDurationMs } from '../kernel/duration.ts';
-import { messageOf } from '../kernel/message-of.ts';
-import { addressAt, contains, overlaps, parseAddress, parseNetwork, type Network } from './ipv4.ts';
+import { addressAt, parseNetwork, type Network } from './ipv4.ts';
 import { isAddressOf, joinPort as defaultJoinPort, parseJoinUrls, type JoinUrl } from './join/server-url.ts';
-import { partMistakes, serverBefore, type ControlPlaneParts } from './control-plane-parts.ts';
+import { serverBefore, type ControlPlaneParts } from './control-plane-parts.ts';
 import { layoutOf } from './layout.ts';
 import { detectMachine, directoryOf, type Machine } from './machine.ts';
-
-const address = z.string().refine((text) => parseAddress(text) !== undefined, 'an IPv4 address like 192.0.2.10');
-const network = z
-  .string()
-  .refine(
-    (text) => parseNetwork(text) !== undefined,
-    'an IPv4 network like 10.42.0.0/16, with no bits behind the prefix',
-  );
-const port = z.coerce.number('a port number').int('a port number').min(1, 'a port number').max(65535, 'a port number');
-/** RFC 1123 subdomain: what Kubernetes takes as a node name. */
-const dnsName = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-const nodeName = z
-  .string()
-  .max(63, 'at most 63 characters')
-  .regex(dnsName, 'lower-case letters, digits, dashes and dots');
-const folder = z.string().startsWith('/', 'an absolute path');
-const schedule = z.string().superRefine((text, context) => {
-  try {
-    parseCron(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: messageOf(error) });
-  }
-});
-
-/** The first pause between two tries of servers that cannot be reached, in units/agent/join.yaml. */
-const shortestRetryMs = 500;
-const atLeast = (leastMs: number, text: string) =>
-  z
-    .string()
-    .refine(
-      (given) => (parseDurationMs(given) ?? 0) >= leastMs,
-      `a duration of at least ${text}, like 750ms, 10s or 1m30s`,
-    )
-    .transform((given) => parseDurationMs(given) ?? leastMs);
-
-/** Ports and their defaults. Source: Kubernetes "Ports and Protocols"; etcd's own; CoreDNS beside a resolver on :53; RKE2's for joining; K3s's for the balancer. */
-export const portDefaults = {
-  httpsListenPort: 6443,
-  etcdClientPort: 2379,
-  etcdPeerPort: 2380,
-  etcdMetricsPort: 2381,
-  controllerManagerPort: 10257,
-  schedulerPort: 10259,
-  kubeletPort: 10250,
-  kubeletHealthPort: 10248,
-  kubeProxyHealthPort: 10256,
-  kubeProxyMetricsPort: 10249,
-  dnsPort: 5353,
-  dnsReadyPort: 8181,
-  joinPort: defaultJoinPort,
-  peerPort: 9346,
-  lbServerPort: 6444,
-} as const;
-export type PortName = keyof typeof portDefaults;
-const portNames = Object.keys(portDefaults) as PortName[];
-
-const ports = Object.fromEntries(portNames.map((name) => [name, port.optional()])) as Record<
-  PortName,
-  z.ZodOptional<typeof port>
->;
-
-/** What a person may set; everything has a default. Unknown keys are the caller's to report. */
-export const settingsSchema = z.object({
-  nodeName: nodeName.optional(),
-  nodeIp: address.optional(),
-  clusterCidr: network.default('10.42.0.0/16'),
-  serviceCidr: network.default('10.43.0.0/16'),
-  clusterDns: address.optional(),
-  clusterDomain: z.string().regex(dnsName, 'a domain like cluster.local').default('cluster.local'),
-  /** The part of `clusterCidr` that the pods of this node get. */
-  podCidr: network.optional(),
-  tlsSan: z.array(z.string().min(1)).default([]),
-  writeKubeconfig: folder.optional(),
-  /** kubelet's cgroup root: one for each node on a machine. */
-  cgroupRoot: folder.default('/'),
-  /** nftables: one table of its own, removed in one step. iptables: for kernels before 5.13. */
-  proxyMode: z.enum(['nftables', 'iptables']).default('nftables'),
-  role: z.enum(['server', 'agent'], 'server or agent').default('server'),
-  clusterInit: z.boolean().default(false),
-  server: z.array(z.string()).default([]),
-  disableEtcd: z.boolean().default(false),
-  disableApiserver: z.boolean().default(false),
-  disableControllerManager: z.boolean().default(false),
-  disableScheduler: z.boolean().default(false),
-  token: z.string().optional(),
-  tokenFile: folder.optional(),
-  /** Absent: no snapshots of etcd but those on demand. */
-  etcdSnapshotScheduleCron: schedule.optional(),
-  /** Source: K3s's default. */
-  etcdSnapshotRetention: z.coerce.number('a number').int('a whole number').min(1, 'at least 1').default(5),
-  etcdSnapshotName: z
-    .string()
-    .regex(snapshotNamePattern, 'a file name of letters, digits, dots and dashes')
-    .default('etcd-snapshot'),
-  etcdSnapshotDir: folder.optional(),
-  nodeConnectionRetry: atLeast(shortestRetryMs, '500ms').default(5_000),
-  etcdRequestTimeout: atLeast(1, '1ms').optional(),
-  ...ports,
-});
-export type SettingsInput = z.input<typeof settingsSchema>;
+import { contradictionsOf } from './settings-mistakes.ts';
+import {
+  dnsName,
+  flagOf,
+  portDefaults,
+  portNames,
+  settingsSchema,
+  type PortName,
+  type SettingsInput,
+} from './settings-schema.ts';
 
 export interface Settings extends Readonly<Record<PortName, number>>, ControlPlaneParts {
   readonly dataDir: string;
@@ -243,48 +149,6 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
   return settings;
 }
 
-function contradictionsOf(settings: Settings): string[] {
-  const mistakes: string[] = [];
-  const pods = parseNetwork(settings.clusterCidr) as Network;
-  const services = parseNetwork(settings.serviceCidr) as Network;
-  const nodeIp = parseAddress(settings.nodeIp) ?? 0;
-  const dns = parseAddress(settings.clusterDns);
-  if (overlaps(pods, services)) {
-    mistakes.push(`--cluster-cidr ${settings.clusterCidr} and --service-cidr ${settings.serviceCidr} overlap`);
-  }
-  if (services.prefix > 28)
-    mistakes.push(`--service-cidr ${settings.serviceCidr} is too small: at least a /28 is needed`);
-  if (dns === undefined || !contains(services, dns)) {
-    mistakes.push(`--cluster-dns ${settings.clusterDns} must lie in --service-cidr ${settings.serviceCidr}`);
-  }
-  const podNetwork = parseNetwork(settings.podCidr) as Network;
-  if (!contains(pods, podNetwork.base) || podNetwork.prefix < pods.prefix) {
-    mistakes.push(`--pod-cidr ${settings.podCidr} must lie in --cluster-cidr ${settings.clusterCidr}`);
-  }
-  for (const [flag, taken] of [
-    ['--cluster-cidr', pods],
-    ['--service-cidr', services],
-  ] as const) {
-    if (contains(taken, nodeIp)) mistakes.push(`--node-ip ${settings.nodeIp} must not lie in ${flag}`);
-  }
-  if (settings.token !== undefined && settings.tokenFile !== undefined) {
-    mistakes.push('--token and --token-file exclude each other');
-  }
-  if (settings.isJoining && !settings.hasJoined && settings.servers.length === 0) {
-    mistakes.push(
-      '--server names this machine itself and no other; the first server begins the cluster by --cluster-init',
-    );
-  }
-  mistakes.push(...partMistakes(settings));
-  const users = new Map<number, PortName>();
-  for (const name of portNames) {
-    const other = users.get(settings[name]);
-    if (other !== undefined) mistakes.push(`${flagOf(name)} and ${flagOf(other)} are both ${String(settings[name])}`);
-    users.set(settings[name], name);
-  }
-  return mistakes;
-}
-
 /** Where components of this machine reach kube-apiserver: its own, or the balancer before those of others. */
 export const apiServerUrl = ({ hasApiServer, httpsListenPort, lbServerPort }: Settings): string =>
   `https://127.0.0.1:${String(hasApiServer ? httpsListenPort : lbServerPort)}`;
@@ -292,11 +156,6 @@ export const apiServerUrl = ({ hasApiServer, httpsListenPort, lbServerPort }: Se
 /** First usable address of the services: the `kubernetes` Service. Source: kube-apiserver `--service-cluster-ip-range`. */
 export function apiServiceIp(settings: Settings): string {
   return addressAt(parseNetwork(settings.serviceCidr) as Network, 1) ?? '';
-}
-
-/** "httpsListenPort" → "--https-listen-port". */
-export function flagOf(key: string): string {
-  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** The host's name as a node name: lower case, what is not allowed replaced by dashes. */

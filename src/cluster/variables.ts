@@ -1,7 +1,8 @@
 /** The typed table of `${name}` variables that unit files may use, with one line for the reference page. */
 import type { Variable } from '../unit/variables.ts';
 import { layoutOf } from './layout.ts';
-import { apiServerUrl, flagOf, portDefaults, type PortName, type Settings } from './settings.ts';
+import { apiServerUrl, type Settings } from './settings.ts';
+import { flagOf, portDefaults, type PortName } from './settings-schema.ts';
 
 const portAbout: Record<PortName, string> = {
   httpsListenPort: 'Port of kube-apiserver',

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Machine } from '../../src/cluster/machine.ts';
-import { resolveSettings, type Settings, type SettingsInput } from '../../src/cluster/settings.ts';
+import { resolveSettings, type Settings } from '../../src/cluster/settings.ts';
+import { type SettingsInput } from '../../src/cluster/settings-schema.ts';
 
 export const machine: Machine = {
   hostname: 'node1',
