@@ -300,7 +300,7 @@ export const commandRows: readonly CommandRow[] = [
     name: 'internal',
     args: '<what>',
     about:
-      'Services of k3s-lite that run as units: manifests, balancer, api-balancer, etcd-balancer, join-server, pod-routes, peers, etcd-snapshots, etcd-watch',
+      'Services of k3s-lite that run as units: manifests, balancer, api-balancer, etcd-balancer, join-server, pod-routes, peers, vip, etcd-snapshots, etcd-watch',
     options: [
       { flags: '--data-dir <dir>', about: 'Folder for all state' },
       { flags: '--config <file>', about: 'Configuration of a balancer' },
@@ -323,6 +323,10 @@ export const commandRows: readonly CommandRow[] = [
         'cluster-domain',
       ].map((name): OptionRow => ({ flags: `--${name} <value>`, about: 'join-server: setting of this server' })),
       { flags: '--metrics <url>', about: 'etcd-watch: where etcd tells its figures' },
+      ...[
+        ...['state-dir', 'namespace', 'addresses', 'interface', 'capacity', 'linger-ms'],
+        ...['lease-duration', 'renew-deadline', 'retry-period'],
+      ].map((name): OptionRow => ({ flags: `--${name} <value>`, about: 'vip: setting of this node; times in ms' })),
       ...['endpoint', 'schedule', 'retention', 'name', 'dir'].map((name): OptionRow => ({
         flags: `--${name} <value>`,
         about: 'etcd-snapshots: setting of this server',

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { exitCode } from '../../error/codes.ts';
 import { StartupError } from '../../error/startup-error.ts';
 import { systemClock } from '../../kernel/clock.ts';
+import { defaultTimes } from '../../vip/coordination/timing.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 
 const manifestsSchema = z.object({ dataDir: z.string(), server: z.url(), disable: z.string().default('') });
@@ -49,6 +50,26 @@ const podRoutesSchema = z.object({
 });
 
 const peersSchema = z.object({ dataDir: z.string(), kubeconfig: z.string(), nodeName: z.string(), port });
+
+const milliseconds = z.coerce.number().int().min(0).max(3_600_000);
+const vipSchema = z.object({
+  stateDir: z.string(),
+  kubeconfig: z.string(),
+  nodeName: z.string(),
+  namespace: z.string().default('kube-system'),
+  /** With commas between. */
+  addresses: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').filter((each) => each !== ''))
+    .pipe(z.array(z.union([z.ipv4(), z.ipv6()]))),
+  interface: z.string().optional(),
+  capacity: z.coerce.number().min(0.01).max(1000).default(1),
+  lingerMs: milliseconds.default(1000),
+  leaseDuration: milliseconds.default(defaultTimes.leaseDurationMs),
+  renewDeadline: milliseconds.default(defaultTimes.renewDeadlineMs),
+  retryPeriod: milliseconds.default(defaultTimes.retryPeriodMs),
+});
 
 const freezeSchema = z.object({
   pids: z
@@ -110,6 +131,12 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<unknown
     const parsed = parse('peers', peersSchema, input);
     const { internalPeers } = await import('../../app/internal-peers.ts');
     return internalPeers({ ...parsed, ...around(input) });
+  },
+  async vip(input) {
+    const { leaseDuration, renewDeadline, retryPeriod, interface: device, ...rest } = parse('vip', vipSchema, input);
+    const times = { leaseDurationMs: leaseDuration, renewDeadlineMs: renewDeadline, retryPeriodMs: retryPeriod };
+    const { internalVip } = await import('../../app/internal-vip.ts');
+    return internalVip({ ...rest, ...times, interface: device, ...around(input) });
   },
   async freeze(input) {
     const { pids, forMs } = parse('freeze', freezeSchema, input);

@@ -1,0 +1,126 @@
+/**
+ * `k3s-lite internal vip` as a process in each node of the rig, with a way of its own to the API:
+ *
+ *   control plane (outside) ── uplink ── n1 ─┐
+ *                           ── uplink ── n2 ─┼─ the bridge of the rig: client, observer
+ *                           ── uplink ── n3 ─┘
+ *
+ * An uplink that is down is a node without the API whose addresses are still on the wire.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { renderKubeconfig } from '../../../src/cluster/kubeconfigs.ts';
+import { systemClock } from '../../../src/kernel/clock.ts';
+import type { LeaseTimes } from '../../../src/vip/coordination/timing.ts';
+import { must } from '../rig/run.ts';
+import type { VipRig } from '../vip-rig/vip-rig.ts';
+
+const program = path.resolve(import.meta.dirname, '../../../bin/k3s-lite.js');
+
+export interface VipProcess {
+  readonly name: string;
+  readonly pid: number;
+  /** What it has said, with when. */
+  readonly lines: readonly { readonly atMs: number; readonly text: string }[];
+  readonly ended: Promise<void>;
+  signal(name: NodeJS.Signals): void;
+  uplink(state: 'up' | 'down'): void;
+}
+
+/** Four addresses for each uplink, and others for each run of the tests. */
+function uplinkOf(at: number): { readonly outside: string; readonly inside: string } {
+  const first = ((process.pid % 5000) * 3 + at) * 4;
+  const address = (offset: number) => `10.97.${String((first + offset) >> 8)}.${String((first + offset) & 255)}`;
+  return { outside: address(1), inside: address(2) };
+}
+
+/** Addresses outside at which nodes find the API: for its certificate. */
+export const uplinkAddresses = (count: number): readonly string[] =>
+  Array.from({ length: count }, (_each, at) => uplinkOf(at).outside);
+
+export interface VipProcessesOptions {
+  readonly rig: VipRig;
+  readonly nodes: readonly string[];
+  readonly apiPort: number;
+  /** Folder with the administrator's certificate. */
+  readonly tls: string;
+  readonly times: LeaseTimes;
+  readonly addresses: readonly string[];
+}
+
+export class VipProcesses implements AsyncDisposable {
+  readonly #options: VipProcessesOptions;
+  readonly #running = new Set<ChildProcess>();
+
+  constructor(options: VipProcessesOptions) {
+    this.#options = options;
+    for (const [at, name] of options.nodes.entries()) {
+      const { outside, inside } = uplinkOf(at);
+      const { namespace } = options.rig.place(name);
+      must('ip', 'link', 'add', this.#device(at), 'type', 'veth', 'peer', 'name', 'up0', 'netns', namespace);
+      must('ip', 'address', 'add', `${outside}/30`, 'dev', this.#device(at));
+      must('ip', 'link', 'set', this.#device(at), 'up');
+      must('ip', '-n', namespace, 'address', 'add', `${inside}/30`, 'dev', 'up0');
+      must('ip', '-n', namespace, 'link', 'set', 'up0', 'up');
+    }
+  }
+
+  start(name: string): VipProcess {
+    const { rig, nodes, apiPort, tls, times, addresses } = this.#options;
+    const at = nodes.indexOf(name);
+    const stateDir = rig.stateDir(name);
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const kubeconfig = path.join(stateDir, 'kubeconfig');
+    const material = {
+      caFile: `${tls}/server-ca.crt`,
+      certFile: `${tls}/client-admin.crt`,
+      keyFile: `${tls}/client-admin.key`,
+    };
+    const server = `https://${uplinkOf(at).outside}:${String(apiPort)}`;
+    writeFileSync(kubeconfig, renderKubeconfig({ server, user: 'vip', material }), { mode: 0o600 });
+    const flags = {
+      'state-dir': stateDir,
+      kubeconfig,
+      'node-name': name,
+      addresses: addresses.join(','),
+      'lease-duration': times.leaseDurationMs,
+      'renew-deadline': times.renewDeadlineMs,
+      'retry-period': times.retryPeriodMs,
+    };
+    const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${String(value)}`);
+    const [enter = '', ...before] = rig.place(name).enter;
+    const child = spawn(enter, [...before, process.execPath, program, 'internal', 'vip', ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#running.add(child);
+    const lines: { atMs: number; text: string }[] = [];
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on('line', (text) => lines.push({ atMs: systemClock.monotonicMs(), text }));
+    }
+    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    void ended.then(() => this.#running.delete(child));
+    return {
+      name,
+      pid: child.pid ?? 0,
+      lines,
+      ended,
+      signal: (signal) => void child.kill(signal),
+      uplink: (state) => void must('ip', 'link', 'set', this.#device(at), state),
+    };
+  }
+
+  async [Symbol.asyncDispose]() {
+    for (const child of this.#running) {
+      child.kill('SIGCONT');
+      child.kill('SIGKILL');
+    }
+    await Promise.all([...this.#running].map((child) => new Promise((resolve) => child.once('close', resolve))));
+    for (const at of this.#options.nodes.keys()) must('ip', 'link', 'delete', this.#device(at));
+  }
+
+  #device(at: number): string {
+    return `vipup${String(process.pid)}-${String(at)}`.slice(-15);
+  }
+}
