@@ -30,7 +30,7 @@ function firstFailure(
 }
 
 /** Reference: client-go's elector with ReleaseOnCancel, as kube-vip uses it, has two holders for 5.0 and 1.6 s here. */
-describe('[V9] a holder whose calls hang, also those to release', () => {
+describe('[V9] a holder whose calls hang, also those to release', { timeout: 60_000 }, () => {
   test.each([
     [15_000, 10_000, 2000],
     [5000, 3000, 1000],
@@ -50,7 +50,7 @@ describe('[V9] a holder whose calls hang, also those to release', () => {
   });
 });
 
-describe('[V10] in the simulation', () => {
+describe('[V10] in the simulation', { timeout: 180_000 }, () => {
   test('of 100 lives with faults, nobody ever answers for an address beside another one, and all heal', () => {
     const outcomes = Array.from({ length: 100 }, (_each, seed) => simulate({ seed }));
     const sum = (of: (outcome: (typeof outcomes)[number]) => number) =>
