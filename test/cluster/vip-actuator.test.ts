@@ -269,6 +269,61 @@ describe.skipIf(!isRoot)('the actuator', () => {
     });
   });
 
+  describe('whatever becomes of the holder, nobody else speaks before it has fallen silent for good:', () => {
+    /** Of a lease whose holder is not heard of again. */
+    const leaseMs = 1200;
+    /** What the successor waits for beyond it. */
+    const marginMs = 300;
+    interface Fault {
+      readonly strike: () => void;
+      /** When the successor speaks. */
+      readonly mend?: () => void;
+    }
+    const faults: Readonly<Record<string, () => Fault>> = {
+      'it does not renew': () => ({ strike: () => undefined }),
+      'its process is killed': () => ({ strike: () => nodes[0]?.signal('SIGKILL') }),
+      'its process is frozen': () => ({ strike: () => nodes[0]?.signal('SIGSTOP') }),
+      'its process is frozen and wakes up late': () => ({
+        strike: () => nodes[0]?.signal('SIGSTOP'),
+        mend: () => nodes[0]?.signal('SIGCONT'),
+      }),
+      'its cable is out and in again': () => ({
+        strike: () => rig.place('n1').cable('down'),
+        mend: () => rig.place('n1').cable('up'),
+      }),
+    };
+
+    test.each(Object.keys(faults))('[V10] %s', async (name) => {
+      const [first, second] = [await start('n1'), await start('n2')];
+      await first.take(vips, inMs(60_000));
+      await rig.client.calls.begin(vip4);
+      for (const vip of vips) await expect.poll(() => heard(vip)).toEqual([mac('n1')]);
+      await expect.poll(() => rig.client.calls.lastFrom()).toBe('n1');
+      const fault = faults[name]?.();
+      const deadlineMs = inMs(leaseMs);
+      await first.arm(deadlineMs);
+      fault?.strike();
+      await pause(deadlineMs + marginMs - systemClock.monotonicMs());
+      const taking = second.take(vips, inMs(60_000));
+      await expect.poll(() => heard(vip4)).toEqual([mac('n1'), mac('n2')]);
+      fault?.mend?.();
+      expect(await taking).toEqual(taken(vips));
+      await expect.poll(() => rig.client.calls.lastFrom()).toBe('n2');
+      await pause(500);
+      for (const vip of vips) {
+        const history = tenures(await rig.observer.calls.spoken(), vip);
+        expect(history.map((one) => one.mac)).toEqual([mac('n1'), mac('n2')]);
+        expect(history[0]?.untilMs).toBeLessThan(deadlineMs + marginMs);
+      }
+      const { longestGapMs, from } = await rig.client.calls.finish();
+      expect(from).toEqual(['n1', 'n2']);
+      console.log(
+        `${name}: gap ${longestGapMs.toFixed(0)} ms with a lease of ${String(leaseMs)} ms and a margin of ${String(marginMs)} ms`,
+      );
+      if (nodes[0]?.hasEnded() === true) await start('n1'); // which tidies up
+    });
+  });
+
   test('a takeover is ten frames, then silence', async () => {
     const node = await start('n1');
     await askFor([]);
