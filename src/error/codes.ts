@@ -155,6 +155,12 @@ export const errorCodes = {
       'The message names the file. Remove a broken leaf certificate and its key: they are made again at the next start.',
     exitCode: exitCode.configuration,
   },
+  ERR_VIP_KERNEL: {
+    meaning: 'This machine’s kernel does not do what virtual IPs need: `ip` or `nft` is missing, or refuses.',
+    remedy:
+      'Install iproute2 and nftables (1.0 or newer), and give the process CAP_NET_ADMIN and CAP_NET_RAW. The message has what the program said.',
+    exitCode: exitCode.notReady,
+  },
   ERR_INTERNAL: {
     meaning: 'A bug in k3s-lite.',
     remedy: 'Please report it with the output of `k3s-lite up --json`.',

@@ -1,5 +1,6 @@
 /** What `ip` and `nft` do for us: each call is one process, one transaction or one answer. */
 import * as z from 'zod';
+import { StartupError } from '../../error/startup-error.ts';
 import { linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { parseJson } from '../../kernel/json.ts';
@@ -41,7 +42,9 @@ export function kernelNetwork(run: RunProgram, clock: Clock): KernelNetwork {
       limit.abort(new Error(`${argv[0]} has not ended within ${String(commandWithinMs / 1000)} s`));
     });
     const request = { argv, signal: limit.signal, ...(input === undefined ? {} : { input }) };
-    const { exit, stdout, stderr } = await run(request);
+    const { exit, stdout, stderr } = await run(request).catch((error: unknown) => {
+      throw refusal(`${argv[0]} cannot be run`, error);
+    });
     return { isOk: exit.kind === 'code' && exit.code === 0, stdout, complaint: firstLine(stderr) };
   }
   const tableText = async (family: 'arp' | 'ip6') => {
@@ -51,7 +54,7 @@ export function kernelNetwork(run: RunProgram, clock: Clock): KernelNetwork {
   return {
     async links() {
       const { isOk, stdout, complaint } = await command(['ip', '-json', 'address', 'show']);
-      if (!isOk) throw new Error(`the machine’s addresses cannot be read: ${complaint}`);
+      if (!isOk) throw refusal(`the machine’s addresses cannot be read: ${complaint}`);
       return parseLinks(stdout);
     },
     async changeAddresses(lines) {
@@ -62,11 +65,11 @@ export function kernelNetwork(run: RunProgram, clock: Clock): KernelNetwork {
     },
     async changeGate(script) {
       const { isOk, complaint } = await command(['nft', '-f', '-'], script);
-      if (!isOk) throw new Error(`nft refuses the gate’s rules: ${complaint || 'it does not say why'}`);
+      if (!isOk) throw refusal(`nft refuses the gate’s rules: ${complaint || 'it does not say why'}`);
     },
     async announceAll(name, mac) {
       const { isOk, complaint } = await command(['ip', 'link', 'set', 'dev', name, 'address', mac]);
-      if (!isOk) throw new Error(`${name} does not take its own MAC: ${complaint}`);
+      if (!isOk) throw refusal(`${name} does not take its own MAC: ${complaint}`);
     },
     async readGate() {
       const [arp, ip6] = await Promise.all([tableText('arp'), tableText('ip6')]);
@@ -79,6 +82,9 @@ export function kernelNetwork(run: RunProgram, clock: Clock): KernelNetwork {
     },
   };
 }
+
+const refusal = (message: string, cause?: unknown): StartupError =>
+  new StartupError('ERR_VIP_KERNEL', message, {}, cause === undefined ? undefined : { cause });
 
 const firstLine = (text: string): string => text.trim().split('\n')[0] ?? '';
 
