@@ -141,12 +141,13 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   const complain = saidOnce((text) => onEvent({ type: 'vip.notice', text }));
   /** Again and again: a watch that ends is made anew. */
   const follow = async (what: string, run: (end: AbortSignal) => Promise<void>, end: AbortSignal) => {
-    while (!end.aborted) {
+    const isOver = () => end.aborted;
+    while (!isOver()) {
       try {
         await run(end);
         complain(undefined);
       } catch (error) {
-        if (end.aborted) return;
+        if (isOver()) return;
         complain(`${what}: ${error instanceof Error ? error.message : String(error)}`);
       }
       await sleep(clock, rewatchMs, end).catch(() => undefined);

@@ -153,15 +153,15 @@ export function clusterApi({ connect, namespace, clock, signal }: ClusterApiOpti
 
   async function call<T>(limitMs: number, run: (kube: VipKube, end: AbortSignal) => Promise<T>): Promise<Answer<T>> {
     using end = linkedAbort(signal);
-    let isLate = false;
-    using _timer = clock.timer(limitMs, () => {
-      isLate = true;
-      end.abort(new Error('no answer in time'));
-    });
+    const late = new Error('no answer in time');
+    using _timer = clock.timer(limitMs, () => end.abort(late));
     try {
       return { ok: true, value: await run(await connect(), end.signal) };
     } catch (error) {
-      return { ok: false, verdict: classify(isLate ? { kind: 'timeout', afterMs: limitMs } : failureOf(error)) };
+      return {
+        ok: false,
+        verdict: classify(end.signal.reason === late ? { kind: 'timeout', afterMs: limitMs } : failureOf(error)),
+      };
     }
   }
   const unlessMissing = async <T>(answer: Promise<T>): Promise<T | undefined> => {
@@ -243,7 +243,7 @@ export function clusterApi({ connect, namespace, clock, signal }: ClusterApiOpti
 
 /** What was thrown, in the words of the table of error classes. */
 export function failureOf(error: unknown): ApiFailure {
-  const refusal = refusalSchema.safeParse(error instanceof Error ? { ...error, message: error.message } : error);
+  const refusal = refusalSchema.safeParse(error);
   if (refusal.success) return { kind: 'refused', ...refusal.data };
   if (!(error instanceof Error)) return { kind: 'network', code: '', message: String(error) };
   const { code } = error as NodeJS.ErrnoException;

@@ -221,7 +221,7 @@ class SimProcess {
       if (state.call !== undefined) {
         lease.machine = {
           ...lease.machine,
-          state: { ...state, call: { ...state.call, sentAtMs: nowMs } } as typeof state,
+          state: { ...state, call: { ...state.call, sentAtMs: nowMs } },
         };
       }
     }

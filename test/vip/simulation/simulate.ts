@@ -47,7 +47,10 @@ export function simulate(options: SimulationOptions): Outcome {
   );
   const nodes: SimNode[] = [];
   const log: string[] = [];
-  const say = (text: string) => void (log.push(`${queue.nowMs.toFixed(1)} ${text}`), log.length > 60 && log.shift());
+  const say = (text: string) => {
+    log.push(`${queue.nowMs.toFixed(1)} ${text}`);
+    if (log.length > 60) log.shift();
+  };
 
   const must = (holds: boolean, rule: () => string) => {
     if (holds) return;
@@ -150,7 +153,12 @@ export function simulate(options: SimulationOptions): Outcome {
   const isWhole = () => addresses.every((address) => speakersOf(address).length === 1);
   const boundMs = 2.5 * D + 8 * D + 10_000;
   let healedAfterMs = 0;
-  for (const node of nodes) queue.at(calmFromMs + 2.5 * D, () => void (node.isOn ? node.start() : node.powerOn()));
+  for (const node of nodes) {
+    queue.at(calmFromMs + 2.5 * D, () => {
+      if (node.isOn) node.start();
+      else node.powerOn();
+    });
+  }
   let wholeSinceMs: number | undefined;
   while (queue.nowMs < calmFromMs + boundMs) {
     queue.runUntil(queue.nowMs + 50);
