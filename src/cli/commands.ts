@@ -297,6 +297,21 @@ export const commandRows: readonly CommandRow[] = [
     load: () => import('./commands/lb.ts'),
   },
   {
+    name: 'vip',
+    args: '<what> [words...]',
+    about:
+      'Virtual IPs: status, plan, explain ADDRESS, metrics, rebalance, drain NODE, undrain NODE, cordon NODE, uncordon NODE, pin ADDRESS NODE, unpin ADDRESS',
+    options: [...place, json],
+    examples: [
+      'k3s-lite vip status',
+      'k3s-lite vip plan',
+      'k3s-lite vip drain node-b',
+      'k3s-lite vip pin 10.1.2.3 node-a',
+      'k3s-lite vip explain 10.1.2.3',
+    ],
+    load: () => import('./commands/vip.ts'),
+  },
+  {
     name: 'internal',
     args: '<what>',
     about:
