@@ -1,0 +1,88 @@
+/**
+ * The metrics of virtual IPs as one node's process tells them: folded from its events, and read from
+ * the assignment when somebody asks. Text format: Prometheus 0.0.4. The rules of alarm over them are
+ * in packaging/vip-alerts.yaml.
+ */
+import type { Envelope } from '../event/event.ts';
+import type { Subscriber } from '../event/stream.ts';
+import type { StatusAnswer } from './control-model.ts';
+import type { VipEvent } from './vip-event.ts';
+
+const prefix = 'k3s_lite_vip_';
+
+const rows = [
+  ['held', 'gauge', 'Addresses that a node holds.'],
+  ['imbalance_ratio', 'gauge', 'Highest load of a node by its share of the capacity; 1 is even.'],
+  ['unassigned', 'gauge', 'Addresses that no node holds.'],
+  ['lease_good', 'gauge', 'Whether this node may answer for its addresses.'],
+  ['coordinator_epoch', 'gauge', 'Grows with each change of the coordinator.'],
+  ['moves_total', 'counter', 'Addresses that were given to a node, by reason.'],
+  ['takes_total', 'counter', 'Addresses that this node began to answer for.'],
+  ['take_seconds_total', 'counter', 'Time that those took, from the grant until it answered.'],
+  ['refusals_total', 'counter', 'Addresses that this node could not take, by kind.'],
+  ['silences_total', 'counter', 'Addresses that this node ceased to answer for, by reason.'],
+  ['conflicts_total', 'counter', 'Sightings of another machine that answers for an address of this node.'],
+  ['lease_transitions_total', 'counter', 'Changes of a Lease’s state, by the state that it came into.'],
+  ['api_errors_total', 'counter', 'Failed requests about a Lease, by class; each but the permanent is tried again.'],
+] as const;
+type Metric = (typeof rows)[number][0];
+type Labels = Readonly<Record<string, string>>;
+
+export interface VipMetrics extends Subscriber<VipEvent> {
+  text(status: StatusAnswer): string;
+}
+
+export function vipMetrics(): VipMetrics {
+  const counters = new Map<Metric, Map<string, number>>();
+  const count = (metric: Metric, labels: Labels, by = 1) => {
+    const samples = counters.get(metric) ?? new Map<string, number>();
+    counters.set(metric, samples);
+    const key = labelsText(labels);
+    samples.set(key, (samples.get(key) ?? 0) + by);
+  };
+  return {
+    onEvent({ event }: Envelope<VipEvent>) {
+      if (event.type === 'vip.move' && event.is === 'granted') count('moves_total', { reason: event.reason });
+      else if (event.type === 'vip.taken') {
+        count('takes_total', {});
+        count('take_seconds_total', {}, event.tookMs / 1000);
+      } else if (event.type === 'vip.refused') count('refusals_total', { kind: event.refusal.kind });
+      else if (event.type === 'vip.silent') count('silences_total', { reason: event.reason });
+      else if (event.type === 'vip.conflict') count('conflicts_total', { mac: event.mac });
+      else if (event.type === 'vip.lease') count('lease_transitions_total', { lease: event.lease, to: event.to });
+      else if (event.type === 'vip.retry') count('api_errors_total', { lease: event.lease, class: event.class });
+    },
+    text(status) {
+      const gauges = gaugesOf(status);
+      return rows
+        .map(([metric, type, help]) => {
+          const samples = gauges.get(metric) ?? [...(counters.get(metric) ?? [])];
+          if (samples.length === 0) return '';
+          const lines = samples.map(([labels, value]) => `${prefix}${metric}${labels} ${numberText(value)}\n`);
+          return `# HELP ${prefix}${metric} ${help}\n# TYPE ${prefix}${metric} ${type}\n${lines.join('')}`;
+        })
+        .join('');
+    },
+  };
+}
+
+function gaugesOf({ nodes, addresses, imbalance, leaseGood, epoch }: StatusAnswer) {
+  const unassigned = addresses.filter(({ owner }) => owner === undefined).length;
+  return new Map<Metric, readonly (readonly [string, number])[]>([
+    ['held', nodes.map(({ name, held }) => [labelsText({ node: name }), held])],
+    ['imbalance_ratio', [['', imbalance]]],
+    ['unassigned', [['', unassigned]]],
+    ['lease_good', [['', leaseGood ? 1 : 0]]],
+    ['coordinator_epoch', [['', epoch]]],
+  ]);
+}
+
+function labelsText(labels: Labels): string {
+  const entries = Object.entries(labels).map(([name, value]) => {
+    const escaped = value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+    return `${name}="${escaped}"`;
+  });
+  return entries.length === 0 ? '' : `{${entries.join(',')}}`;
+}
+
+const numberText = (value: number): string => String(Math.round(value * 1e6) / 1e6);

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import type { StatusAnswer } from '../../src/vip/control-model.ts';
+import type { VipEvent } from '../../src/vip/vip-event.ts';
+import { vipMetrics } from '../../src/vip/vip-metrics.ts';
+
+const status: StatusAnswer = {
+  node: 'a',
+  leaseGood: true,
+  epoch: 3,
+  imbalance: 1.5,
+  nodes: [
+    { name: 'a', state: 'ready', capacity: 1, penalty: 0, held: 3, load: 3 },
+    { name: 'b', state: 'dead', capacity: 1, penalty: 0, held: 0, load: 0 },
+  ],
+  addresses: [{ address: '10.1.2.3', state: 'unassigned', weight: 1, services: [] }],
+};
+
+function textAfter(...events: readonly VipEvent[]): string {
+  const metrics = vipMetrics();
+  for (const [seq, event] of events.entries()) metrics.onEvent({ seq, wallMs: 0, monotonicMs: 0, event });
+  return metrics.text(status);
+}
+
+test('what is now is read, what happened is counted', () => {
+  const address = '10.1.2.3';
+  const moved = { type: 'vip.move', address, from: 'b', to: 'a', generation: 2, reason: 'dead' } as const;
+  const text = textAfter(
+    { ...moved, is: 'revoking' },
+    { ...moved, is: 'granted' },
+    { type: 'vip.taken', address, generation: 2, tookMs: 8 },
+    { type: 'vip.taken', address, generation: 3, tookMs: 12 },
+    { type: 'vip.silent', address, generation: 3, reason: 'lease' },
+    { type: 'vip.conflict', address, mac: '02:00:00:00:00:01' },
+    { type: 'vip.refused', address, generation: 4, refusal: { kind: 'no-interface' } },
+  );
+  for (const line of [
+    'held{node="a"} 3',
+    'held{node="b"} 0',
+    'imbalance_ratio 1.5',
+    'unassigned 1',
+    'lease_good 1',
+    'moves_total{reason="dead"} 1',
+    'takes_total 2',
+    'take_seconds_total 0.02',
+    'silences_total{reason="lease"} 1',
+    'conflicts_total{mac="02:00:00:00:00:01"} 1',
+    'refusals_total{kind="no-interface"} 1',
+  ]) {
+    expect(text).toContain(`\nk3s_lite_vip_${line}\n`);
+  }
+});
+
+test('the rules of alarm speak of metrics that there are', () => {
+  const rules = readFileSync(path.resolve(import.meta.dirname, '../../packaging/vip-alerts.yaml'), 'utf8');
+  const used = [...rules.matchAll(/k3s_lite_vip_\w+/g)].map(([name]) => name);
+  const text = textAfter({ type: 'vip.conflict', address: '10.1.2.3', mac: '02:00:00:00:00:01' });
+  expect(used.length).toBeGreaterThan(3);
+  for (const name of used) expect(text).toContain(`# TYPE ${name} `);
+});
