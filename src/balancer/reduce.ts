@@ -47,7 +47,9 @@ function apply(draft: Draft, input: Input): void {
       return;
     case 'silent':
       // The kernel accepts for a process that is stopped: only a check tells that from a slow one.
-      if (known(draft, input.server) !== undefined) draft.effect({ type: 'recheck', server: input.server });
+      if (known(draft, input.server) === undefined) return;
+      draft.input(input.server.address, 'fell silent', 'silent connection');
+      draft.effect({ type: 'recheck', server: input.server });
       return;
     case 'drain':
     case 'undrain':

@@ -21,6 +21,7 @@ export const serverInputs = [
   'dial late',
   'dial slow',
   'dial failed',
+  'fell silent',
   'check ok',
   'check failed',
   'connection broken',
@@ -33,6 +34,7 @@ export const serverInputs = [
  * - defaulted, undefaulted: it is the default server now, or another one is
  * - dial slow: another server answered before this one did
  * - dial late: it answered after all, when the connection had gone to another one
+ * - fell silent: it has accepted a connection, was told something, and has not said a word since
  * - connection broken: the server reset a connection, or closed it without a word
  * - rival active: another server has become the active one (only under `sticky`)
  * - better found: another server is known to be well, active or not
@@ -139,6 +141,8 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'dial ok': { to: 'active', mark: 'trusted' },
     'dial late': { to: 'active', mark: 'trusted' },
     'dial slow': { to: 'active', mark: 'suspect' },
+    // Who tries again must not come to it again while the check that decides is still under way.
+    'fell silent': { to: 'active', mark: 'suspect' },
     'dial failed': failed,
     'check ok': { to: 'active', mark: 'trusted' },
     'check failed': failed,

@@ -228,11 +228,11 @@ describe('what an operator does', () => {
   });
 });
 
-test('a server that accepts and then says nothing is asked at once; nothing else is believed of it', () => {
+test('a server that accepts and then says nothing is asked at once; one that carries nothing is what it was', () => {
   const routing = settled();
   const before = routing.state;
-  routing.input({ type: 'silent', server: routing.ref(a) });
-  expect(routing.effects).toEqual([{ type: 'recheck', server: routing.ref(a) }]);
+  routing.input({ type: 'silent', server: routing.ref(b) });
+  expect(routing.effects).toEqual([{ type: 'recheck', server: routing.ref(b) }]);
   expect(routing.state).toBe(before);
 });
 
@@ -297,4 +297,15 @@ describe('[L2] when every server is silent at once, as while etcd elects,', () =
     expect(routing.server(a).state).toBe('failed');
     expect(routing.order()).toEqual([b, a]);
   });
+});
+
+test('[L3] new connections go past an active server that has fallen silent, until a check has decided', () => {
+  const routing = settled();
+  routing.input({ type: 'silent', server: routing.ref(a) });
+  expect(routing.effects).toContainEqual({ type: 'recheck', server: routing.ref(a) });
+  expect(routing.order()).toEqual([b, a]);
+  // Both keep what they have while that is not known.
+  expect(routing.dialled(b).text).toBe(`${a}=active(2) ${b}=preferred(1)`);
+  expect(routing.closings).toEqual([]);
+  expect(routing.checked(a).order()).toEqual([a, b]);
 });

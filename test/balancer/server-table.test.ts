@@ -121,6 +121,7 @@ const transitions: Record<string, Row> = {
   active: {
     ...dropped,
     'dial slow': 'active + suspect',
+    'fell silent': 'active + suspect',
     'dial failed': 'failed + close as failed',
     'check failed': 'failed + close as failed',
     'rival active': `preferred + ${overtaken}`,
@@ -128,6 +129,7 @@ const transitions: Record<string, Row> = {
   'active, idle': {
     dropped: 'gone',
     'dial slow': 'active + suspect',
+    'fell silent': 'active + suspect',
     'dial failed': 'failed',
     'check failed': 'failed',
     'rival active': 'preferred',
@@ -144,6 +146,7 @@ const transitions: Record<string, Row> = {
   'active, default': {
     dropped: 'standby + close as removed',
     'dial slow': 'active + suspect',
+    'fell silent': 'active + suspect',
     'dial failed': 'failed + close as failed',
     'check failed': 'failed + close as failed',
     'rival active': `preferred + ${overtaken}`,
@@ -151,6 +154,7 @@ const transitions: Record<string, Row> = {
   'active, breaking': {
     ...dropped,
     'dial slow': 'active + suspect',
+    'fell silent': 'active + suspect',
     'dial failed': 'failed + close as failed',
     'check failed': 'failed + close as failed',
     'connection broken': 'failed + close as failed',

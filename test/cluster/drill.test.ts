@@ -19,6 +19,7 @@ const reportSchema = z.object({
   reads: kind,
   writes: kind,
   leaders: z.object({ before: z.record(z.string(), z.string()), after: z.record(z.string(), z.string()) }),
+  errors: z.array(z.object({ error: z.string(), count: z.number() })),
   violations: z.array(z.string()),
 });
 
@@ -70,6 +71,9 @@ describe.skipIf(!isRoot)('a failover drill', () => {
     const { code, output } = drill('s1', '--yes', '--for', '10s', '--json');
     const report = reportSchema.parse(JSON.parse(output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1)));
     expect(report.server).toBe('s1');
+    console.log(
+      `drill: reads ${JSON.stringify(report.reads)}, writes ${JSON.stringify(report.writes)}, ${JSON.stringify(report.errors)}`,
+    );
     // What it proves depends on the machine that is tried; that it tells the truth of it does not.
     const worstMs = Math.max(report.reads.longestGapMs, report.writes.longestGapMs);
     expect(report.violations.length > 0, output).toBe(worstMs > 2_000);
