@@ -41,9 +41,11 @@ afterAll(async () => {
   installation[Symbol.dispose]();
 });
 
+/** The assignment outlives a coordinator. */
+const owners = new Map<string, string>();
+
 /** A coordinator without Leases: it plans at each look, and what it plans is done at once. */
 function coordinator() {
-  const owners = new Map<string, string>();
   const dead = new Set<string>();
   let view: ServicesView | undefined;
   const ended = new AbortController();
