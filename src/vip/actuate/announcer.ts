@@ -11,6 +11,10 @@ const refreshMs = 60_000;
 /** Of the refresh, either way: many addresses that are taken together are not said together for ever. */
 const jitter = 0.1;
 
+/** So many at once, and the next so much later: more than a receiver's queue holds would be lost. Source: Linux `netdev_max_backlog`, 1000. */
+const together = 64;
+const apartMs = 2;
+
 /** The time between announcement `step` (from 0) and the next. @param random - from 0 to 1 */
 export function announceAgainMs(step: number, random: number): number {
   const next = burstMs[step];
@@ -26,7 +30,7 @@ export interface AnnouncerOptions {
 }
 
 export interface Announcer extends Disposable {
-  /** Says them now, and then again and again. */
+  /** Says them now (many of them within milliseconds), and then again and again. */
   start(addresses: readonly VipAddress[]): void;
   stop(addresses: readonly VipAddress[]): void;
 }
@@ -54,7 +58,11 @@ export function createAnnouncer({ clock, random, announce }: AnnouncerOptions): 
   }
   return {
     start(addresses) {
-      for (const address of addresses) say(address, 0);
+      const nowMs = clock.monotonicMs();
+      for (const [at, address] of addresses.entries()) {
+        if (at < together) say(address, 0);
+        else due.set(address, { step: 0, atMs: nowMs + apartMs * Math.floor(at / together) });
+      }
       wind();
     },
     stop(addresses) {

@@ -19,7 +19,7 @@ import { createGate, type WantedGate } from './gate.ts';
 import { journalIn } from './journal.ts';
 import { kernelAnnouncer } from './kernel-announcer.ts';
 import { kernelNetwork, type RunProgram } from './kernel-network.ts';
-import { addLine, deleteLine, holderOf, hostPrefix, linkFor, type Link, type Placed } from './network-state.ts';
+import { addLine, deleteLine, holderOf, hostPrefix, linkFinder, type Link, type Placed } from './network-state.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import type { OpenPacketLink } from './packet-link.ts';
 
@@ -255,10 +255,11 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
       if (untilMs > deadlineMs) deadlineMs = untilMs;
       for (const address of addresses) claims.set(address, mine);
       const links = await readLinks();
+      const linkOf = linkFinder(links, options.interface);
       const held = new Set(addresses.filter((address) => entries.get(address)?.isOpen === true));
       const wanted = new Map<VipAddress, Link>();
       for (const address of addresses) {
-        const link = linkFor(links, address, options.interface);
+        const link = linkOf(address);
         const holder = entries.has(address) ? undefined : holderOf(links, address);
         if (held.has(address)) continue;
         if (holder !== undefined)

@@ -53,17 +53,17 @@ export function parseLinks(json: string): readonly Link[] {
   });
 }
 
-/** The interface whose network has `address`; of several the one with the smallest network, and one that is up. */
-export function linkFor(links: readonly Link[], address: VipAddress, only?: string): Link | undefined {
-  const fits = links.flatMap((link) => {
-    if (only !== undefined) return link.name === only ? { link, prefix: 0 } : [];
-    const prefixes = link.addresses
-      .filter((own) => own.prefix < hostPrefix(own.address) && isInPrefix(address, own.address, own.prefix))
-      .map(({ prefix }) => prefix);
-    return prefixes.length === 0 ? [] : { link, prefix: Math.max(...prefixes) };
-  });
-  fits.sort((one, other) => Number(other.link.isUp) - Number(one.link.isUp) || other.prefix - one.prefix);
-  return fits[0]?.link;
+/** Finds the interface whose network has an address: of several one that is up, then the smallest network. */
+export function linkFinder(links: readonly Link[], only?: string): (address: VipAddress) => Link | undefined {
+  if (only !== undefined) return () => links.find(({ name }) => name === only);
+  // Once for all: a machine may have a thousand addresses without a network.
+  const networks = links.flatMap((link) =>
+    link.addresses
+      .filter(({ address, prefix }) => prefix < hostPrefix(address))
+      .map(({ address, prefix }) => ({ link, address, prefix })),
+  );
+  networks.sort((one, other) => Number(other.link.isUp) - Number(one.link.isUp) || other.prefix - one.prefix);
+  return (address) => networks.find((one) => isInPrefix(address, one.address, one.prefix))?.link;
 }
 
 /** Which interface has it as an address of its own, without a network. */

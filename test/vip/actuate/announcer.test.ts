@@ -25,3 +25,16 @@ test('one that is stopped is not announced again, the others are', async () => {
   await clock.advance(70_000);
   expect(said).toHaveLength(3);
 });
+
+test('a thousand are not said in one breath, but soon', async () => {
+  const clock = fakeClock();
+  let said = 0;
+  const announcer = createAnnouncer({ clock, random: () => 0.5, announce: () => (said += 1) });
+  announcer.start(Array.from({ length: 1000 }, (_, at) => `10.1.${String(at >> 8)}.${String(at & 255)}`));
+  expect(said).toBe(64);
+  await clock.advance(2);
+  expect(said).toBe(128);
+  await clock.advance(28);
+  expect(said).toBe(1000);
+  announcer[Symbol.dispose]();
+});

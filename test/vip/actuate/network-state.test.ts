@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { addLine, deleteLine, linkFor, parseLinks } from '../../../src/vip/actuate/network-state.ts';
+import { addLine, deleteLine, linkFinder, parseLinks } from '../../../src/vip/actuate/network-state.ts';
 
 const answer = (...links: readonly object[]) => JSON.stringify(links);
 const link = (ifname: string, addresses: readonly string[], more: object = {}) => ({
@@ -12,7 +12,7 @@ const link = (ifname: string, addresses: readonly string[], more: object = {}) =
   ...more,
 });
 const interfaceOf = (address: string, ...links: readonly object[]) =>
-  linkFor(parseLinks(answer(...links)), address)?.name;
+  linkFinder(parseLinks(answer(...links)))(address)?.name;
 
 describe('the interface of an address', () => {
   test.each([
