@@ -27,8 +27,8 @@ const etcdErrors: readonly ApiFailure[] = [
 export interface Link {
   /** What goes to the API, or comes from it, is lost. */
   cut: 'none' | 'requests' | 'answers' | 'both';
-  /** What is watched comes so much later. */
-  watchDelayMs: number;
+  /** What is watched does not come; what is asked for does. */
+  isWatchStalled: boolean;
 }
 
 interface Watcher {
@@ -117,7 +117,11 @@ export class FakeApi {
   }
 
   #deliver(watcher: Watcher, key: string): void {
-    this.#queue.after(this.#latencyMs() + watcher.link.watchDelayMs, () => {
+    this.#queue.after(this.#latencyMs(), () => {
+      if (watcher.link.isWatchStalled) {
+        this.#queue.after(50, () => this.#deliver(watcher, key));
+        return;
+      }
       if (watcher.link.cut !== 'none') {
         // A watch that broke is made anew a while after the network is well.
         this.#queue.after(50 + this.#random() * 3000, () => this.#deliver(watcher, key));

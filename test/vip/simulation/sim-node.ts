@@ -49,7 +49,7 @@ const drawDelay = (random: () => number) => 1 + random() * 4;
 export class SimNode {
   readonly name: string;
   readonly clock: LocalClock;
-  readonly link: Link = { cut: 'none', watchDelayMs: 0 };
+  readonly link: Link = { cut: 'none', isWatchStalled: false };
   readonly kernel: FakeKernel;
   frozenUntilMs = 0;
   isOn = true;

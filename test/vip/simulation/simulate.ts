@@ -142,9 +142,9 @@ export function simulate(options: SimulationOptions): Outcome {
         queue.after(forMs, () => node.start());
         return;
       default:
-        say(`${node.name} sees changes ${forMs.toFixed(0)} late`);
-        node.link.watchDelayMs = forMs;
-        queue.after(forMs, () => (node.link.watchDelayMs = 0));
+        say(`${node.name} sees no changes for ${forMs.toFixed(0)}`);
+        node.link.isWatchStalled = true;
+        queue.after(forMs, () => (node.link.isWatchStalled = false));
     }
   };
 

@@ -15,15 +15,14 @@ const planted: readonly (readonly [Bug, Partial<SimulationOptions>])[] = [
   ['unanswered counts as done', {}],
 ];
 
-function firstFailure(
-  options: Omit<SimulationOptions, 'seed'>,
-  seeds: number,
-): { seed: number; text: string } | undefined {
+/** The first life in which two answer for an address; other rules that a mistake breaks do not count. */
+function firstPair(options: Omit<SimulationOptions, 'seed'>, seeds: number): string | undefined {
   for (let seed = 0; seed < seeds; seed += 1) {
     try {
       simulate({ ...options, seed });
     } catch (error) {
-      return { seed, text: error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error) };
+      const text = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+      if (text.includes('is answered for by')) return text;
     }
   }
   return undefined;
@@ -69,8 +68,8 @@ describe('[V10] in the simulation', { timeout: 180_000 }, () => {
   });
 
   test.each(planted)('a planted mistake is found: %s', (bug, options) => {
-    const found = firstFailure({ ...options, bug }, 300);
-    console.info(`${bug}: ${found === undefined ? 'not found' : found.text}`);
+    const found = firstPair({ ...options, bug }, 300);
+    console.info(`${bug}: ${found ?? 'not found'}`);
     expect(found).toBeDefined();
   });
 });
