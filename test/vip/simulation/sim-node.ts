@@ -44,6 +44,8 @@ export interface NodeWorld {
 
 const coordinatorLease = 'vip-coordinator';
 export const nodeLease = (node: string): string => `vip-node-${node}`;
+/** Between the parts of a process; the same always, as what was said first comes first. */
+const hopMs = 1;
 const drawDelay = (random: () => number) => 1 + random() * 4;
 
 export class SimNode {
@@ -238,10 +240,10 @@ class SimProcess {
   }
 
   #doLease(index: 0 | 1, effect: LeaseEffect): void {
-    const { api, bug, random } = this.#world;
+    const { api, bug } = this.#world;
     const { link } = this.#node;
     const name = this.#leases[index]?.rules.lease ?? '';
-    const hop = (run: () => void) => this.#post(random() * 2, run);
+    const hop = (run: () => void) => this.#post(hopMs, run);
     switch (effect.type) {
       case 'read':
         api.readLease(link, name, effect.limitMs, (answer) =>
@@ -371,7 +373,7 @@ class SimProcess {
         this.#post(drawDelay(random), () => this.#giveAgent({ type: 'verified', left: [...kernel.present] }));
         return;
       case 'publish':
-        this.#post(random() * 2, () => this.#giveLease(0, { type: 'publish', notes: effect.notes }));
+        this.#post(hopMs, () => this.#giveLease(0, { type: 'publish', notes: effect.notes }));
         return;
       case 'withdrawn':
         this.#post(random() * 2, () => this.#giveLease(0, { type: 'withdrawn', tenure: effect.tenure }));
