@@ -68,7 +68,7 @@ describe('[V10] in the simulation', { timeout: 180_000 }, () => {
   });
 
   test.each(planted)('a planted mistake is found: %s', (bug, options) => {
-    const found = firstPair({ ...options, bug }, 300);
+    const found = firstPair({ ...options, bug }, 1500);
     console.info(`${bug}: ${found ?? 'not found'}`);
     expect(found).toBeDefined();
   });
