@@ -43,6 +43,8 @@ export interface CoordinatorState {
   readonly calls: number;
   readonly pausedUntilMs: number;
   readonly failures: number;
+  /** What was last asked to be woken for. */
+  readonly wakeAtMs: number | undefined;
   /** When voluntary moves were begun, for the planner's pace. */
   readonly movesAtMs: readonly number[];
   readonly movedAtMs: ReadonlyMap<VipAddress, number>;

@@ -35,6 +35,7 @@ export const newCoordinator: CoordinatorState = {
   calls: 0,
   pausedUntilMs: 0,
   failures: 0,
+  wakeAtMs: undefined,
   movesAtMs: [],
   movedAtMs: new Map(),
   reasons: new Map(),
@@ -126,7 +127,8 @@ class CoordinatorDraft {
   /** Asks for, or writes, the one thing that is due. */
   decide(): void {
     const { epoch, stored, call, wanted, isSynced, pausedUntilMs } = this.#state;
-    if (epoch === undefined || call !== undefined || this.#isRoutine || this.#nowMs < pausedUntilMs) return;
+    if (epoch === undefined || call !== undefined || this.#nowMs < pausedUntilMs) return;
+    if (this.#isRoutine && !this.#isDue()) return;
     if (stored === undefined) {
       this.#effects.push({ type: 'read', call: this.#call({ kind: 'read' }) });
       return;
@@ -165,8 +167,16 @@ class CoordinatorDraft {
     if (node !== undefined) this.#effects.push({ type: 'confirm', call: this.#call({ kind: 'confirm', node }), node });
   }
 
+  /** A renewal that comes when something is due takes the place of the timer, which is set anew after it. */
+  #isDue(): boolean {
+    const { wakeAtMs } = this.#state;
+    return wakeAtMs !== undefined && this.#nowMs >= wakeAtMs;
+  }
+
   step(): CoordinatorStep {
-    return { state: this.#state, effects: this.#effects, wakeAtMs: this.#wakeAtMs() };
+    const wakeAtMs = this.#wakeAtMs();
+    this.#set({ wakeAtMs });
+    return { state: this.#state, effects: this.#effects, wakeAtMs };
   }
 
   /** An owner who has no Lease at all: his time begins when he is first missed. */
@@ -200,7 +210,11 @@ class CoordinatorDraft {
     const sighting = this.#state.leases.get(node);
     if (sighting !== undefined && sighting.record?.version === record?.version) {
       this.#set({ confirmed: new Map([...this.#state.confirmed, [node, { version: record?.version }]]) });
-    } else this.#sight(node, record);
+      return;
+    }
+    this.#sight(node, record);
+    // An answer that was waited for, whatever it says.
+    this.#isRoutine = false;
   }
 
   /** A confirmation counts for what was being revoked when it was asked for, and for nothing later. */
