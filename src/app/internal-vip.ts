@@ -7,17 +7,27 @@ import { readKubeconfig, readUserKubeconfig } from '../cluster/kubeconfigs.ts';
 import { kubeClient, type KubeClient, type KubeCredentials } from '../cluster/kube-client.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { systemClock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/message-of.ts';
 import { notifySender } from '../probe/notify-sender.ts';
 import { runProgram } from '../process/run-program.ts';
+import { asUsage, statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
 import { createActuator } from '../vip/actuate/create-actuator.ts';
 import { packetLinks } from '../vip/actuate/packet-link.ts';
 import { checkTiming, supposedFacts, type LeaseTimes, type Timing } from '../vip/coordination/timing.ts';
-import type { Wanted } from '../vip/coordination/coordinator-model.ts';
+import type { StoredAssignment } from '../vip/coordination/stored-assignment.ts';
+import type { OperateRequest, VipVerb } from '../vip/control-model.ts';
 import { plan } from '../vip/plan/plan.ts';
 import type { PlanPolicy } from '../vip/plan/plan-model.ts';
 import { serveVip, type VipView } from '../vip/serve-vip.ts';
+import { parsePools, type AddressPool } from '../vip/service/address-pool.ts';
+import { followWanted, type WantedFollower } from '../vip/service/follow-wanted.ts';
+import type { ServiceApi } from '../vip/service/object-store.ts';
+import type { Holders } from '../vip/service/service-status.ts';
+import { wishesName, wishesObject, withWish, type Wishes } from '../vip/service/wishes.ts';
 import { vipEventText, vipStream } from '../vip/vip-event.ts';
+import { vipMetrics } from '../vip/vip-metrics.ts';
 import { bootTime } from './boot-time.ts';
+import { serveVipControl } from './vip-control.ts';
 import { vipInstance } from './vip-instance.ts';
 
 export interface InternalVipOptions extends LeaseTimes {
@@ -29,6 +39,12 @@ export interface InternalVipOptions extends LeaseTimes {
   readonly namespace: string;
   /** Addresses that are there from the start, whatever Services there are. */
   readonly addresses: readonly string[];
+  /** Where addresses of Services come from, each as `--vip-pool` gives it. */
+  readonly pools: readonly string[];
+  /** Services that name no class are ours, too. */
+  readonly takesUnclassed: boolean;
+  /** Undefined: nobody can ask this process. */
+  readonly controlSocket: string | undefined;
   /** In place of the one whose network has the address. */
   readonly interface: string | undefined;
   readonly capacity: number;
@@ -50,7 +66,7 @@ const tellEveryMs = 2000;
 
 /** @throws the reason of `signal` when that aborts and everything is withdrawn; StartupError ERR_CONFIG for times that do not fit */
 export async function internalVip(options: InternalVipOptions): Promise<never> {
-  const { stateDir, nodeName: node, addresses, env, log, signal } = options;
+  const { stateDir, nodeName: node, env, log, signal } = options;
   const clock = systemClock;
   const timing = timingOf(options);
   using instance = vipInstance(stateDir, node);
@@ -74,10 +90,50 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
           : { type: 'vip.missing', address: sighting.address },
       ),
   });
+  const metrics = vipMetrics();
+  using _metrics = events.subscribe(metrics);
+  const others = lazyApi(forOthers.connect);
+  const follower = followWanted({
+    api: others,
+    namespace: options.namespace,
+    fixed: options.addresses,
+    allocation: { pools: poolsOf(options.pools), takesUnclassed: options.takesUnclassed },
+    policy: () => policy,
+    log: (text) => events.emit({ type: 'vip.notice', text }),
+    clock,
+    random: Math.random,
+  });
   let telling: Disposable | undefined;
+  let publishing: Disposable | undefined;
+  let control: Promise<AsyncDisposable> | undefined;
   const tell = (view: VipView) => {
-    sender.send(`STATUS=${statusOf(view)}`);
+    sender.send(`STATUS=${stateText(view)}`);
     telling = clock.timer(tellEveryMs, () => tell(view));
+  };
+  const publish = (view: VipView) => {
+    const { epoch, stored } = view.coordinator();
+    follower.publish(epoch === undefined || stored === undefined ? undefined : holdersOf(stored.assignment));
+  };
+  const serveControl = (socketPath: string, view: VipView) => {
+    const known = (): VipKnowledge => ({
+      node,
+      leaseGood: view.own().isOurs,
+      election: view.election(),
+      assignment: view.agent().view,
+      coordinator: view.coordinator(),
+      rules: view.coordinatorRules,
+      services: follower.services,
+      nowMs: clock.monotonicMs(),
+    });
+    return serveVipControl({
+      socketPath,
+      target: {
+        known,
+        metrics: () => metrics.text(statusOf(known())),
+        operate: (verb, request) =>
+          operate({ verb, request, known: known(), follower, api: others, namespace: options.namespace, signal }),
+      },
+    });
   };
   try {
     return await serveVip({
@@ -91,14 +147,21 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
       connectForLeases: forLeases.connect,
       connect: forOthers.connect,
       actuator,
-      followWanted: (end) =>
-        always({ addresses: addresses.map((address) => ({ address, weight: 1 })), nodes: new Map(), policy }, end),
+      followWanted: (end) => follower.follow(end),
       plan,
       clock,
       bootMs: bootTime(clock),
       random: Math.random,
       onEvent: (event) => events.emit(event),
       onReady(view) {
+        // In a turn of its own: what an event tells is in the state by then.
+        publishing = events.subscribe({
+          onEvent: () => {
+            publish(view);
+          },
+        });
+        if (options.controlSocket !== undefined) control = serveControl(options.controlSocket, view);
+        control?.catch((error: unknown) => events.emit({ type: 'vip.notice', text: messageOf(error) }));
         sender.send('READY=1');
         tell(view);
       },
@@ -106,8 +169,51 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
     });
   } finally {
     telling?.[Symbol.dispose]();
+    publishing?.[Symbol.dispose]();
+    await control?.then((one) => one[Symbol.asyncDispose]()).catch(() => undefined);
     events.flush();
   }
+}
+
+/** What is granted; an address that is on its way has no holder. */
+const holdersOf = ({ grants }: StoredAssignment): Holders =>
+  new Map([...grants.values()].flatMap(({ address, owner, state }) => (state === 'granted' ? [[address, owner]] : [])));
+
+function poolsOf(texts: readonly string[]): readonly AddressPool[] {
+  try {
+    return parsePools(texts);
+  } catch (error) {
+    throw new StartupError('ERR_CONFIG', `cannot use the pools: ${messageOf(error)}`, { pools: texts });
+  }
+}
+
+interface Operation {
+  readonly verb: VipVerb;
+  readonly request: OperateRequest;
+  readonly known: VipKnowledge;
+  readonly follower: WantedFollower;
+  readonly api: ServiceApi;
+  readonly namespace: string;
+  readonly signal: AbortSignal;
+}
+
+/** @throws StartupError ERR_USAGE for a node or an address that there is not; what the API says no with */
+async function operate({ verb, request, known, follower, api, namespace, signal }: Operation): Promise<string> {
+  const { nodes, addresses, epoch } = statusOf(known);
+  const all = {
+    nodes: new Set(nodes.map(({ name }) => name)),
+    addresses: new Set(addresses.map(({ address }) => address)),
+    epoch,
+  };
+  let wishes: Wishes;
+  try {
+    wishes = withWish(follower.wishes, verb, request, all);
+  } catch (error) {
+    throw asUsage(error);
+  }
+  const path = `/api/v1/namespaces/${namespace}/configmaps/${wishesName}`;
+  await api.apply(path, wishesObject(namespace, wishes), signal);
+  return [verb, request.address, request.node].filter((word) => word !== undefined).join(' ');
 }
 
 function timingOf(times: LeaseTimes): Timing {
@@ -118,17 +224,22 @@ function timingOf(times: LeaseTimes): Timing {
 }
 
 /** "holds 3 addresses; coordinator; Lease good for 4.2 s". */
-function statusOf({ agent, own, election }: VipView): string {
+function stateText({ agent, own, election }: VipView): string {
   const held = [...agent().holdings.values()].filter(({ phase }) => phase === 'open').length;
   const { isOurs, leftMs = 0 } = own();
   const lease = isOurs ? `Lease good for ${(leftMs / 1000).toFixed(1)} s` : 'without its Lease';
   return [`holds ${String(held)} addresses`, lease, ...(election().isOurs ? ['coordinator'] : [])].join('; ');
 }
 
-async function* always(wanted: Wanted, signal: AbortSignal): AsyncGenerator<Wanted, void, undefined> {
-  yield wanted;
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-}
+/** Each request by the client that is right then. */
+const lazyApi = (connect: () => Promise<KubeClient>): ServiceApi => ({
+  get: async (where, end) => (await connect()).get(where, end),
+  create: async (where, body, end) => (await connect()).create(where, body, end),
+  apply: async (where, body, end) => (await connect()).apply(where, body, end),
+  async *watch(where, query, end) {
+    yield* (await connect()).watch(where, query, end);
+  },
+});
 
 interface RenewedClient extends Disposable {
   /** A client with what the kubeconfig's files say now; the same one as long as that is the same. */

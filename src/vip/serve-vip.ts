@@ -13,7 +13,7 @@ import { agentDriver } from './coordination/agent-driver.ts';
 import type { AgentState } from './coordination/agent-model.ts';
 import { clusterApi, coordinatorLease, nodeLease, nodeOfLease, type VipKube } from './coordination/cluster-api.ts';
 import { coordinatorDriver } from './coordination/coordinator-driver.ts';
-import type { CoordinatorState, Wanted } from './coordination/coordinator-model.ts';
+import type { CoordinatorRules, CoordinatorState, Wanted } from './coordination/coordinator-model.ts';
 import { leaseHolder, type LeaseView } from './coordination/lease-holder.ts';
 import type { LeaseRules } from './coordination/lease-model.ts';
 import { notes } from './coordination/stored-assignment.ts';
@@ -52,6 +52,7 @@ export interface ServeVipOptions {
 export interface VipView {
   readonly agent: () => AgentState;
   readonly coordinator: () => CoordinatorState;
+  readonly coordinatorRules: CoordinatorRules;
   readonly own: () => LeaseView;
   readonly election: () => LeaseView;
 }
@@ -131,8 +132,15 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     withdrawn: (tenure) => own.withdrawn(tenure),
     onEvent,
   });
+  const coordinatorRules: CoordinatorRules = {
+    node,
+    plan: options.plan,
+    graceMs: timing.graceMs,
+    leaseDurationMs: timing.leaseDurationMs,
+    standbys,
+  };
   using coordinator = coordinatorDriver({
-    rules: { node, plan: options.plan, graceMs: timing.graceMs, leaseDurationMs: timing.leaseDurationMs, standbys },
+    rules: coordinatorRules,
     api,
     clock,
     onEvent,
@@ -203,6 +211,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   options.onReady({
     agent: () => agent.state,
     coordinator: () => coordinator.state,
+    coordinatorRules,
     own: () => own.view,
     election: () => election.view,
   });

@@ -63,6 +63,13 @@ const vipSchema = z.object({
     .default('')
     .transform((text) => text.split(',').filter((each) => each !== ''))
     .pipe(z.array(z.union([z.ipv4(), z.ipv6()]))),
+  /** As `--vip-pool` gives them, with commas between; a name begins another pool. */
+  pool: z
+    .string()
+    .default('')
+    .transform((text) => text.split(/,(?=[^,=]*=)/).filter((each) => each !== '')),
+  defaultClass: z.enum(['true', 'false']).default('false'),
+  controlSocket: z.string().optional(),
   interface: z.string().optional(),
   capacity: z.coerce.number().min(0.01).max(1000).default(1),
   lingerMs: milliseconds.default(1000),
@@ -133,10 +140,12 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<unknown
     return internalPeers({ ...parsed, ...around(input) });
   },
   async vip(input) {
-    const { leaseDuration, renewDeadline, retryPeriod, interface: device, ...rest } = parse('vip', vipSchema, input);
+    const parsed = parse('vip', vipSchema, input);
+    const { leaseDuration, renewDeadline, retryPeriod, interface: device, pool, defaultClass, ...rest } = parsed;
     const times = { leaseDurationMs: leaseDuration, renewDeadlineMs: renewDeadline, retryPeriodMs: retryPeriod };
     const { internalVip } = await import('../../app/internal-vip.ts');
-    return internalVip({ ...rest, ...times, interface: device, ...around(input) });
+    const services = { pools: pool, takesUnclassed: defaultClass === 'true', controlSocket: rest.controlSocket };
+    return internalVip({ ...rest, ...times, ...services, interface: device, ...around(input) });
   },
   async freeze(input) {
     const { pids, forMs } = parse('freeze', freezeSchema, input);

@@ -8,7 +8,7 @@ import type { StoredAssignment } from './stored-assignment.ts';
 export interface Wanted {
   readonly addresses: readonly PlanAddress[];
   /** Of nodes that are not in it, the Lease alone counts. */
-  readonly nodes: ReadonlyMap<NodeName, Omit<PlanNode, 'name'>>;
+  readonly nodes: ReadonlyMap<NodeName, Pick<PlanNode, 'state' | 'penalty'>>;
   readonly policy: PlanPolicy;
 }
 

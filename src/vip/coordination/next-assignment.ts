@@ -32,7 +32,7 @@ export function planNodes(
     return {
       name,
       state: isAlive ? (known?.state ?? 'ready') : 'dead',
-      capacity: known?.capacity ?? capacityOf(sighting),
+      capacity: capacityOf(sighting),
       penalty: known?.penalty ?? 0,
     };
   });
@@ -171,6 +171,14 @@ function letGoOf(
     graceMs: rules.graceMs,
     defaultMs: rules.leaseDurationMs,
   });
+}
+
+/** What the planner is asked with the assignment as it is stored; undefined: it is not known what there is. */
+export function presentInput(state: CoordinatorState, rules: CoordinatorRules, nowMs: number): PlanInput | undefined {
+  const { stored, wanted } = state;
+  if (stored === undefined || wanted === undefined) return undefined;
+  const nodes = planNodes(state, rules, nowMs);
+  return planInput(state, eligibleAddresses(state, wanted.addresses, nodes), nodes, stored.assignment.grants, nowMs);
 }
 
 function planInput(

@@ -1,0 +1,112 @@
+/**
+ * What an operator is answered: status, plan and explanation as they follow from the assignment, the
+ * Leases and the Services that this node's process sees. Pure.
+ */
+import { messageOf } from '../kernel/message-of.ts';
+import { StartupError } from '../error/startup-error.ts';
+import type { ExplainAnswer, PlanAnswer, StatusAnswer } from './control-model.ts';
+import type { CoordinatorRules, CoordinatorState } from './coordination/coordinator-model.ts';
+import type { LeaseView } from './coordination/lease-holder.ts';
+import { planNodes, presentInput } from './coordination/next-assignment.ts';
+import { noAssignment, type StoredAssignment } from './coordination/stored-assignment.ts';
+import type { VipAddress } from './model.ts';
+import { explainAddress } from './plan/explain-address.ts';
+import type { ServicesView } from './service/follow-services.ts';
+
+export interface VipKnowledge {
+  readonly node: string;
+  /** Whether this node may answer for its addresses now. */
+  readonly leaseGood: boolean;
+  readonly election: LeaseView;
+  readonly assignment: StoredAssignment | undefined;
+  readonly coordinator: CoordinatorState;
+  readonly rules: CoordinatorRules;
+  readonly services: ServicesView | undefined;
+  readonly nowMs: number;
+}
+
+export function statusOf(known: VipKnowledge): StatusAnswer {
+  const { node, leaseGood, election, coordinator, rules, services, nowMs } = known;
+  const { grants, epoch } = assignmentOf(known);
+  const wanted = coordinator.wanted?.addresses ?? [];
+  const weights = new Map(wanted.map(({ address, weight }) => [address, weight]));
+  const users = new Map<VipAddress, string[]>();
+  for (const { key, addresses } of services?.allocations ?? []) {
+    for (const address of addresses) users.set(address, [...(users.get(address) ?? []), key]);
+  }
+  const nodes = planNodes(coordinator, rules, nowMs).map(({ name, state, capacity, penalty }) => {
+    const held = [...grants.values()].filter(({ owner }) => owner === name);
+    return {
+      name,
+      state,
+      capacity,
+      penalty,
+      held: held.length,
+      load: held.reduce((sum, { address }) => sum + (weights.get(address) ?? 1), 0),
+    };
+  });
+  const loads = nodes.filter(({ state }) => state !== 'dead').map(({ load, capacity }) => load / capacity);
+  const mean = loads.reduce((sum, load) => sum + load, 0) / Math.max(1, loads.length);
+  return {
+    node,
+    leaseGood,
+    ...(election.holder === undefined ? {} : { coordinator: election.holder.split('/')[0] ?? '' }),
+    epoch: Math.max(0, epoch),
+    imbalance: mean === 0 ? 1 : Math.max(...loads) / mean,
+    nodes,
+    addresses: [...new Set([...grants.keys(), ...wanted.map(({ address }) => address)])].map((address) => {
+      const grant = grants.get(address);
+      const pinnedTo = wanted.find((each) => each.address === address)?.pinnedTo;
+      return {
+        address,
+        state: grant?.state ?? ('unassigned' as const),
+        ...(grant === undefined ? {} : { owner: grant.owner, generation: grant.generation }),
+        ...(grant?.next === undefined ? {} : { next: grant.next }),
+        weight: weights.get(address) ?? 1,
+        services: users.get(address) ?? [],
+        ...(pinnedTo === undefined ? {} : { pinnedTo }),
+      };
+    }),
+  };
+}
+
+/** @throws StartupError ERR_CONTROL on a node that does not follow all Leases */
+export function planOf(known: VipKnowledge): PlanAnswer {
+  const input = inputOf(known);
+  const { moves, waiting, unassigned, violations, imbalance } = known.rules.plan(input);
+  return {
+    moves: [...moves],
+    waiting: [...waiting],
+    unassigned: [...unassigned],
+    violations: [...violations],
+    imbalance: { now: statusOf(known).imbalance, afterwards: imbalance },
+  };
+}
+
+/** @throws StartupError ERR_USAGE for an address that there is not; as {@link planOf} */
+export function explanationOf(known: VipKnowledge, address: string): ExplainAnswer {
+  const input = inputOf(known);
+  const answer = explainAddress(input, known.rules.plan(input), address);
+  if (answer === undefined) {
+    throw new StartupError('ERR_USAGE', `${address} is no virtual IP of this cluster: see k3s-lite vip status`, {
+      status: 404,
+    });
+  }
+  return answer;
+}
+
+function inputOf({ coordinator, rules, election, nowMs }: VipKnowledge) {
+  const input = presentInput(coordinator, rules, nowMs);
+  if (input !== undefined && coordinator.epoch !== undefined) return input;
+  const holder = election.holder?.split('/')[0];
+  const where = holder === undefined ? 'the node that decides' : `${holder}, which decides`;
+  throw new StartupError('ERR_CONTROL', `only the coordinator plans: ask on ${where}`, { status: 409 });
+}
+
+/** What is refused is the operator's mistake. */
+export function asUsage(error: unknown): StartupError {
+  return new StartupError('ERR_USAGE', messageOf(error), { status: 400 });
+}
+
+const assignmentOf = ({ assignment, coordinator }: VipKnowledge): StoredAssignment =>
+  coordinator.stored?.assignment ?? assignment ?? noAssignment;

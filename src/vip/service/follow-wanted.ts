@@ -1,0 +1,136 @@
+/**
+ * What the coordinator plans for: addresses of Services and those given at the start, nodes as their
+ * objects say, and what operators have asked for; each change gives a new whole.
+ */
+import { linkedAbort } from '../../kernel/abort.ts';
+import { sleep, type Clock } from '../../kernel/clock.ts';
+import { deferred } from '../../kernel/deferred.ts';
+import { messageOf } from '../../kernel/message-of.ts';
+import { saidOnce } from '../../kernel/said-once.ts';
+import type { Wanted } from '../coordination/coordinator-model.ts';
+import type { NodeState, VipAddress } from '../model.ts';
+import type { PlanPolicy } from '../plan/plan-model.ts';
+import type { AllocationPolicy } from './allocate.ts';
+import { followServices, type ServicesView } from './follow-services.ts';
+import type { KubeNode } from './kube-objects.ts';
+import type { ServiceApi } from './object-store.ts';
+import type { Holders } from './service-status.ts';
+import { noWishes, readWishes, stateOf, wishesName, withPins, type Wishes } from './wishes.ts';
+
+export interface FollowWantedOptions {
+  readonly api: ServiceApi;
+  readonly namespace: string;
+  /** Addresses that are there whatever Services there are. */
+  readonly fixed: readonly VipAddress[];
+  /** Without a pool no Service is looked at. */
+  readonly allocation: AllocationPolicy;
+  /** Whether voluntary moves may be made at any time is in it; a wish may allow them before their window. */
+  readonly policy: () => PlanPolicy;
+  readonly log: (line: string) => void;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+export interface WantedFollower {
+  follow(signal: AbortSignal): AsyncIterable<Wanted>;
+  /** Who holds what, to be written to the Services; undefined: another node's process does that. */
+  publish(holders: Holders | undefined): void;
+  /** The last that was seen. */
+  readonly services: ServicesView | undefined;
+  readonly wishes: Wishes;
+}
+
+const rewatchMs = 1000;
+
+export function followWanted(options: FollowWantedOptions): WantedFollower {
+  const { api, namespace, fixed, allocation, policy, clock, random, log } = options;
+  let services: ServicesView | undefined;
+  let wishes = noWishes;
+  let holders: Holders | undefined;
+  let publish: ((to: Holders | undefined) => void) | undefined;
+
+  const wanted = (): Wanted => ({
+    addresses: withPins([...fixed.map((address) => ({ address, weight: 1 })), ...(services?.addresses ?? [])], wishes),
+    nodes: new Map(
+      (services?.nodes ?? []).map((node) => [
+        node.metadata.name,
+        { state: stateOf(node.metadata.name, stateByNode(node), wishes), penalty: 0 },
+      ]),
+    ),
+    policy: policy(),
+  });
+
+  const followWishes = async (onChange: () => void, signal: AbortSignal): Promise<void> => {
+    const say = saidOnce(log);
+    while (!signal.aborted) {
+      try {
+        const query = { fieldSelector: `metadata.name=${wishesName}` };
+        for await (const { type, object } of api.watch(`/api/v1/namespaces/${namespace}/configmaps`, query, signal)) {
+          wishes = type === 'DELETED' ? noWishes : readWishes(object);
+          say(undefined);
+          onChange();
+        }
+      } catch (error) {
+        say(`what operators ask for cannot be read: ${messageOf(error)}`);
+      }
+      await sleep(clock, rewatchMs, signal).catch(() => undefined);
+    }
+  };
+
+  return {
+    get services() {
+      return services;
+    },
+    get wishes() {
+      return wishes;
+    },
+    publish(to) {
+      holders = to;
+      publish?.(to);
+    },
+    async *follow(signal) {
+      using end = linkedAbort(signal);
+      let changed = deferred<undefined>();
+      const onChange = () => changed.resolve(undefined);
+      const follower = followServices({
+        api,
+        policy: allocation,
+        subnets: () => undefined,
+        onView(view) {
+          services = view;
+          onChange();
+        },
+        log,
+        clock,
+        random,
+        signal: end.signal,
+      });
+      publish = (to) => follower.publish(to);
+      publish(holders);
+      const running = Promise.allSettled([follower.run(), followWishes(onChange, end.signal)]);
+      end.signal.addEventListener('abort', onChange, { once: true });
+      try {
+        // Services that have not been read yet are not gone.
+        while (services === undefined && !end.signal.aborted) {
+          await changed.promise;
+          changed = deferred();
+        }
+        while (!end.signal.aborted) {
+          yield wanted();
+          await changed.promise;
+          changed = deferred();
+        }
+      } finally {
+        publish = undefined;
+        end.abort(new Error('Services are followed no more'));
+        await running;
+      }
+    },
+  };
+}
+
+function stateByNode({ spec, status }: KubeNode): NodeState {
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  if (ready !== undefined && ready.status !== 'True') return 'unready';
+  return spec?.unschedulable === true ? 'cordoned' : 'ready';
+}
