@@ -10,7 +10,7 @@ import { StartupError } from '../error/startup-error.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { shippedUnits, type UnitFolders, withShippedPart } from './shipped.ts';
 
-type Parts = ControlPlaneParts & Pick<Settings, 'etcdSnapshotScheduleCron'>;
+type Parts = ControlPlaneParts & Pick<Settings, 'etcdSnapshotScheduleCron' | 'vipPool'>;
 
 export interface RoleUnits extends UnitFolders {
   /** Shipped units that this role does without. */
@@ -28,16 +28,17 @@ export function withRoleUnits(folders: UnitFolders, settings: Parts): RoleUnits 
   if (!folders.dirs.includes(shippedUnits())) return { ...folders, leftOut: [] };
   return {
     ...partsOf(settings).reduceRight(withShippedPart, folders),
-    leftOut: leftOutOf(settings),
+    leftOut: [...leftOutOf(settings), ...(hasVipElsewhere(settings) ? ['vip-objects'] : [])],
   };
 }
 
 /** Folders below units/, each of which may change the units of those before it. */
 function partsOf(settings: Parts): readonly string[] {
-  const { role, isJoining, hasEtcd, hasApiServer, etcdSnapshotScheduleCron } = settings;
-  if (role === 'agent') return ['member', 'agent'];
+  const { role, isJoining, hasEtcd, hasApiServer, etcdSnapshotScheduleCron, vipPool } = settings;
+  const vip = [...(vipPool.length > 0 ? ['vip'] : []), ...(hasVipElsewhere(settings) ? ['vip-without-api'] : [])];
+  if (role === 'agent') return ['member', 'agent', ...vip];
   const snapshots = etcdSnapshotScheduleCron === undefined || !hasEtcd ? [] : ['etcd-snapshots'];
-  if (role === 'single') return snapshots;
+  if (role === 'single') return [...snapshots, ...vip];
   return [
     'member',
     'cluster',
@@ -45,7 +46,13 @@ function partsOf(settings: Parts): readonly string[] {
     ...(isJoining ? ['joining'] : []),
     ...(hasEtcd ? [] : ['without-etcd']),
     ...(hasApiServer ? [] : ['without-api']),
+    ...vip,
   ];
+}
+
+/** Virtual IPs on a machine whose API is another's: what they may do is made there. */
+function hasVipElsewhere({ role, hasApiServer, vipPool }: Parts): boolean {
+  return vipPool.length > 0 && (role === 'agent' || !hasApiServer);
 }
 
 function leftOutOf({

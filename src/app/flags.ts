@@ -168,6 +168,43 @@ export const graphFlags: readonly Flag[] = [
     isSetting: true,
     about: 'Folder of snapshots (default <data-dir>/server/db/snapshots)',
   },
+  {
+    name: 'vip-pool',
+    value: 'pool',
+    list: true,
+    isSetting: true,
+    about:
+      'Addresses for Services of type LoadBalancer, like 192.0.2.0/28 or lan=192.0.2.0/28,192.0.2.20-192.0.2.29; the same on every node (default: none)',
+  },
+  {
+    name: 'vip-interface',
+    value: 'name',
+    isSetting: true,
+    about: 'Interface that gets virtual IPs (default: the one whose network has the address)',
+  },
+  {
+    name: 'vip-default-class',
+    isSetting: true,
+    about: 'Virtual IPs also for Services that name no loadBalancerClass',
+  },
+  {
+    name: 'vip-lease-duration',
+    value: 'duration',
+    isSetting: true,
+    about: 'How long a node that is silent keeps its virtual IPs (default 5s)',
+  },
+  {
+    name: 'vip-renew-deadline',
+    value: 'duration',
+    isSetting: true,
+    about: 'How long one renewal of a Lease of virtual IPs may be tried (default 3s)',
+  },
+  {
+    name: 'vip-retry-period',
+    value: 'duration',
+    isSetting: true,
+    about: 'From one renewal of a Lease of virtual IPs to the next (default 1s)',
+  },
   ...[
     'etcd-client-port',
     'etcd-peer-port',

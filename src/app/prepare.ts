@@ -117,7 +117,7 @@ async function load(options: LoadInput) {
   const loading = await loadUnits({
     ...folders,
     variables: Object.fromEntries(variablesOf(settings)),
-    overrides: overridesOf(values),
+    overrides: new Map([...overridesOf(values), ...(await overridesOfVip(settings))]),
     disable: [...leftOut, ...listOf(values, 'disable'), ...(values['disable-agent'] === true ? ['agent'] : [])],
     otherNames: manifestNames(settings, listOf(values, 'disable')),
     wanted: units,
@@ -192,6 +192,13 @@ function overridesOf(values: FlagValues): ReadonlyMap<string, Partial<UnitInput>
     if (Object.keys(flags).length > 0) overrides.set(unit, { flags });
   }
   return overrides;
+}
+
+/** Loaded by who has virtual IPs only. */
+async function overridesOfVip(settings: Settings): Promise<ReadonlyMap<string, Partial<UnitInput>>> {
+  if (settings.vipPool.length === 0) return new Map();
+  const { vipOverrides } = await import('./vip-overrides.ts');
+  return vipOverrides(settings);
 }
 
 function listOf(values: FlagValues, name: string): readonly string[] {

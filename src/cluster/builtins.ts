@@ -15,6 +15,7 @@ import { cleanupBuiltins } from './node-cleanup.ts';
 import { nodeObjectBuiltin } from './node-object.ts';
 import { nodeReadyBuiltin } from './node-ready.ts';
 import { apiServerUrl, type Settings } from './settings.ts';
+import { vipObjectsBuiltin } from './vip-objects.ts';
 
 export interface ClusterPorts {
   readonly clock: Clock;
@@ -32,6 +33,7 @@ export function clusterBuiltins(settings: Settings, { clock, notice }: ClusterPo
     kubeconfigs: kubeconfigsBuiltin(settings),
     'import-images': importImagesBuiltin(settings),
     'cluster-dns-objects': clusterDnsObjectsBuiltin(settings, connect),
+    'vip-objects': vipObjectsBuiltin(connect),
     'cluster-dns': clusterDnsBuiltin(settings, clock),
     'node-object': nodeObjectBuiltin(settings.nodeName, {
       clock,

@@ -9,6 +9,9 @@ import path from 'node:path';
 import { layoutOf } from './layout.ts';
 import { apiServiceIp, type Settings } from './settings.ts';
 
+/** Whom the process of virtual IPs is known as; what that may do, vip-objects.ts says. */
+export const vipUser = 'k3s-lite:vip';
+
 export type AuthorityName = 'server' | 'client' | 'request-header' | 'etcd';
 
 export interface AuthorityPlan {
@@ -166,6 +169,7 @@ export function certificatePlan(settings: Settings): CertificatePlan {
       client(agentTls, 'client-kubelet', `system:node:${nodeName}`, 'system:nodes'),
       client(agentTls, 'client-kube-proxy', 'system:kube-proxy'),
       client(agentTls, 'client-coredns', 'system:coredns'),
+      ...(settings.vipPool.length > 0 ? [client(agentTls, 'client-vip', vipUser)] : []),
     ],
     serviceAccountKey: path.join(serverTls, 'service.key'),
     copies: ['server-ca.crt', 'client-ca.crt'].map((file) => ({

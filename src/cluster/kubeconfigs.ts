@@ -41,6 +41,9 @@ export function kubeconfigPlan(settings: Settings): readonly KubeconfigPlan[] {
     { file: `${agentCred}/kubelet.kubeconfig`, user: 'kubelet', certificate: `${agentTls}/client-kubelet` },
     { file: `${agentCred}/kube-proxy.kubeconfig`, user: 'kube-proxy', certificate: `${agentTls}/client-kube-proxy` },
     { file: `${agentCred}/coredns.kubeconfig`, user: 'coredns', certificate: `${agentTls}/client-coredns` },
+    ...(settings.vipPool.length > 0
+      ? [{ file: `${agentCred}/vip.kubeconfig`, user: 'vip', certificate: `${agentTls}/client-vip` }]
+      : []),
   ];
 }
 

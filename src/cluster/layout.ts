@@ -49,6 +49,8 @@ export interface Layout {
   readonly rotation: string;
   /** The last change of the routes to other nodes' pods, as `ip` was given it. */
   readonly podRoutesBatch: string;
+  /** What the process of virtual IPs keeps over its restarts: who it is, and which addresses it has added. */
+  readonly vipState: string;
   /** Other nodes that this one keeps heartbeats with. */
   readonly peers: string;
   /** Which of them answer. */
@@ -100,6 +102,7 @@ export function layoutOf({ dataDir, runDir }: LayoutPlace): Layout {
     nodePassword: `${agent}/node-password`,
     knownServers: `${agent}/known-servers.json`,
     rotation: `${dataDir}/rotate-certificates.json`,
+    vipState: `${agent}/vip`,
     podRoutesBatch: `${agent}/pod-routes.batch`,
     peers: `${agent}/peers.json`,
     peerHealth: `${agent}/peer-health.json`,

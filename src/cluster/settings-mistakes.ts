@@ -13,6 +13,12 @@ export interface ComparedSettings extends Readonly<Record<PortName, number>>, Co
   readonly servers: readonly unknown[];
   readonly token: unknown;
   readonly tokenFile: string | undefined;
+  readonly vipPool: readonly string[];
+  readonly vipInterface: unknown;
+  readonly vipDefaultClass: boolean;
+  readonly vipLeaseDurationMs: unknown;
+  readonly vipRenewDeadlineMs: unknown;
+  readonly vipRetryPeriodMs: unknown;
 }
 
 export function contradictionsOf(settings: ComparedSettings): string[] {
@@ -46,6 +52,19 @@ export function contradictionsOf(settings: ComparedSettings): string[] {
     mistakes.push(
       '--server names this machine itself and no other; the first server begins the cluster by --cluster-init',
     );
+  }
+  if (settings.vipPool.length === 0) {
+    const { vipInterface, vipLeaseDurationMs, vipRenewDeadlineMs, vipRetryPeriodMs } = settings;
+    const given = {
+      '--vip-interface': vipInterface !== undefined,
+      '--vip-default-class': settings.vipDefaultClass,
+      '--vip-lease-duration': vipLeaseDurationMs !== undefined,
+      '--vip-renew-deadline': vipRenewDeadlineMs !== undefined,
+      '--vip-retry-period': vipRetryPeriodMs !== undefined,
+    };
+    for (const [flag, isGiven] of Object.entries(given)) {
+      if (isGiven) mistakes.push(`${flag} needs --vip-pool: without a pool there are no virtual IPs`);
+    }
   }
   mistakes.push(...partMistakes(settings));
   const users = new Map<number, PortName>();

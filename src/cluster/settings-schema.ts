@@ -24,6 +24,8 @@ const nodeName = z
   .string()
   .max(63, 'at most 63 characters')
   .regex(dnsName, 'lower-case letters, digits, dashes and dots');
+/** Source: Linux, dev_valid_name: at most 15 bytes, no slash, colon or space. */
+const interfaceName = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
 const folder = z.string().startsWith('/', 'an absolute path');
 const schedule = z.string().superRefine((text, context) => {
   try {
@@ -104,6 +106,13 @@ export const settingsSchema = z.object({
     .regex(snapshotNamePattern, 'a file name of letters, digits, dots and dashes')
     .default('etcd-snapshot'),
   etcdSnapshotDir: folder.optional(),
+  /** "NAME=RANGES" or the ranges alone. Empty: no virtual IPs. What a range is, the room `vip` says. */
+  vipPool: z.array(z.string().min(1, 'a pool like lan=192.0.2.0/28')).default([]),
+  vipInterface: z.string().regex(interfaceName, 'the name of an interface, like eth0').optional(),
+  vipDefaultClass: z.boolean().default(false),
+  vipLeaseDuration: atLeast(1, '1ms').optional(),
+  vipRenewDeadline: atLeast(1, '1ms').optional(),
+  vipRetryPeriod: atLeast(1, '1ms').optional(),
   nodeConnectionRetry: atLeast(shortestRetryMs, '500ms').default(5_000),
   etcdRequestTimeout: atLeast(1, '1ms').optional(),
   ...ports,

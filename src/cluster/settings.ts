@@ -53,6 +53,15 @@ export interface Settings extends Readonly<Record<PortName, number>>, ControlPla
   readonly etcdSnapshotRetention: number;
   readonly etcdSnapshotName: string;
   readonly etcdSnapshotDir: string;
+  /** Empty: this machine has no part in virtual IPs. */
+  readonly vipPool: readonly string[];
+  readonly vipInterface: string | undefined;
+  /** Services that name no class are served too. */
+  readonly vipDefaultClass: boolean;
+  /** Absent: those of the process of virtual IPs. */
+  readonly vipLeaseDurationMs: number | undefined;
+  readonly vipRenewDeadlineMs: number | undefined;
+  readonly vipRetryPeriodMs: number | undefined;
   /** Longest pause between two rounds over servers that cannot be reached. */
   readonly nodeConnectionRetryMs: number;
   /** For one request of ours to a member of etcd; absent: by what is asked for. */
@@ -138,6 +147,12 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     etcdSnapshotRetention: given.etcdSnapshotRetention,
     etcdSnapshotName: given.etcdSnapshotName,
     etcdSnapshotDir: given.etcdSnapshotDir ?? layoutOf(place).etcdSnapshots,
+    vipPool: given.vipPool,
+    vipInterface: given.vipInterface,
+    vipDefaultClass: given.vipDefaultClass,
+    vipLeaseDurationMs: given.vipLeaseDuration,
+    vipRenewDeadlineMs: given.vipRenewDeadline,
+    vipRetryPeriodMs: given.vipRetryPeriod,
     nodeConnectionRetryMs: given.nodeConnectionRetry,
     etcdRequestMs: given.etcdRequestTimeout,
     canLowerOomScore: machine.canLowerOomScore,

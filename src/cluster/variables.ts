@@ -57,6 +57,9 @@ export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {
     etcdSnapshotRetention: [String(settings.etcdSnapshotRetention), 'How many (--etcd-snapshot-retention)'],
     etcdSnapshotName: [settings.etcdSnapshotName, 'Name of scheduled snapshots (--etcd-snapshot-name)'],
     etcdSnapshotDir: [settings.etcdSnapshotDir, 'Folder of snapshots of etcd (--etcd-snapshot-dir)'],
+    vipPool: [poolsText(settings.vipPool), 'Pools of virtual IPs, with commas between them (--vip-pool)'],
+    vipDefaultClass: [String(settings.vipDefaultClass), 'Whether Services without a class get virtual IPs too'],
+    vipState: [layout.vipState, 'What the process of virtual IPs keeps over its restarts'],
     nodeConnectionRetry: [
       `${String(settings.nodeConnectionRetryMs)}ms`,
       'Longest pause between two tries of servers that cannot be reached (--node-connection-retry)',
@@ -70,4 +73,10 @@ export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {
     table[name] = [String(settings[name]), `${portAbout[name]} (${flagOf(name)})`];
   }
   return new Map(Object.entries(table).map(([name, [value, about]]) => [name, { value, about }]));
+}
+
+/** Those without a name come first: behind "lan=10.1.2.0/28," a range would be one more of `lan`. */
+function poolsText(pools: readonly string[]): string {
+  const isNamed = (pool: string) => pool.includes('=');
+  return [...pools.filter((pool) => !isNamed(pool)), ...pools.filter(isNamed)].join(',');
 }

@@ -1,12 +1,15 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { inspect } from 'node:util';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readConfiguration } from '../../src/app/configuration.ts';
 import { requireJoinable } from '../../src/app/cluster-role.ts';
 import { unitEnv, withoutSecrets } from '../../src/app/flags.ts';
+import { vipSocket } from '../../src/app/paths.ts';
 import { prepare, type Prepared } from '../../src/app/prepare.ts';
 import type { Need } from '../../src/unit/schema.ts';
+import { certificatePlan } from '../../src/cluster/certificate-plan.ts';
+import { kubeconfigPlan } from '../../src/cluster/kubeconfigs.ts';
 import { variablesOf } from '../../src/cluster/variables.ts';
 import { shippedUnits } from '../../src/app/shipped.ts';
 import { loadUnits } from '../../src/unit/load-units.ts';
@@ -94,6 +97,71 @@ test('a schedule of snapshots brings its unit, wherever there is etcd', async ()
   expect(await has({ ...schedule, disableEtcd: true, server: ['https://s1:9345'] })).toBe(false);
   expect(await has({ ...schedule, role: 'agent', server: ['https://s1:9345'] })).toBe(false);
   await expect(prepared({ etcdSnapshotScheduleCron: '61 * * * *' })).rejects.toThrow('"61" is no minute');
+});
+
+describe('a pool of virtual IPs', () => {
+  const vipPool = ['lan=192.0.2.0/28,192.0.2.32', '198.51.100.0/28'];
+
+  test('brings its unit and its permissions, and certificates for it', async () => {
+    for (const options of [{ vipPool }, { vipPool, clusterInit: true }, { vipPool, server: ['https://s1:9345'] }]) {
+      const { graph, settings } = await prepared(options);
+      expect(needsOf({ graph }, 'vip')).toEqual(
+        expect.arrayContaining(['hard kubeconfigs', 'hard kube-apiserver', 'hard vip-objects']),
+      );
+      expect(graph.stopsAfter('kube-apiserver')).toContain('vip');
+      // What has no name comes first: behind `lan=…,` it would belong to that.
+      expect(graph.unit('vip').flags).toMatchObject({
+        pool: '198.51.100.0/28,lan=192.0.2.0/28,192.0.2.32',
+        'default-class': 'false',
+        'control-socket': vipSocket(settings),
+      });
+      expect(graph.unit('vip').flags).not.toHaveProperty('interface');
+      const leaf = certificatePlan(settings).leaves.find(({ commonName }) => commonName === 'k3s-lite:vip');
+      expect(kubeconfigPlan(settings).map(({ certificate }) => `${certificate}.crt`)).toContain(leaf?.certFile);
+      expect(leaf).toMatchObject({ authority: 'client', usages: ['client'] });
+    }
+  });
+
+  test('where the API is elsewhere, is served through the balancer', async () => {
+    const parts = { disableApiserver: true, disableControllerManager: true, disableScheduler: true };
+    for (const options of [
+      { vipPool, role: 'agent', server: ['https://s1:9345'] },
+      { vipPool, clusterInit: true, ...parts },
+    ]) {
+      const { graph } = await prepared(options);
+      expect(graph.has('vip-objects')).toBe(false);
+      expect(needsOf({ graph }, 'vip')).toEqual(['hard kubeconfigs', 'soft kube-proxy', 'hard api-balancer']);
+    }
+  });
+
+  test('is absent without one, and with the control plane alone', async () => {
+    const { graph, settings } = await prepared({});
+    expect(graph.has('vip')).toBe(false);
+    expect(certificatePlan(settings).leaves.map(({ commonName }) => commonName)).not.toContain('k3s-lite:vip');
+    expect((await prepared({ vipPool, disableAgent: true })).graph.has('vip')).toBe(false);
+  });
+
+  test('has an interface and times that are given on', async () => {
+    const times = { vipLeaseDuration: '10s', vipRenewDeadline: '6s', vipRetryPeriod: '1500ms' };
+    const { graph } = await prepared({ vipPool, vipInterface: 'eth1', vipDefaultClass: true, ...times });
+    expect(graph.unit('vip').flags).toMatchObject({
+      interface: 'eth1',
+      'default-class': 'true',
+      'lease-duration': '10000',
+      'renew-deadline': '6000',
+      'retry-period': '1500',
+    });
+  });
+
+  test('is refused with its reason when it or its times cannot be', async () => {
+    await expect(prepared({ vipPool: ['lan=192.0.2.1/28'] })).rejects.toThrow(
+      '--vip-pool: "192.0.2.1/28" is no range of addresses, it begins at 192.0.2.0/28',
+    );
+    await expect(prepared({ vipPool, vipLeaseDuration: '2s' })).rejects.toThrow(
+      '--vip-lease-duration 2.0 s is not longer than --vip-renew-deadline 3.0 s',
+    );
+    await expect(prepared({ vipInterface: 'eth1' })).rejects.toThrow('--vip-interface needs --vip-pool');
+  });
 });
 
 test('an agent has its node and no control plane', async () => {

@@ -67,7 +67,7 @@ describe('the shipped units', () => {
   });
 
   test('every builtin that a unit runs or undoes with exists, and none is left over', async () => {
-    const graph = await shipped({ dirs: ['units', 'units/container', 'examples/first-pod'] });
+    const graph = await shipped({ dirs: ['units', 'units/container', 'units/vip', 'examples/first-pod'] });
     const units = graph.order.map((name) => graph.unit(name));
     const named = units.flatMap((unit) => [
       ...(unit.kind === 'builtin' ? [unit.run[0]] : []),

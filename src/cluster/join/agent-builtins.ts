@@ -60,6 +60,7 @@ export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPort
         node: { name: nodeName, password: await ensureNodePassword(layout.nodePassword) },
         ips: [nodeIp],
         nowMs: clock.wallMs(),
+        hasVip: settings.vipPool.length > 0,
         rotationFile: layout.rotation,
         connect: async () => joinClient({ ...(await finder.find(signal)), identity: identity(), clock, signal }),
       });

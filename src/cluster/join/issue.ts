@@ -5,6 +5,7 @@
  */
 import { StartupError } from '../../error/startup-error.ts';
 import type { LeafContent, ReadRequest, Signer } from '../certificate-maker.ts';
+import { vipUser } from '../certificate-plan.ts';
 import type { CertificatePurpose, CertificateRequest } from './wire.ts';
 
 export interface CheckOptions {
@@ -64,6 +65,8 @@ export function subjectFor(
       return { commonName: 'system:kube-proxy' };
     case 'coredns':
       return { commonName: 'system:coredns' };
+    case 'vip':
+      return { commonName: vipUser };
   }
 }
 

@@ -22,6 +22,8 @@ export interface NodeCertificatesOptions {
   /** Addresses of the node, besides loopback. */
   readonly ips: readonly string[];
   readonly nowMs: number;
+  /** This node has a part in virtual IPs. Not asked for otherwise: an older server does not know it. */
+  readonly hasVip?: boolean;
   /** Says which were asked to be made anew. */
   readonly rotationFile: string;
   /** Called when something has to be asked for, once at most. */
@@ -34,6 +36,7 @@ const files: Readonly<Record<CertificatePurpose, string>> = {
   'kubelet-serving': 'serving-kubelet',
   'kube-proxy': 'client-kube-proxy',
   coredns: 'client-coredns',
+  vip: 'client-vip',
 };
 
 /** What a node that has joined before proves itself with; undefined when it has none that can be used. */
@@ -62,7 +65,8 @@ export async function ensureNodeCertificates(options: NodeCertificatesOptions): 
     server: await readIfThere(path.join(folder, 'server-ca.crt')),
   };
   const missing: { plan: LeafPlan; purpose: CertificatePurpose; keyPem: string | undefined; reason: string }[] = [];
-  for (const purpose of Object.keys(files) as CertificatePurpose[]) {
+  const purposes = Object.keys(files) as CertificatePurpose[];
+  for (const purpose of purposes.filter((name) => name !== 'vip' || options.hasVip === true)) {
     const plan = planOf(purpose, options);
     const { certificate, keyPem } = readPair(plan.name, plan);
     const authority = authorities[authorityFor(purpose)];

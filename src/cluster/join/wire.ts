@@ -31,7 +31,7 @@ export const nodeName = z
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, 'a node name');
 
 /** What a node may have a certificate for. */
-export const certificatePurpose = z.enum(['kubelet-client', 'kubelet-serving', 'kube-proxy', 'coredns']);
+export const certificatePurpose = z.enum(['kubelet-client', 'kubelet-serving', 'kube-proxy', 'coredns', 'vip']);
 export type CertificatePurpose = z.infer<typeof certificatePurpose>;
 
 export const certificateRequest = z.strictObject({

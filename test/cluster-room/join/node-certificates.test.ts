@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -53,12 +54,13 @@ async function serve(changes: Partial<JoinDeskPorts> = {}) {
 }
 
 const node = { name: 'w1', password: 'p'.repeat(32) };
-const ensure = (connect: Parameters<typeof ensureNodeCertificates>[0]['connect'], name = node.name) =>
+const ensure = (connect: Parameters<typeof ensureNodeCertificates>[0]['connect'], name = node.name, hasVip = false) =>
   ensureNodeCertificates({
     folder,
     node: { ...node, name },
     ips: ['192.0.2.9'],
     nowMs: Date.now(),
+    hasVip,
     rotationFile: path.join(folder, 'rotate.json'),
     connect,
   });
@@ -72,6 +74,14 @@ describe('[H5] a node that joins', () => {
     }
     expect(readFileSync(path.join(folder, 'server-ca.crt'), 'utf8')).toBe(server.pem);
     expect(await ensure(() => Promise.reject(new Error('nobody is asked')))).toEqual([]);
+  });
+
+  test('gets one for virtual IPs only when it has a part in them', async () => {
+    const { connect } = await serve();
+    await ensure(() => connect());
+    expect(await ensure(() => connect(), node.name, true)).toEqual(['vip certificate: it was missing']);
+    const { subject } = new X509Certificate(readFileSync(path.join(folder, 'client-vip.crt')));
+    expect(subject).toBe('CN=k3s-lite:vip');
   });
 
   test('asks again for the one that is gone, with the same key', async () => {

@@ -1,0 +1,54 @@
+/**
+ * What the settings of virtual IPs mean for their unit, where no variable can say it: flags that are
+ * there only when they were given. Pools and times are checked here, with the room that knows them.
+ */
+import type { Settings } from '../cluster/settings.ts';
+import { StartupError } from '../error/startup-error.ts';
+import { messageOf } from '../kernel/message-of.ts';
+import type { UnitInput } from '../unit/schema.ts';
+import { checkTiming, defaultTimes } from '../vip/coordination/timing.ts';
+import { parsePools } from '../vip/service/address-pool.ts';
+
+type VipSettings = Pick<
+  Settings,
+  'vipPool' | 'vipInterface' | 'vipLeaseDurationMs' | 'vipRenewDeadlineMs' | 'vipRetryPeriodMs'
+>;
+
+/** @throws StartupError ERR_CONFIG that lists what is wrong with the pools and the times */
+export function vipOverrides(settings: VipSettings): ReadonlyMap<string, Partial<UnitInput>> {
+  const mistakes = [...poolMistakes(settings.vipPool), ...timeMistakes(settings)];
+  if (mistakes.length > 0) {
+    throw new StartupError('ERR_CONFIG', `cannot use the settings: ${mistakes.join('; ')}`, { mistakes });
+  }
+  const optional = {
+    interface: settings.vipInterface,
+    'lease-duration': settings.vipLeaseDurationMs,
+    'renew-deadline': settings.vipRenewDeadlineMs,
+    'retry-period': settings.vipRetryPeriodMs,
+  };
+  const flags = Object.fromEntries(
+    Object.entries(optional).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
+  );
+  return Object.keys(flags).length === 0 ? new Map() : new Map([['vip', { flags }]]);
+}
+
+function poolMistakes(pools: readonly string[]): readonly string[] {
+  try {
+    parsePools(pools);
+    return [];
+  } catch (error) {
+    return [`--vip-pool: ${messageOf(error)}`];
+  }
+}
+
+function timeMistakes({ vipLeaseDurationMs, vipRenewDeadlineMs, vipRetryPeriodMs }: VipSettings): readonly string[] {
+  const checked = checkTiming({
+    leaseDurationMs: vipLeaseDurationMs ?? defaultTimes.leaseDurationMs,
+    renewDeadlineMs: vipRenewDeadlineMs ?? defaultTimes.renewDeadlineMs,
+    retryPeriodMs: vipRetryPeriodMs ?? defaultTimes.retryPeriodMs,
+  });
+  if (checked.ok) return [];
+  // The machine's words are those of the process; a person gives the same flags with `vip-` before them.
+  const text = (words: string) => words.replaceAll(/--(?=lease-duration|renew-deadline|retry-period)/g, '--vip-');
+  return checked.error.map(({ reason, remedy }) => text(`${reason} (${remedy})`));
+}
