@@ -193,6 +193,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   const followAssignment = async (end: AbortSignal) => {
     for await (const assignment of api.watchAssignment(end)) {
       agent.seen(assignment);
+      coordinator.give({ type: 'seen', revision: assignment.revision });
       updateWatch();
     }
   };

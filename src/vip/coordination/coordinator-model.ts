@@ -31,6 +31,8 @@ export interface CoordinatorState {
   readonly isSynced: boolean;
   readonly wanted: Wanted | undefined;
   readonly stored: Stored | undefined;
+  /** The newest revision that a watch has shown: a write that was given up may still have happened. */
+  readonly seenRevision: number;
   readonly confirmed: ReadonlyMap<NodeName, Confirmation>;
   readonly call:
     | {
@@ -69,6 +71,8 @@ export type CoordinatorInput =
   | { readonly type: 'deposed' }
   | { readonly type: 'lease'; readonly node: NodeName; readonly record: LeaseRecord | undefined }
   | { readonly type: 'synced' }
+  /** A watch shows the assignment. */
+  | { readonly type: 'seen'; readonly revision: number }
   | { readonly type: 'wanted'; readonly wanted: Wanted }
   | { readonly type: 'read'; readonly call: number; readonly stored: Stored }
   | { readonly type: 'written'; readonly call: number; readonly version: string }

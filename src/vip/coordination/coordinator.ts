@@ -30,6 +30,7 @@ export const newCoordinator: CoordinatorState = {
   isSynced: false,
   wanted: undefined,
   stored: undefined,
+  seenRevision: 0,
   confirmed: new Map(),
   call: undefined,
   calls: 0,
@@ -97,11 +98,16 @@ class CoordinatorDraft {
       case 'synced':
         this.#set({ isSynced: true });
         return;
+      case 'seen':
+        this.#set({ seenRevision: Math.max(this.#state.seenRevision, input.revision) });
+        return;
       case 'wanted':
         this.#set({ wanted: input.wanted });
         return;
       case 'read':
         if (!this.#ends(input.call)) return;
+        // This is newer than whatever a watch has shown before, also when it was deleted meanwhile.
+        this.#set({ seenRevision: input.stored.assignment.revision });
         this.#store(input.stored);
         return;
       case 'written': {
@@ -129,7 +135,7 @@ class CoordinatorDraft {
     const { epoch, stored, call, wanted, isSynced, pausedUntilMs } = this.#state;
     if (epoch === undefined || call !== undefined || this.#nowMs < pausedUntilMs) return;
     if (this.#isRoutine && !this.#isDue()) return;
-    if (stored === undefined) {
+    if (stored === undefined || stored.assignment.revision < this.#state.seenRevision) {
       this.#effects.push({ type: 'read', call: this.#call({ kind: 'read' }) });
       return;
     }

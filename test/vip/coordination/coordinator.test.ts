@@ -127,3 +127,14 @@ test('a renewal that says nothing new is not planned for', () => {
   driven.at(100).give(leaseOf('b', 3));
   expect(driven.state.plan).toBe(before);
 });
+
+test('a write that was given up and happens after it was read again is noticed', () => {
+  const driven = settled();
+  expect(driven.effects).toEqual([]);
+  driven.give({ type: 'seen', revision: 9 });
+  expect(driven.effects).toEqual([]);
+  driven.give({ type: 'seen', revision: 10 });
+  expect(driven.effects).toEqual([{ type: 'read', call: driven.state.calls }]);
+  driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v2', assignment: revoking } });
+  expect(driven.state.stored?.assignment.revision).toBe(10);
+});

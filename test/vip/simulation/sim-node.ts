@@ -203,6 +203,7 @@ class SimProcess {
     const { api } = this.#world;
     if (key === 'assignment') {
       this.#giveAgent({ type: 'seen', assignment: api.assignment.assignment });
+      this.#giveCoordinator({ type: 'seen', revision: api.assignment.assignment.revision });
       return;
     }
     const record = api.leases.get(key);
