@@ -1,0 +1,115 @@
+/**
+ * `k3s-lite up --vip-pool` on a whole node: a Service of type LoadBalancer is reached from another
+ * machine (a namespace at the other end of the node's cable) by the address that it was given.
+ */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { busyboxImage } from '../../src/cluster/first-pod.ts';
+import { statusAnswer } from '../../src/vip/control-model.ts';
+import { isRoot, nodeRig, type NodeRig } from './node-rig.ts';
+import { must, run } from './rig/run.ts';
+
+const cli = path.resolve(import.meta.dirname, '../../bin/k3s-lite.js');
+const vip = '198.51.100.200';
+const patience = { timeout: 60_000, interval: 250 };
+
+const website = {
+  apiVersion: 'v1',
+  kind: 'List',
+  items: [
+    {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'web', labels: { app: 'web' } },
+      spec: {
+        terminationGracePeriodSeconds: 0,
+        containers: [
+          {
+            name: 'web',
+            image: busyboxImage,
+            imagePullPolicy: 'Never',
+            command: ['/bin/sh', '-c', 'echo it answers > /tmp/index.html; exec httpd -f -p 8080 -h /tmp'],
+            readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+          },
+        ],
+      },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'web' },
+      spec: { type: 'LoadBalancer', selector: { app: 'web' }, ports: [{ port: 80, targetPort: 8080 }] },
+    },
+  ],
+};
+
+describe.skipIf(!isRoot)('a node with a pool of virtual IPs', () => {
+  let rig: NodeRig;
+  let client: string;
+
+  beforeAll(async () => {
+    rig = await nodeRig(['--vip-pool', `lan=${vip}-198.51.100.209`, '--vip-default-class']);
+    const id = rig.nodeName.replace('node-', '');
+    client = `k3sl-c-${id}`;
+    must('ip', 'netns', 'add', client);
+    must('ip', 'link', 'set', `k3sl${id}`, 'netns', client);
+    must('ip', '-n', client, 'address', 'add', '198.51.100.254/24', 'dev', `k3sl${id}`);
+    must('ip', '-n', client, 'link', 'set', `k3sl${id}`, 'up');
+    await rig.up();
+  });
+  afterAll(async () => {
+    try {
+      await rig[Symbol.asyncDispose]();
+    } finally {
+      run(['ip', 'netns', 'delete', client]);
+    }
+  });
+
+  const fetched = () => run(['ip', 'netns', 'exec', client, 'curl', '-sS', '-m', '1', `http://${vip}/`]).output;
+  const vipCommand = (...args: string[]) =>
+    rig.inNetwork(process.execPath, cli, 'vip', ...args, '--data-dir', rig.dataDir);
+  const status = () => statusAnswer.parse(JSON.parse(vipCommand('status', '--json').output));
+
+  test('[V1] a Service of type LoadBalancer is reached from another machine by its address', async () => {
+    const file = path.join(rig.dataDir, 'website.json');
+    writeFileSync(file, JSON.stringify(website));
+    expect(rig.kubectl('apply', '-f', file)).toMatchObject({ code: 0 });
+    await expect.poll(fetched, patience).toBe('it answers\n');
+    const ingress = rig.kubectl('get', 'service', 'web', '-o', 'jsonpath={.status.loadBalancer.ingress[0].ip}');
+    expect(ingress.output).toBe(vip);
+    await expect
+      .poll(() => rig.kubectl('get', 'events', '--field-selector=reason=Assigned').output, patience)
+      .toContain(`${vip} is held by ${rig.nodeName}`);
+  });
+
+  test('[V5] [V12] status and metrics say who holds it', () => {
+    expect(status()).toMatchObject({
+      leaseGood: true,
+      coordinator: rig.nodeName,
+      nodes: [{ name: rig.nodeName, state: 'ready', held: 1 }],
+      addresses: [{ address: vip, owner: rig.nodeName, state: 'granted', services: ['default/web'] }],
+    });
+    expect(vipCommand('explain', vip).output).toContain(`${vip} is on ${rig.nodeName}`);
+    expect(vipCommand('explain', '198.51.100.77')).toMatchObject({ code: 2 });
+  });
+
+  test('a drain and a pin are asked for and taken back; with no other node the address stays where it is', async () => {
+    const nodeState = () => status().nodes.map(({ state }) => state);
+    expect(vipCommand('drain', rig.nodeName)).toMatchObject({ code: 0 });
+    await expect.poll(nodeState, patience).toEqual(['draining']);
+    expect(fetched()).toBe('it answers\n');
+    expect(vipCommand('undrain', rig.nodeName)).toMatchObject({ code: 0 });
+    await expect.poll(nodeState, patience).toEqual(['ready']);
+    expect(vipCommand('pin', vip, rig.nodeName)).toMatchObject({ code: 0 });
+    await expect.poll(() => status().addresses, patience).toMatchObject([{ address: vip, pinnedTo: rig.nodeName }]);
+    expect(vipCommand('unpin', vip)).toMatchObject({ code: 0 });
+    await expect.poll(() => status().addresses[0]?.pinnedTo, patience).toBeUndefined();
+  });
+
+  test('[V10] a stop leaves no address behind', async () => {
+    expect(await rig.interrupt('SIGTERM')).toBe(0);
+    expect(rig.inNetwork('ip', '-brief', 'address').output).not.toContain(vip);
+    expect(rig.inNetwork('nft', 'list', 'tables').output).not.toContain('k3s-lite-vip');
+  });
+});
