@@ -176,7 +176,7 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
     const fromMs = now();
     const pids = programsOf(cluster.paths, 'etcd');
     for (const pid of pids) process.kill(pid, 'SIGSTOP');
-    await pause(900);
+    await pause(1100);
     for (const pid of pids) process.kill(pid, 'SIGCONT');
     await pause(2 * times.leaseDurationMs);
     const failed = [...running.values()].flatMap(({ lines }) =>

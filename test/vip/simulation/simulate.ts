@@ -151,7 +151,7 @@ export function simulate(options: SimulationOptions): Outcome {
   queue.runUntil(calmFromMs);
   // The last faults end within 2.5 leases; what is cut or frozen then is well again.
   const isWhole = () => addresses.every((address) => speakersOf(address).length === 1);
-  const boundMs = 2.5 * D + 8 * D + 10_000;
+  const boundMs = 2.5 * D + 8 * D + 20_000;
   let healedAfterMs = 0;
   for (const node of nodes) {
     queue.at(calmFromMs + 2.5 * D, () => {
@@ -159,12 +159,15 @@ export function simulate(options: SimulationOptions): Outcome {
       else node.powerOn();
     });
   }
+  // A node that was away tries again every 5 s, and then gets its share.
+  const settleMs = 3 * D + 8000;
   let wholeSinceMs: number | undefined;
   while (queue.nowMs < calmFromMs + boundMs) {
     queue.runUntil(queue.nowMs + 50);
     if (!isWhole()) wholeSinceMs = undefined;
     else wholeSinceMs ??= queue.nowMs;
-    if (wholeSinceMs !== undefined && queue.nowMs > calmFromMs + 2.5 * D && queue.nowMs - wholeSinceMs > 3 * D) break;
+    if (wholeSinceMs !== undefined && queue.nowMs > calmFromMs + 2.5 * D && queue.nowMs - wholeSinceMs > settleMs)
+      break;
   }
   if (wholeSinceMs !== undefined) healedAfterMs = Math.max(wholeSinceMs - calmFromMs - 2.5 * D, 0);
   const missing = () => addresses.filter((address) => speakersOf(address).length !== 1).join(' ');
