@@ -7,6 +7,7 @@
  */
 import { abortError, linkedAbort, onAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/message-of.ts';
 import { saidOnce } from '../kernel/said-once.ts';
 import type { VipActuator } from './actuator.ts';
 import { agentDriver } from './coordination/agent-driver.ts';
@@ -156,7 +157,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
         complain(undefined);
       } catch (error) {
         if (isOver()) return;
-        complain(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+        complain(`${what}: ${messageOf(error)}`);
       }
       await sleep(clock, rewatchMs, end).catch(() => undefined);
     }

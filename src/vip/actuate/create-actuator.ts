@@ -9,6 +9,7 @@
  * Not here: whether a node may have an address (coordination), rules as text (gate-rules.ts), frames.
  */
 import type { Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import type { ActuatorSighting, HeldAddress, TakeOutcome, TakeRefusal, VipActuator } from '../actuator.ts';
 import type { VipAddress } from '../model.ts';
 import { createAnnouncer } from './announcer.ts';
@@ -197,7 +198,7 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
       }
       await gate.write();
     } catch (error) {
-      for (const { address } of fresh) failed.set(address, error instanceof Error ? error.message : String(error));
+      for (const { address } of fresh) failed.set(address, messageOf(error));
     }
     await undo(fresh.filter(({ address }) => failed.has(address)));
     return failed;

@@ -1,6 +1,7 @@
 /** Drives the agent: what it decides is done by the actuator, one thing of a kind after the other. */
 import { linkedAbort, type LinkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import { unreachable } from '../../kernel/unreachable.ts';
 import type { VipActuator } from '../actuator.ts';
 import type { VipAddress } from '../model.ts';
@@ -61,9 +62,7 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
     addresses: readonly VipAddress[],
     doing: Promise<AgentInput>,
   ) => {
-    doing.then(give, (error: unknown) =>
-      give({ type: 'failed', at, addresses, reason: error instanceof Error ? error.message : String(error) }),
-    );
+    doing.then(give, (error: unknown) => give({ type: 'failed', at, addresses, reason: messageOf(error) }));
   };
   const perform = (effect: AgentEffect) => {
     switch (effect.type) {

@@ -7,6 +7,7 @@
 import { linkedAbort } from '../../kernel/abort.ts';
 import { backoffDelayMs, type Backoff } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
 import { wakeablePause } from '../../kernel/wakeable-pause.ts';
 import type { NodeName, VipAddress } from '../model.ts';
@@ -124,7 +125,7 @@ export function followServices(options: FollowServicesOptions): ServiceFollower 
         const beganMs = clock.monotonicMs();
         await follow().catch((error: unknown) => {
           signal.throwIfAborted();
-          said(`Services cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+          said(`Services cannot be read: ${messageOf(error)}`);
         });
         if (clock.monotonicMs() - beganMs > relistMs) times = 1;
         await sleep(clock, backoffDelayMs(awayPace, times, random), signal);

@@ -6,6 +6,7 @@
 import { backoffDelayMs, type Backoff } from '../../kernel/backoff.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { linkedAbort } from '../../kernel/abort.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 
 export interface WriteQueue extends Disposable {
   /** In place of a write with the same key that is still waiting. */
@@ -71,7 +72,7 @@ export function writeQueue({ clock, random, onFailure, isFinal, signal }: WriteQ
     } catch (error) {
       entry.failures += 1;
       entry.notBeforeMs = clock.monotonicMs() + backoffDelayMs(pace, entry.failures, random);
-      if (!signal.aborted) onFailure(key, error instanceof Error ? error.message : String(error), entry.failures);
+      if (!signal.aborted) onFailure(key, messageOf(error), entry.failures);
       if (isFinal(error) && entries.get(key)?.write === write) entries.delete(key);
       // Others have their turn before it.
       else if (entries.get(key) === entry) {
