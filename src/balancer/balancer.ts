@@ -7,6 +7,7 @@
  */
 import type { EventStream } from '../event/stream.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { oneByOne } from '../kernel/one-by-one.ts';
 import { unreachable } from '../kernel/unreachable.ts';
 import type { Probe } from '../probe/probe.ts';
 import type { BalancerEvent } from './balancer-event.ts';
@@ -65,23 +66,11 @@ export function createBalancer(options: BalancerOptions): Balancer {
     routed.tell();
     events.emit(event);
   };
-  const queue: Input[] = [];
-  let isBusy = false;
-
-  const dispatch = (input: Input) => {
-    queue.push(input);
-    if (isBusy) return;
-    isBusy = true;
-    try {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const step = reduce(state, next, { nowMs: clock.monotonicMs(), random });
-        state = step.state;
-        for (const effect of step.effects) perform(effect);
-      }
-    } finally {
-      isBusy = false;
-    }
-  };
+  const dispatch = oneByOne((input: Input) => {
+    const step = reduce(state, input, { nowMs: clock.monotonicMs(), random });
+    state = step.state;
+    for (const effect of step.effects) perform(effect);
+  });
 
   const perform = (effect: Effect) => {
     switch (effect.type) {

@@ -8,6 +8,7 @@ import type { VipAddress } from '../model.ts';
 import { newAgent, stepAgent } from './agent.ts';
 import type { AgentEffect, AgentEvent, AgentInput, AgentRules, AgentState } from './agent-model.ts';
 import type { ClusterApi } from './cluster-api.ts';
+import { drive } from './drive.ts';
 import type { LeaseNotes } from './lease-model.ts';
 import type { StoredAssignment } from './stored-assignment.ts';
 
@@ -31,38 +32,17 @@ export interface AgentDriver {
 
 export function agentDriver(options: AgentDriverOptions): AgentDriver {
   const { rules, actuator, api, clock, signal, publish, withdrawn, onEvent } = options;
-  let state = newAgent;
-  let timer: Disposable | undefined;
   /** Ends takes that are under way when the Lease is lost. */
   let tenure: LinkedAbort = linkedAbort(signal);
-  const queue: AgentInput[] = [];
-  let isBusy = false;
 
-  const give = (input: AgentInput) => {
-    queue.push(input);
-    if (isBusy) return;
-    isBusy = true;
-    try {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const step = stepAgent(state, next, rules, clock.monotonicMs());
-        state = step.state;
-        timer?.[Symbol.dispose]();
-        timer =
-          step.wakeAtMs === undefined
-            ? undefined
-            : clock.timer(Math.max(step.wakeAtMs - clock.monotonicMs(), 1), () => give({ type: 'wake' }));
-        for (const effect of step.effects) perform(effect);
-      }
-    } finally {
-      isBusy = false;
-    }
-  };
   const act = (
     at: 'take' | 'silence' | 'drop' | 'verify',
     addresses: readonly VipAddress[],
     doing: Promise<AgentInput>,
   ) => {
-    doing.then(give, (error: unknown) => give({ type: 'failed', at, addresses, reason: messageOf(error) }));
+    doing.then(machine.give, (error: unknown) =>
+      machine.give({ type: 'failed', at, addresses, reason: messageOf(error) }),
+    );
   };
   const perform = (effect: AgentEffect) => {
     switch (effect.type) {
@@ -70,7 +50,7 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
         void api
           .readAssignment()
           .then((answer) =>
-            give(
+            machine.give(
               answer.ok
                 ? { type: 'read', call: effect.call, assignment: answer.value.assignment }
                 : { type: 'read failed', call: effect.call },
@@ -128,18 +108,24 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
     }
   };
 
+  const machine = drive<AgentState, AgentInput, AgentEffect>({
+    initial: newAgent,
+    step: (state, input) => stepAgent(state, input, rules, clock.monotonicMs()),
+    perform,
+    clock,
+  });
   return {
     allowed: (number, deadlineMs) => {
       if (tenure.signal.aborted && !signal.aborted) tenure = linkedAbort(signal);
-      give({ type: 'allowed', tenure: number, deadlineMs });
+      machine.give({ type: 'allowed', tenure: number, deadlineMs });
     },
     withdraw: (number) => {
       tenure.abort(new Error('the Lease was lost'));
-      give({ type: 'withdraw', tenure: number });
+      machine.give({ type: 'withdraw', tenure: number });
     },
-    seen: (assignment) => give({ type: 'seen', assignment }),
+    seen: (assignment) => machine.give({ type: 'seen', assignment }),
     get state() {
-      return state;
+      return machine.state;
     },
   };
 }

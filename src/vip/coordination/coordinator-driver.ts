@@ -1,7 +1,7 @@
 /** Drives the coordinator: makes its requests and wakes it. Its state is kept also while another node is it. */
 import type { Clock } from '../../kernel/clock.ts';
 import { unreachable } from '../../kernel/unreachable.ts';
-import { nodeLease, otherCallMs, type ClusterApi } from './cluster-api.ts';
+import { nodeLease, otherCallMs, type Answer, type ClusterApi } from './cluster-api.ts';
 import { newCoordinator, stepCoordinator } from './coordinator.ts';
 import type {
   CoordinatorEffect,
@@ -10,6 +10,7 @@ import type {
   CoordinatorRules,
   CoordinatorState,
 } from './coordinator-model.ts';
+import { drive, type DrivenMachine } from './drive.ts';
 
 export interface CoordinatorDriverOptions {
   readonly rules: CoordinatorRules;
@@ -18,71 +19,32 @@ export interface CoordinatorDriverOptions {
   readonly onEvent: (event: CoordinatorEvent) => void;
 }
 
-export interface CoordinatorDriver extends Disposable {
-  give(input: CoordinatorInput): void;
-  readonly state: CoordinatorState;
-}
+export type CoordinatorDriver = DrivenMachine<CoordinatorState, CoordinatorInput>;
 
 export function coordinatorDriver({ rules, api, clock, onEvent }: CoordinatorDriverOptions): CoordinatorDriver {
-  let state = newCoordinator;
-  let timer: Disposable | undefined;
-  const queue: CoordinatorInput[] = [];
-  let isBusy = false;
-
-  const give = (input: CoordinatorInput) => {
-    queue.push(input);
-    if (isBusy) return;
-    isBusy = true;
-    try {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const step = stepCoordinator(state, next, rules, clock.monotonicMs());
-        state = step.state;
-        timer?.[Symbol.dispose]();
-        timer =
-          step.wakeAtMs === undefined
-            ? undefined
-            : clock.timer(Math.max(step.wakeAtMs - clock.monotonicMs(), 1), () => give({ type: 'wake' }));
-        for (const effect of step.effects) perform(effect);
-      }
-    } finally {
-      isBusy = false;
-    }
+  /** An answer, or what went wrong, becomes an input. */
+  const give = async <T>(call: number, asked: Promise<Answer<T>>, input: (value: T) => CoordinatorInput) => {
+    const answer = await asked;
+    machine.give(answer.ok ? input(answer.value) : { type: 'failed', call, text: answer.verdict.text });
   };
   const perform = (effect: CoordinatorEffect) => {
     switch (effect.type) {
-      case 'read':
-        void api
-          .readAssignment()
-          .then((answer) =>
-            give(
-              answer.ok
-                ? { type: 'read', call: effect.call, stored: answer.value }
-                : { type: 'failed', call: effect.call, text: answer.verdict.text },
-            ),
-          );
+      case 'read': {
+        const { call } = effect;
+        void give(call, api.readAssignment(), (stored) => ({ type: 'read', call, stored }));
         return;
-      case 'write':
-        void api
-          .writeAssignment(effect.version, effect.assignment)
-          .then((answer) =>
-            give(
-              answer.ok
-                ? { type: 'written', call: effect.call, version: answer.value }
-                : { type: 'failed', call: effect.call, text: answer.verdict.text },
-            ),
-          );
+      }
+      case 'write': {
+        const { call, version: before, assignment } = effect;
+        void give(call, api.writeAssignment(before, assignment), (version) => ({ type: 'written', call, version }));
         return;
-      case 'confirm':
-        void api
-          .readLease(nodeLease(effect.node), otherCallMs)
-          .then((answer) =>
-            give(
-              answer.ok
-                ? { type: 'confirmed', call: effect.call, record: answer.value }
-                : { type: 'failed', call: effect.call, text: answer.verdict.text },
-            ),
-          );
+      }
+      case 'confirm': {
+        const { call, node } = effect;
+        const lease = api.readLease(nodeLease(node), otherCallMs);
+        void give(call, lease, (record) => ({ type: 'confirmed', call, record }));
         return;
+      }
       case 'tell':
         onEvent(effect.event);
         return;
@@ -90,14 +52,11 @@ export function coordinatorDriver({ rules, api, clock, onEvent }: CoordinatorDri
         unreachable(effect);
     }
   };
-  return {
-    give,
-    get state() {
-      return state;
-    },
-    [Symbol.dispose]: () => {
-      timer?.[Symbol.dispose]();
-      timer = undefined;
-    },
-  };
+  const machine = drive<CoordinatorState, CoordinatorInput, CoordinatorEffect>({
+    initial: newCoordinator,
+    step: (state, input) => stepCoordinator(state, input, rules, clock.monotonicMs()),
+    perform,
+    clock,
+  });
+  return machine;
 }

@@ -3,7 +3,8 @@
  */
 import type { Clock } from '../../kernel/clock.ts';
 import { unreachable } from '../../kernel/unreachable.ts';
-import type { ClusterApi } from './cluster-api.ts';
+import type { Answer, ClusterApi } from './cluster-api.ts';
+import { drive } from './drive.ts';
 import { isOurs, newLease, stepLease } from './lease-machine.ts';
 import type {
   LeaseEffect,
@@ -54,58 +55,25 @@ export interface LeaseView {
 
 export function leaseHolder(options: LeaseHolderOptions): LeaseHolder {
   const { rules, api, clock, bootMs, random, onAllow, onWithdraw, onEvent } = options;
-  let machine: LeaseMachine = newLease;
-  let timer: Disposable | undefined;
   let onIdle: (() => void) | undefined;
-  const queue: LeaseInput[] = [];
-  let isBusy = false;
 
-  /** One input after the other, each with its effects before the next. */
-  const give = (input: LeaseInput) => {
-    queue.push(input);
-    if (isBusy) return;
-    isBusy = true;
-    try {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const step = stepLease(machine, next, rules, { nowMs: clock.monotonicMs(), bootMs: bootMs(), random });
-        machine = step.machine;
-        wakeAt(step.wakeAtMs);
-        for (const effect of step.effects) perform(effect);
-      }
-    } finally {
-      isBusy = false;
-    }
-  };
-  const wakeAt = (atMs: number | undefined) => {
-    timer?.[Symbol.dispose]();
-    timer = undefined;
-    if (atMs === undefined || !Number.isFinite(atMs)) return;
-    timer = clock.timer(Math.max(atMs - clock.monotonicMs(), 0), () => give({ type: 'wake' }));
+  /** An answer, or what went wrong, becomes an input. */
+  const give = async <T>(call: number, asked: Promise<Answer<T>>, input: (value: T) => LeaseInput) => {
+    const answer = await asked;
+    machine.give(answer.ok ? input(answer.value) : { type: 'failed', call, verdict: answer.verdict });
   };
   const perform = (effect: LeaseEffect) => {
     switch (effect.type) {
-      case 'read':
-        void api
-          .readLease(rules.lease, effect.limitMs)
-          .then((answer) =>
-            give(
-              answer.ok
-                ? { type: 'read', call: effect.call, record: answer.value }
-                : { type: 'failed', call: effect.call, verdict: answer.verdict },
-            ),
-          );
+      case 'read': {
+        const { call, limitMs } = effect;
+        void give(call, api.readLease(rules.lease, limitMs), (record) => ({ type: 'read', call, record }));
         return;
-      case 'write':
-        void api
-          .writeLease(rules.lease, effect.draft, effect.limitMs)
-          .then((answer) =>
-            give(
-              answer.ok
-                ? { type: 'written', call: effect.call, record: answer.value }
-                : { type: 'failed', call: effect.call, verdict: answer.verdict },
-            ),
-          );
+      }
+      case 'write': {
+        const { call, draft, limitMs } = effect;
+        void give(call, api.writeLease(rules.lease, draft, limitMs), (record) => ({ type: 'written', call, record }));
         return;
+      }
       case 'allow':
         onAllow(effect);
         return;
@@ -123,22 +91,32 @@ export function leaseHolder(options: LeaseHolderOptions): LeaseHolder {
     }
   };
 
+  const machine = drive<LeaseMachine, LeaseInput, LeaseEffect>({
+    initial: newLease,
+    step: (before, input) => {
+      const context = { nowMs: clock.monotonicMs(), bootMs: bootMs(), random };
+      const { machine: state, ...rest } = stepLease(before, input, rules, context);
+      return { state, ...rest };
+    },
+    perform,
+    clock,
+  });
   return {
-    want: () => give({ type: 'want' }),
+    want: () => machine.give({ type: 'want' }),
     stop: () =>
       new Promise((resolve) => {
         onIdle = () => {
-          timer?.[Symbol.dispose]();
+          machine[Symbol.dispose]();
           resolve();
         };
-        give({ type: 'stop' });
+        machine.give({ type: 'stop' });
       }),
-    withdrawn: (tenure) => give({ type: 'withdrawn', tenure }),
-    giveUp: (reason) => give({ type: 'give-up', reason }),
-    publish: (notes) => give({ type: 'publish', notes }),
-    seen: (record) => give({ type: 'seen', record }),
+    withdrawn: (tenure) => machine.give({ type: 'withdrawn', tenure }),
+    giveUp: (reason) => machine.give({ type: 'give-up', reason }),
+    publish: (notes) => machine.give({ type: 'publish', notes }),
+    seen: (record) => machine.give({ type: 'seen', record }),
     get view() {
-      const { state, seen } = machine;
+      const { state, seen } = machine.state;
       const ours = isOurs(state);
       return {
         state: state.id,
