@@ -12,13 +12,11 @@
  * follows. What an operator asks for is kept with the cluster, so that it survives the coordinator.
  */
 import * as z from 'zod';
+import { grantStates, moveReasons, nodeStates } from './model.ts';
 
 /** `rebalance`: voluntary moves are made now, without a window; the others are about one node or one address. */
 export const vipVerbs = ['rebalance', 'drain', 'undrain', 'cordon', 'uncordon', 'pin', 'unpin'] as const;
 export type VipVerb = (typeof vipVerbs)[number];
-
-export const nodeStates = ['ready', 'cordoned', 'draining', 'unready', 'dead'] as const;
-export const moveReasons = ['new', 'dead', 'unready', 'drain', 'ineligible', 'pin', 'rebalance', 'failback'] as const;
 
 const nodeStatus = z.object({
   name: z.string(),
@@ -40,7 +38,7 @@ const addressStatus = z.object({
   address: z.string(),
   /** Absent: nobody. */
   owner: z.string().optional(),
-  state: z.enum(['granted', 'revoking', 'unassigned']),
+  state: z.enum([...grantStates, 'unassigned']),
   next: z.string().optional(),
   generation: z.number().optional(),
   weight: z.number(),

@@ -19,7 +19,8 @@ export type AddressFamily = 4 | 6;
  * - `revoking`: the owner has to fall silent, withdraw and acknowledge; nobody may take it before that,
  *   or before the owner's Lease is known to have run out.
  */
-export type GrantState = 'granted' | 'revoking';
+export const grantStates = ['granted', 'revoking'] as const;
+export type GrantState = (typeof grantStates)[number];
 
 /** One address in the assignment. An address that nobody can hold has no grant. */
 export interface Grant {
@@ -40,10 +41,12 @@ export interface Assignment {
 }
 
 /** Why an address moves. Only `rebalance` and `failback` are voluntary: they wait for windows, pace and hysteresis. */
-export type MoveReason = 'new' | 'dead' | 'unready' | 'drain' | 'ineligible' | 'pin' | 'rebalance' | 'failback';
+export const moveReasons = ['new', 'dead', 'unready', 'drain', 'ineligible', 'pin', 'rebalance', 'failback'] as const;
+export type MoveReason = (typeof moveReasons)[number];
 
 /**
  * - `ready`: keeps and takes. - `cordoned`: keeps, takes none. - `draining`: gives away, paced.
  * - `unready`: as draining, at once. - `dead`: its Lease has run out; what it had is given away.
  */
-export type NodeState = 'ready' | 'cordoned' | 'draining' | 'unready' | 'dead';
+export const nodeStates = ['ready', 'cordoned', 'draining', 'unready', 'dead'] as const;
+export type NodeState = (typeof nodeStates)[number];

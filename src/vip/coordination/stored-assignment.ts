@@ -6,7 +6,7 @@
  */
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
-import type { Assignment, Grant, NodeName, VipAddress } from '../model.ts';
+import { grantStates, type Assignment, type Grant, type NodeName, type VipAddress } from '../model.ts';
 
 export interface StoredAssignment extends Assignment {
   /** Grows by one with each write. */
@@ -29,7 +29,7 @@ const count = z.number().int().min(0);
 /** About 60 bytes for each address: a thousand are 60 KB of the 1 MiB that an object may have. */
 const grantSchema = z.strictObject({
   owner: z.string().min(1),
-  state: z.enum(['granted', 'revoking']),
+  state: z.enum(grantStates),
   next: z.string().min(1).optional(),
   generation: count,
 });
