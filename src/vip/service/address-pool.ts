@@ -1,7 +1,7 @@
 /** Pools: named ranges that addresses of Services come from. Pure. */
 import { nearestName } from '../../kernel/nearest.ts';
 import type { AddressFamily, VipAddress } from '../model.ts';
-import { formatIp, parseIp } from './ip-address.ts';
+import { formatIp, parseIp } from '../ip-address.ts';
 import { inRange, parseRange, rangesOverlap, type IpRange } from './ip-range.ts';
 
 export interface AddressPool {

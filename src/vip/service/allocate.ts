@@ -8,7 +8,7 @@
  */
 import type { AddressFamily, VipAddress } from '../model.ts';
 import { FreeAddresses, noSuchPool, poolOf, type AddressPool } from './address-pool.ts';
-import { canonicalIp, parseIp } from './ip-address.ts';
+import { canonicalIp, parseIp } from '../ip-address.ts';
 import { annotation, keyOf, vipClass, type KubeService, type ServiceKey } from './kube-objects.ts';
 
 export interface AllocationPolicy {

@@ -1,6 +1,6 @@
 /** Ranges of addresses, from the first to the last of one family. Pure. */
 import type { AddressFamily } from '../model.ts';
-import { bitsOf, formatIp, parseIp, type IpAddress } from './ip-address.ts';
+import { bitsOf, formatIp, parseIp, type IpAddress } from '../ip-address.ts';
 
 export interface IpRange {
   readonly family: AddressFamily;

@@ -5,7 +5,7 @@
 import type { NodeName, VipAddress } from '../model.ts';
 import type { PlanAddress } from '../plan/plan-model.ts';
 import type { Allocation } from './allocate.ts';
-import { parseIp } from './ip-address.ts';
+import { parseIp } from '../ip-address.ts';
 import { inRange, type IpRange } from './ip-range.ts';
 import { annotation, excludeLabel, type KubeNode, type KubeService, type ServiceKey } from './kube-objects.ts';
 import { parseLabelSelector } from './label-selector.ts';

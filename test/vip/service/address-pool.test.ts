@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { FreeAddresses, parsePools, poolOf } from '../../../src/vip/service/address-pool.ts';
-import { canonicalIp } from '../../../src/vip/service/ip-address.ts';
+import { canonicalIp } from '../../../src/vip/ip-address.ts';
 
 describe('an address has one text', () => {
   test.each([

@@ -1,6 +1,6 @@
 /** Addresses of both families as numbers, and in the one text that each of them has. Pure. */
 import { isIP, SocketAddress } from 'node:net';
-import type { AddressFamily, VipAddress } from '../model.ts';
+import type { AddressFamily, VipAddress } from './model.ts';
 
 export interface IpAddress {
   readonly family: AddressFamily;
