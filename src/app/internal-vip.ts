@@ -3,32 +3,29 @@
  * of its own. It works on any cluster that its kubeconfig leads to.
  */
 import path from 'node:path';
-import { readKubeconfig, readUserKubeconfig } from '../cluster/kubeconfigs.ts';
-import { kubeClient, type KubeClient, type KubeCredentials } from '../cluster/kube-client.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { notifySender } from '../probe/notify-sender.ts';
 import { runProgram } from '../process/run-program.ts';
-import { asUsage, statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
+import { statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
 import { createActuator } from '../vip/actuate/create-actuator.ts';
 import { packetLinks } from '../vip/actuate/packet-link.ts';
 import { checkTiming, supposedFacts, type LeaseTimes, type Timing } from '../vip/coordination/timing.ts';
 import type { StoredAssignment } from '../vip/coordination/stored-assignment.ts';
-import type { OperateRequest, VipVerb } from '../vip/control-model.ts';
 import { plan } from '../vip/plan/plan.ts';
 import type { PlanPolicy } from '../vip/plan/plan-model.ts';
 import { serveVip, type VipView } from '../vip/serve-vip.ts';
 import { parsePools, type AddressPool } from '../vip/service/address-pool.ts';
-import { followWanted, type WantedFollower } from '../vip/service/follow-wanted.ts';
-import type { ServiceApi } from '../vip/service/object-store.ts';
+import { followWanted } from '../vip/service/follow-wanted.ts';
 import type { Holders } from '../vip/service/service-status.ts';
-import { wishesName, wishesObject, withWish, type Wishes } from '../vip/service/wishes.ts';
 import { vipEventText, vipStream } from '../vip/vip-event.ts';
 import { vipMetrics } from '../vip/vip-metrics.ts';
 import { bootTime } from './boot-time.ts';
+import { apiOf, renewedClient } from './renewed-client.ts';
 import { serveVipControl } from './vip-control.ts';
 import { vipInstance } from './vip-instance.ts';
+import { operate } from './vip-operator.ts';
 
 export interface InternalVipOptions extends LeaseTimes {
   /** For what has to outlive the process. */
@@ -92,13 +89,13 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
   });
   const metrics = vipMetrics();
   using _metrics = events.subscribe(metrics);
-  const others = lazyApi(forOthers.connect);
+  const others = apiOf(forOthers);
   const follower = followWanted({
     api: others,
     namespace: options.namespace,
     fixed: options.addresses,
     allocation: { pools: poolsOf(options.pools), takesUnclassed: options.takesUnclassed },
-    policy: () => policy,
+    policy,
     log: (text) => events.emit({ type: 'vip.notice', text }),
     clock,
     random: Math.random,
@@ -187,35 +184,6 @@ function poolsOf(texts: readonly string[]): readonly AddressPool[] {
   }
 }
 
-interface Operation {
-  readonly verb: VipVerb;
-  readonly request: OperateRequest;
-  readonly known: VipKnowledge;
-  readonly follower: WantedFollower;
-  readonly api: ServiceApi;
-  readonly namespace: string;
-  readonly signal: AbortSignal;
-}
-
-/** @throws StartupError ERR_USAGE for a node or an address that there is not; what the API says no with */
-async function operate({ verb, request, known, follower, api, namespace, signal }: Operation): Promise<string> {
-  const { nodes, addresses, epoch } = statusOf(known);
-  const all = {
-    nodes: new Set(nodes.map(({ name }) => name)),
-    addresses: new Set(addresses.map(({ address }) => address)),
-    epoch,
-  };
-  let wishes: Wishes;
-  try {
-    wishes = withWish(follower.wishes, verb, request, all);
-  } catch (error) {
-    throw asUsage(error);
-  }
-  const path = `/api/v1/namespaces/${namespace}/configmaps/${wishesName}`;
-  await api.apply(path, wishesObject(namespace, wishes), signal);
-  return [verb, request.address, request.node].filter((word) => word !== undefined).join(' ');
-}
-
 function timingOf(times: LeaseTimes): Timing {
   const checked = checkTiming(times, supposedFacts);
   if (checked.ok) return checked.value;
@@ -229,57 +197,4 @@ function stateText({ agent, own, election }: VipView): string {
   const { isOurs, leftMs = 0 } = own();
   const lease = isOurs ? `Lease good for ${(leftMs / 1000).toFixed(1)} s` : 'without its Lease';
   return [`holds ${String(held)} addresses`, lease, ...(election().isOurs ? ['coordinator'] : [])].join('; ');
-}
-
-/** Each request by the client that is right then. */
-const lazyApi = (connect: () => Promise<KubeClient>): ServiceApi => ({
-  get: async (where, end) => (await connect()).get(where, end),
-  create: async (where, body, end) => (await connect()).create(where, body, end),
-  apply: async (where, body, end) => (await connect()).apply(where, body, end),
-  async *watch(where, query, end) {
-    yield* (await connect()).watch(where, query, end);
-  },
-});
-
-interface RenewedClient extends Disposable {
-  /** A client with what the kubeconfig's files say now; the same one as long as that is the same. */
-  connect(): Promise<KubeClient>;
-}
-
-/** How often the files are read again: certificates are renewed weeks before their end. */
-const rereadMs = 60_000;
-
-function renewedClient(kubeconfig: string): RenewedClient {
-  let client: KubeClient | undefined;
-  let digest = '';
-  let readAtMs = -Infinity;
-  return {
-    async connect() {
-      if (client !== undefined && systemClock.monotonicMs() - readAtMs < rereadMs) return client;
-      const credentials = await credentialsOf(kubeconfig);
-      readAtMs = systemClock.monotonicMs();
-      const next = JSON.stringify([
-        credentials.url,
-        String(credentials.ca),
-        String(credentials.cert),
-        String(credentials.key),
-      ]);
-      if (client === undefined || next !== digest) {
-        // What is under way with the one before ends by itself.
-        client = kubeClient(credentials, systemClock);
-        digest = next;
-      }
-      return client;
-    },
-    [Symbol.dispose]: () => client?.[Symbol.dispose](),
-  };
-}
-
-/** A component's, which names files, or a person's, which has everything in it. */
-async function credentialsOf(file: string): Promise<KubeCredentials> {
-  try {
-    return await readKubeconfig(file);
-  } catch {
-    return readUserKubeconfig(file);
-  }
 }

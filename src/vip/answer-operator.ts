@@ -28,8 +28,8 @@ export interface VipKnowledge {
 export function statusOf(known: VipKnowledge): StatusAnswer {
   const { node, leaseGood, election, coordinator, rules, services, nowMs } = known;
   const { grants, epoch } = assignmentOf(known);
-  const wanted = coordinator.wanted?.addresses ?? [];
-  const weights = new Map(wanted.map(({ address, weight }) => [address, weight]));
+  const wanted = new Map(coordinator.wanted?.addresses.map((each) => [each.address, each]));
+  const weightOf = (address: VipAddress) => wanted.get(address)?.weight ?? 1;
   const users = new Map<VipAddress, string[]>();
   for (const { key, addresses } of services?.allocations ?? []) {
     for (const address of addresses) users.set(address, [...(users.get(address) ?? []), key]);
@@ -42,7 +42,7 @@ export function statusOf(known: VipKnowledge): StatusAnswer {
       capacity,
       penalty,
       held: held.length,
-      load: held.reduce((sum, { address }) => sum + (weights.get(address) ?? 1), 0),
+      load: held.reduce((sum, { address }) => sum + weightOf(address), 0),
     };
   });
   const loads = nodes.filter(({ state }) => state !== 'dead').map(({ load, capacity }) => load / capacity);
@@ -50,19 +50,19 @@ export function statusOf(known: VipKnowledge): StatusAnswer {
   return {
     node,
     leaseGood,
-    ...(election.holder === undefined ? {} : { coordinator: election.holder.split('/')[0] ?? '' }),
+    coordinator: coordinatorOf(election),
     epoch: Math.max(0, epoch),
     imbalance: mean === 0 ? 1 : Math.max(...loads) / mean,
     nodes,
-    addresses: [...new Set([...grants.keys(), ...wanted.map(({ address }) => address)])].map((address) => {
+    addresses: [...new Set([...grants.keys(), ...wanted.keys()])].map((address) => {
       const grant = grants.get(address);
-      const pinnedTo = wanted.find((each) => each.address === address)?.pinnedTo;
+      const pinnedTo = wanted.get(address)?.pinnedTo;
       return {
         address,
         state: grant?.state ?? ('unassigned' as const),
         ...(grant === undefined ? {} : { owner: grant.owner, generation: grant.generation }),
         ...(grant?.next === undefined ? {} : { next: grant.next }),
-        weight: weights.get(address) ?? 1,
+        weight: weightOf(address),
         services: users.get(address) ?? [],
         ...(pinnedTo === undefined ? {} : { pinnedTo }),
       };
@@ -98,10 +98,13 @@ export function explanationOf(known: VipKnowledge, address: string): ExplainAnsw
 function inputOf({ coordinator, rules, election, nowMs }: VipKnowledge) {
   const input = presentInput(coordinator, rules, nowMs);
   if (input !== undefined && coordinator.epoch !== undefined) return input;
-  const holder = election.holder?.split('/')[0];
+  const holder = coordinatorOf(election);
   const where = holder === undefined ? 'the node that decides' : `${holder}, which decides`;
   throw new StartupError('ERR_CONTROL', `only the coordinator plans: ask on ${where}`, { status: 409 });
 }
+
+/** The node of the coordinator Lease's holder. Source: identities as app/vip-instance makes them. */
+const coordinatorOf = ({ holder }: LeaseView): string | undefined => holder?.split('/')[0];
 
 /** What is refused is the operator's mistake. */
 export function asUsage(error: unknown): StartupError {

@@ -7,7 +7,6 @@
  */
 import { abortError, linkedAbort, onAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
-import { messageOf } from '../kernel/message-of.ts';
 import { saidOnce } from '../kernel/said-once.ts';
 import type { VipActuator } from './actuator.ts';
 import { agentDriver } from './coordination/agent-driver.ts';
@@ -19,6 +18,7 @@ import { leaseHolder, type LeaseView } from './coordination/lease-holder.ts';
 import type { LeaseRules } from './coordination/lease-model.ts';
 import { notes } from './coordination/stored-assignment.ts';
 import type { Timing } from './coordination/timing.ts';
+import { keepFollowing } from './keep-following.ts';
 import type { NodeName } from './model.ts';
 import type { Plan, PlanInput } from './plan/plan-model.ts';
 import type { VipEvent } from './vip-event.ts';
@@ -148,20 +148,13 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   });
 
   const complain = saidOnce((text) => onEvent({ type: 'vip.notice', text }));
-  /** Again and again: a watch that ends is made anew. */
-  const follow = async (what: string, run: (end: AbortSignal) => Promise<void>, end: AbortSignal) => {
-    const isOver = () => end.aborted;
-    while (!isOver()) {
-      try {
-        await run(end);
-        complain(undefined);
-      } catch (error) {
-        if (isOver()) return;
-        complain(`${what}: ${messageOf(error)}`);
-      }
-      await sleep(clock, rewatchMs, end).catch(() => undefined);
-    }
-  };
+  const follow = (what: string, run: (end: AbortSignal) => Promise<void>, end: AbortSignal) =>
+    keepFollowing(run, {
+      pauseMs: rewatchMs,
+      clock,
+      onEnd: (fault) => complain(fault === undefined ? undefined : `${what}: ${fault}`),
+      signal: end,
+    });
 
   // Only who may have to decide follows all Leases; else each renewal would be told to every node.
   let watching: ReturnType<typeof linkedAbort> | undefined;

@@ -3,15 +3,15 @@
  * objects say, and what operators have asked for; each change gives a new whole.
  */
 import { linkedAbort } from '../../kernel/abort.ts';
-import { sleep, type Clock } from '../../kernel/clock.ts';
-import { deferred } from '../../kernel/deferred.ts';
-import { messageOf } from '../../kernel/message-of.ts';
+import type { Clock } from '../../kernel/clock.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
+import { wakeablePause } from '../../kernel/wakeable-pause.ts';
 import type { Wanted } from '../coordination/coordinator-model.ts';
+import { keepFollowing } from '../keep-following.ts';
 import type { NodeState, VipAddress } from '../model.ts';
 import type { PlanPolicy } from '../plan/plan-model.ts';
 import type { AllocationPolicy } from './allocate.ts';
-import { followServices, type ServicesView } from './follow-services.ts';
+import { followServices, type ServiceFollower, type ServicesView } from './follow-services.ts';
 import type { KubeNode } from './kube-objects.ts';
 import type { ServiceApi } from './object-store.ts';
 import type { Holders } from './service-status.ts';
@@ -24,8 +24,7 @@ export interface FollowWantedOptions {
   readonly fixed: readonly VipAddress[];
   /** Without a pool no Service is looked at. */
   readonly allocation: AllocationPolicy;
-  /** Whether voluntary moves may be made at any time is in it; a wish may allow them before their window. */
-  readonly policy: () => PlanPolicy;
+  readonly policy: PlanPolicy;
   readonly log: (line: string) => void;
   readonly clock: Clock;
   readonly random: () => number;
@@ -47,7 +46,9 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
   let services: ServicesView | undefined;
   let wishes = noWishes;
   let holders: Holders | undefined;
-  let publish: ((to: Holders | undefined) => void) | undefined;
+  let follower: ServiceFollower | undefined;
+  let wake: (() => void) | undefined;
+  const say = saidOnce(log);
 
   const wanted = (): Wanted => ({
     addresses: withPins([...fixed.map((address) => ({ address, weight: 1 })), ...(services?.addresses ?? [])], wishes),
@@ -57,23 +58,15 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
         { state: stateOf(node.metadata.name, stateByNode(node), wishes), penalty: 0 },
       ]),
     ),
-    policy: policy(),
+    policy,
   });
 
-  const followWishes = async (onChange: () => void, signal: AbortSignal): Promise<void> => {
-    const say = saidOnce(log);
-    while (!signal.aborted) {
-      try {
-        const query = { fieldSelector: `metadata.name=${wishesName}` };
-        for await (const { type, object } of api.watch(`/api/v1/namespaces/${namespace}/configmaps`, query, signal)) {
-          wishes = type === 'DELETED' ? noWishes : readWishes(object);
-          say(undefined);
-          onChange();
-        }
-      } catch (error) {
-        say(`what operators ask for cannot be read: ${messageOf(error)}`);
-      }
-      await sleep(clock, rewatchMs, signal).catch(() => undefined);
+  const followWishes = async (end: AbortSignal): Promise<void> => {
+    const query = { fieldSelector: `metadata.name=${wishesName}` };
+    for await (const { type, object } of api.watch(`/api/v1/namespaces/${namespace}/configmaps`, query, end)) {
+      wishes = type === 'DELETED' ? noWishes : readWishes(object);
+      say(undefined);
+      wake?.();
     }
   };
 
@@ -86,42 +79,39 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
     },
     publish(to) {
       holders = to;
-      publish?.(to);
+      follower?.publish(to);
     },
     async *follow(signal) {
       using end = linkedAbort(signal);
-      let changed = deferred<undefined>();
-      const onChange = () => changed.resolve(undefined);
-      const follower = followServices({
+      const pause = wakeablePause(clock, end.signal);
+      wake = pause.wake;
+      follower = followServices({
         api,
         policy: allocation,
         subnets: () => undefined,
         onView(view) {
           services = view;
-          onChange();
+          pause.wake();
         },
         log,
         clock,
         random,
         signal: end.signal,
       });
-      publish = (to) => follower.publish(to);
-      publish(holders);
-      const running = Promise.allSettled([follower.run(), followWishes(onChange, end.signal)]);
-      end.signal.addEventListener('abort', onChange, { once: true });
+      follower.publish(holders);
+      const onEnd = (fault: string | undefined) =>
+        say(fault === undefined ? undefined : `what operators ask for cannot be read: ${fault}`);
+      const wishing = keepFollowing(followWishes, { pauseMs: rewatchMs, clock, onEnd, signal: end.signal });
+      const running = Promise.allSettled([follower.run(), wishing]);
       try {
-        // Services that have not been read yet are not gone.
-        while (services === undefined && !end.signal.aborted) {
-          await changed.promise;
-          changed = deferred();
-        }
-        while (!end.signal.aborted) {
-          yield wanted();
-          await changed.promise;
-          changed = deferred();
+        for (;;) {
+          pause.forgetHints();
+          // Services that have not been read yet are not gone.
+          if (services !== undefined) yield wanted();
+          await pause.wait(Infinity);
         }
       } finally {
-        publish = undefined;
+        follower = wake = undefined;
         end.abort(new Error('Services are followed no more'));
         await running;
       }

@@ -12,8 +12,6 @@ export interface Wishes {
   readonly cordoned: readonly NodeName[];
   readonly draining: readonly NodeName[];
   readonly pins: Readonly<Record<VipAddress, NodeName>>;
-  /** Voluntary moves are made without a window, in the epoch in which that was asked for. */
-  readonly rebalanceIn?: number | undefined;
 }
 
 export const noWishes: Wishes = { cordoned: [], draining: [], pins: {} };
@@ -27,7 +25,6 @@ const schema = z.object({
   cordoned: names,
   draining: names,
   pins: z.record(z.string(), z.string()).default({}),
-  rebalanceIn: z.number().int().optional(),
 });
 const configMap = z.object({ data: z.object({ [key]: z.string() }).nullish() });
 
@@ -50,7 +47,7 @@ export function withWish(
   wishes: Wishes,
   verb: VipVerb,
   { node, address }: OperateRequest,
-  known: { readonly nodes: ReadonlySet<NodeName>; readonly addresses: ReadonlySet<VipAddress>; readonly epoch: number },
+  known: { readonly nodes: ReadonlySet<NodeName>; readonly addresses: ReadonlySet<VipAddress> },
 ): Wishes {
   const knownNode = (): NodeName => {
     if (node !== undefined && known.nodes.has(node)) return node;
@@ -62,8 +59,9 @@ export function withWish(
   };
   const without = (list: readonly NodeName[], name: NodeName) => list.filter((each) => each !== name);
   switch (verb) {
+    // There is no window that it would have to be kept for: what is worth a move is moved at any time.
     case 'rebalance':
-      return { ...wishes, rebalanceIn: known.epoch };
+      return wishes;
     case 'cordon':
       return { ...wishes, cordoned: [...without(wishes.cordoned, knownNode()), knownNode()] };
     case 'uncordon':
