@@ -10,6 +10,7 @@ import { notifySender } from '../probe/notify-sender.ts';
 import { runProgram } from '../process/run-program.ts';
 import { statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
 import { createActuator } from '../vip/actuate/create-actuator.ts';
+import { oneAtATime } from '../vip/actuate/one-at-a-time.ts';
 import { packetLinks } from '../vip/actuate/packet-link.ts';
 import { checkTiming, supposedFacts, type LeaseTimes, type Timing } from '../vip/coordination/timing.ts';
 import type { StoredAssignment } from '../vip/coordination/stored-assignment.ts';
@@ -100,6 +101,7 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
     clock,
     random: Math.random,
   });
+  const operations = oneAtATime();
   let telling: Disposable | undefined;
   let publishing: Disposable | undefined;
   let control: Promise<AsyncDisposable> | undefined;
@@ -127,8 +129,11 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
       target: {
         known,
         metrics: () => metrics.text(statusOf(known())),
+        // One after the other: each begins with what the one before has written.
         operate: (verb, request) =>
-          operate({ verb, request, known: known(), follower, api: others, namespace: options.namespace, signal }),
+          operations(() =>
+            operate({ verb, request, known: known(), follower, api: others, namespace: options.namespace, signal }),
+          ),
       },
     });
   };

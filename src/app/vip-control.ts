@@ -1,14 +1,20 @@
 /** Serves the control API of this node's process of virtual IPs (vip/control-model.ts). */
 import { StartupError } from '../error/startup-error.ts';
 import { explanationOf, planOf, statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
-import { operateRequest, vipVerbs, type OperateRequest, type VipVerb } from '../vip/control-model.ts';
+import {
+  operateRequest,
+  vipVerbs,
+  type OperateAnswer,
+  type OperateRequest,
+  type VipVerb,
+} from '../vip/control-model.ts';
 import { servePrivateApi, type PrivateReply, type PrivateRequest } from './private-api.ts';
 
 export interface VipControlTarget {
   known(): VipKnowledge;
   metrics(): string;
   /** Writes it down for the cluster. */
-  operate(verb: VipVerb, request: OperateRequest): Promise<string>;
+  operate(verb: VipVerb, request: OperateRequest): Promise<OperateAnswer>;
 }
 
 const maxBodyBytes = 4096;
@@ -42,6 +48,5 @@ async function answer(target: VipControlTarget, { method, url, body }: PrivateRe
   }
   const request = operateRequest.safeParse(body ?? {});
   if (!request.success) throw new StartupError('ERR_USAGE', 'the request is not understood', { status: 400 });
-  const asked = await target.operate(verb, request.data);
-  return json({ asked, plan: planOf(target.known()) });
+  return json(await target.operate(verb, request.data));
 }

@@ -1,6 +1,6 @@
 /** Does what an operator asks of the virtual IPs: writes it down for the cluster. */
-import { asUsage, statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
-import type { OperateRequest, VipVerb } from '../vip/control-model.ts';
+import { asUsage, planOf, statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
+import type { OperateAnswer, OperateRequest, VipVerb } from '../vip/control-model.ts';
 import type { WantedFollower } from '../vip/service/follow-wanted.ts';
 import type { ServiceApi } from '../vip/service/object-store.ts';
 import { wishesName, wishesObject, withWish, type Wishes } from '../vip/service/wishes.ts';
@@ -9,17 +9,23 @@ export interface Operation {
   readonly verb: VipVerb;
   readonly request: OperateRequest;
   readonly known: VipKnowledge;
-  readonly follower: WantedFollower;
-  readonly api: ServiceApi;
+  readonly follower: Pick<WantedFollower, 'wishes' | 'wantedBy' | 'wished'>;
+  readonly api: Pick<ServiceApi, 'apply'>;
   readonly namespace: string;
   readonly signal: AbortSignal;
 }
 
 /**
- * @returns what was asked for, in words
- * @throws StartupError ERR_USAGE for a node or an address that there is not; what the API says no with
+ * Nothing is written on a node that could not say what follows from it: only the coordinator plans.
+ *
+ * @throws StartupError ERR_USAGE for a node or an address that there is not; ERR_CONTROL on another node
+ *   than the coordinator's; what the API says no with
  */
-export async function operate({ verb, request, known, follower, api, namespace, signal }: Operation): Promise<string> {
+export async function operate(operation: Operation): Promise<OperateAnswer> {
+  const { verb, request, known, follower, api, namespace, signal } = operation;
+  const planWith = (wishes: Wishes) =>
+    planOf({ ...known, coordinator: { ...known.coordinator, wanted: follower.wantedBy(wishes) } });
+  planWith(follower.wishes);
   const { nodes, addresses } = statusOf(known);
   const all = {
     nodes: new Set(nodes.map(({ name }) => name)),
@@ -34,6 +40,8 @@ export async function operate({ verb, request, known, follower, api, namespace, 
   if (wishes !== follower.wishes) {
     const path = `/api/v1/namespaces/${namespace}/configmaps/${wishesName}`;
     await api.apply(path, wishesObject(namespace, wishes), signal);
+    follower.wished(wishes);
   }
-  return [verb, request.address, request.node].filter((word) => word !== undefined).join(' ');
+  const asked = [verb, request.address, request.node].filter((word) => word !== undefined).join(' ');
+  return { asked, plan: planWith(wishes) };
 }

@@ -8,8 +8,9 @@
  *   GET  /v1/metrics            text of Prometheus
  *   POST /v1/VERB               OperateRequest → OperateAnswer, for each of `vipVerbs`
  *
- * Every node's process answers for the cluster, from the assignment and the node Leases that it
- * follows. What an operator asks for is kept with the cluster, so that it survives the coordinator.
+ * Every node's process tells the status, from the assignment and the node Leases that it follows; the
+ * coordinator's alone plans, explains and is asked for something: another one says which node that is.
+ * What an operator asks for is kept with the cluster, so that it survives the coordinator.
  */
 import * as z from 'zod';
 import { grantStates, moveReasons, nodeStates } from './model.ts';

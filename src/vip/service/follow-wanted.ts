@@ -37,6 +37,10 @@ export interface WantedFollower {
   /** The last that was seen. */
   readonly services: ServicesView | undefined;
   readonly wishes: Wishes;
+  /** What is wanted when these are the wishes. */
+  wantedBy(wishes: Wishes): Wanted;
+  /** They are written down: they count from now on, not when the watch tells. */
+  wished(wishes: Wishes): void;
 }
 
 const rewatchMs = 1000;
@@ -50,12 +54,12 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
   let wake: (() => void) | undefined;
   const say = saidOnce(log);
 
-  const wanted = (): Wanted => ({
-    addresses: withPins([...fixed.map((address) => ({ address, weight: 1 })), ...(services?.addresses ?? [])], wishes),
+  const wantedBy = (asked: Wishes): Wanted => ({
+    addresses: withPins([...fixed.map((address) => ({ address, weight: 1 })), ...(services?.addresses ?? [])], asked),
     nodes: new Map(
       (services?.nodes ?? []).map((node) => [
         node.metadata.name,
-        { state: stateOf(node.metadata.name, stateByNode(node), wishes), penalty: 0 },
+        { state: stateOf(node.metadata.name, stateByNode(node), asked), penalty: 0 },
       ]),
     ),
     policy,
@@ -76,6 +80,11 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
     },
     get wishes() {
       return wishes;
+    },
+    wantedBy,
+    wished(asked) {
+      wishes = asked;
+      wake?.();
     },
     publish(to) {
       holders = to;
@@ -107,7 +116,7 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
         for (;;) {
           pause.forgetHints();
           // Services that have not been read yet are not gone.
-          if (services !== undefined) yield wanted();
+          if (services !== undefined) yield wantedBy(wishes);
           await pause.wait(Infinity);
         }
       } finally {

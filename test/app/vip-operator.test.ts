@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest';
+import { operate, type Operation } from '../../src/app/vip-operator.ts';
+import type { VipKnowledge } from '../../src/vip/answer-operator.ts';
+import { newCoordinator } from '../../src/vip/coordination/coordinator.ts';
+import type { LeaseRecord } from '../../src/vip/coordination/lease-model.ts';
+import { noAssignment } from '../../src/vip/coordination/stored-assignment.ts';
+import { plan } from '../../src/vip/plan/plan.ts';
+import { noWishes, readWishes, stateOf, withPins, type Wishes } from '../../src/vip/service/wishes.ts';
+
+const policy = { mayRebalance: true, startAbove: 1.2, stopBelow: 1, restMs: 0, movesAtOnce: 5, movesPerHour: 1000 };
+const address = '10.1.2.3';
+const lease = (node: string): LeaseRecord => ({
+  uid: node,
+  version: '1',
+  holder: `${node}/1`,
+  transitions: 0,
+  durationMs: 15_000,
+  nonce: '1',
+  notes: {},
+});
+
+function scene(epoch: number | undefined) {
+  const written: Wishes[] = [];
+  let wishes = noWishes;
+  const wantedBy = (asked: Wishes) => ({
+    addresses: withPins([{ address, weight: 1 }], asked),
+    nodes: new Map(['a', 'b'].map((name) => [name, { state: stateOf(name, 'ready', asked), penalty: 0 }])),
+    policy,
+  });
+  const grant = { address, owner: 'a', state: 'granted', generation: 1 } as const;
+  const known: VipKnowledge = {
+    node: 'a',
+    leaseGood: true,
+    election: { state: 'held', isOurs: epoch !== undefined, holder: 'b/1', leftMs: undefined },
+    assignment: undefined,
+    coordinator: {
+      ...newCoordinator,
+      epoch,
+      leases: new Map(['a', 'b'].map((name) => [name, { record: lease(name), changedAtMs: 0 }])),
+      stored: { version: '1', assignment: { ...noAssignment, grants: new Map([[address, grant]]) } },
+      wanted: wantedBy(noWishes),
+    },
+    rules: { node: 'a', plan, graceMs: 100, leaseDurationMs: 15_000, standbys: 2 },
+    services: undefined,
+    nowMs: 0,
+  };
+  const operation: Omit<Operation, 'verb' | 'request'> = {
+    known,
+    follower: {
+      get wishes() {
+        return wishes;
+      },
+      wantedBy,
+      wished: (asked) => void (wishes = asked),
+    },
+    api: {
+      apply(_path, body) {
+        written.push(readWishes(body));
+        return Promise.resolve({});
+      },
+    },
+    namespace: 'kube-system',
+    signal: new AbortController().signal,
+  };
+  return { operation, written };
+}
+
+test('what is asked for is written down, and answered with what follows from it', async () => {
+  const { operation, written } = scene(0);
+  const answer = await operate({ ...operation, verb: 'drain', request: { node: 'a' } });
+  expect(answer).toMatchObject({
+    asked: 'drain a',
+    plan: { moves: [{ address, from: 'a', to: 'b', reason: 'drain' }] },
+  });
+  await operate({ ...operation, verb: 'cordon', request: { node: 'b' } });
+  expect(written).toEqual([
+    { draining: ['a'], cordoned: [], pins: {} },
+    { draining: ['a'], cordoned: ['b'], pins: {} },
+  ]);
+});
+
+test('on a node that does not decide nothing is written, and it says which one does', async () => {
+  const { operation, written } = scene(undefined);
+  await expect(operate({ ...operation, verb: 'drain', request: { node: 'a' } })).rejects.toMatchObject({
+    code: 'ERR_CONTROL',
+    message: 'only the coordinator plans: ask on b, which decides',
+  });
+  expect(written).toEqual([]);
+});
+
+test('a node that there is not is refused, with those that there are', async () => {
+  const { operation, written } = scene(0);
+  await expect(operate({ ...operation, verb: 'drain', request: { node: 'c' } })).rejects.toMatchObject({
+    code: 'ERR_USAGE',
+    message: 'c is none of a, b',
+  });
+  expect(written).toEqual([]);
+});
