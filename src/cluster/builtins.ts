@@ -2,7 +2,8 @@
 import type { Builtin, Builtins } from '../unit/builtin.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { certificatesBuiltin } from './certificates.ts';
-import { clusterDnsBuiltin, clusterDnsObjectsBuiltin, type Connect } from './cluster-dns.ts';
+import type { Connect } from './api-objects.ts';
+import { clusterDnsBuiltin, clusterDnsObjectsBuiltin } from './cluster-dns.ts';
 import { configFilesBuiltins } from './config-files.ts';
 import { containerBuiltins } from './container/builtins.ts';
 import { firstPodBuiltins } from './first-pod.ts';

@@ -10,16 +10,11 @@ import type { Builtin } from '../unit/builtin.ts';
 import { backoffDelayMs } from '../kernel/backoff.ts';
 import { onAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
-import type { KubeClient } from './kube-client.ts';
+import { applyObjects, type ApiObject, type Connect } from './api-objects.ts';
 import { apiServiceIp, type Settings } from './settings.ts';
 
-interface Manifest {
-  readonly path: string;
-  readonly body: object;
-}
-
 /** What has to be in the API for DNS. Source: CoreDNS's deployment for Kubernetes (its permissions). */
-export function dnsObjects(settings: Settings): readonly Manifest[] {
+export function dnsObjects(settings: Settings): readonly ApiObject[] {
   const meta = { name: 'kube-dns', namespace: 'kube-system' };
   // Each server answers, and tells of itself.
   const slice = settings.isJoining ? `kube-dns-${settings.nodeName}` : 'kube-dns-host';
@@ -78,12 +73,9 @@ export function dnsObjects(settings: Settings): readonly Manifest[] {
   ];
 }
 
-export type Connect = () => Promise<KubeClient>;
-
 export function clusterDnsObjectsBuiltin(settings: Settings, connect: Connect): Builtin {
   return async ({ signal, log }) => {
-    using client = await connect();
-    await Promise.all(dnsObjects(settings).map(({ path, body }) => client.apply(path, body, signal)));
+    await applyObjects(connect, dnsObjects(settings), signal);
     log(`kube-dns is ${settings.clusterDns}, answered by ${settings.nodeIp}:${String(settings.dnsPort)}`);
   };
 }

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Builtin } from '../unit/builtin.ts';
-import type { Connect } from './cluster-dns.ts';
+import type { Connect } from './api-objects.ts';
 import { pauseImage } from './config-files.ts';
 import { importRecipe } from './images.ts';
 import { KubeApiError, type KubeClient } from './kube-client.ts';

@@ -12,7 +12,7 @@ import { backoffDelayMs } from '../kernel/backoff.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { saidOnce } from '../kernel/said-once.ts';
-import type { Connect } from './cluster-dns.ts';
+import type { Connect } from './api-objects.ts';
 import { KubeApiError } from './kube-client.ts';
 
 const pace = { firstMs: 15, factor: 1.3, maxMs: 250, jitter: 0.1 };

@@ -10,7 +10,7 @@ import * as z from 'zod';
 import type { Builtin } from '../unit/builtin.ts';
 import { linkedAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
-import type { Connect } from './cluster-dns.ts';
+import type { Connect } from './api-objects.ts';
 import { KubeApiError, type KubeClient } from './kube-client.ts';
 
 const node = z.object({

@@ -4,13 +4,8 @@
  * their Leases, not of permissions.
  */
 import type { Builtin } from '../unit/builtin.ts';
+import { applyObjects, type ApiObject, type Connect } from './api-objects.ts';
 import { vipUser } from './certificate-plan.ts';
-import type { Connect } from './cluster-dns.ts';
-
-interface Manifest {
-  readonly path: string;
-  readonly body: object;
-}
 
 const group = 'rbac.authorization.k8s.io';
 const labels = { 'app.kubernetes.io/managed-by': 'k3s-lite' };
@@ -36,7 +31,7 @@ const namespaceRules = [
   },
 ];
 
-export function vipObjects(): readonly Manifest[] {
+export function vipObjects(): readonly ApiObject[] {
   return [
     ...granted('ClusterRole', `/apis/${group}/v1`, { name: vipUser, labels }, clusterRules),
     ...granted(
@@ -53,7 +48,7 @@ function granted(
   folder: string,
   metadata: { readonly name: string; readonly namespace?: string; readonly labels: object },
   rules: readonly object[],
-): readonly Manifest[] {
+): readonly ApiObject[] {
   const apiVersion = `${group}/v1`;
   const plural = kind.toLowerCase();
   return [
@@ -73,8 +68,7 @@ function granted(
 
 export function vipObjectsBuiltin(connect: Connect): Builtin {
   return async ({ signal, log }) => {
-    using client = await connect();
-    await Promise.all(vipObjects().map(({ path, body }) => client.apply(path, body, signal)));
+    await applyObjects(connect, vipObjects(), signal);
     log(`${vipUser} may follow Services and keep Leases in ${namespace}`);
   };
 }

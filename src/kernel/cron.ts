@@ -63,9 +63,8 @@ export function parseCron(text: string, calendar: keyof typeof calendars = 'loca
     return isFree(2) || isFree(4) ? ofMonth && ofWeek : ofMonth || ofWeek;
   };
   const nextMs = (afterMs: number) => {
-    const time = new Date(afterMs);
     // Every zone is whole minutes from UTC.
-    time.setTime(afterMs - (afterMs % 60_000) + 60_000);
+    const time = new Date(afterMs - (afterMs % 60_000) + 60_000);
     const endYear = get.year(time) + horizonYears;
     while (get.year(time) < endYear) {
       if (!monthSet.has(get.month(time) + 1)) startDay(time, get.month(time) + 1, 1);

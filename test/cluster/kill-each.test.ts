@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { renderWhy } from '../../src/cli/commands/why-tree.ts';
-import { busyboxImage } from '../../src/cluster/first-pod.ts';
 import { runningContainers } from './kit/running-containers.ts';
+import { webContainer, webPort } from './kit/web-container.ts';
 import { isRoot, nodeRig, type NodeRig } from './node-rig.ts';
 
 /** Within what event, `why` and log tell what happened: 1 s is promised; five times that on a machine that others use too. */
@@ -41,15 +41,7 @@ const website = (name: string) => ({
           metadata: { labels: { app: name } },
           spec: {
             terminationGracePeriodSeconds: 0,
-            containers: [
-              {
-                name: 'web',
-                image: busyboxImage,
-                imagePullPolicy: 'Never',
-                command: ['/bin/sh', '-c', `echo ${name} > /tmp/index.html; exec httpd -f -p 8080 -h /tmp`],
-                readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
-              },
-            ],
+            containers: [webContainer(name)],
           },
         },
       },
@@ -58,7 +50,7 @@ const website = (name: string) => ({
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name },
-      spec: { selector: { app: name }, ports: [{ port: 80, targetPort: 8080 }] },
+      spec: { selector: { app: name }, ports: [{ port: 80, targetPort: webPort }] },
     },
   ],
 });

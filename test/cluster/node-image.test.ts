@@ -14,6 +14,7 @@ import { runningContainers } from './kit/running-containers.ts';
 import { isRoot } from './node-rig.ts';
 
 const dataDir = '/var/lib/k3s-lite';
+const socketInside = '/run/k3s-lite/default/containerd/containerd.sock';
 const components = [
   ...['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'],
   ...['containerd', 'kubelet', 'kube-proxy', 'coredns'],
@@ -104,7 +105,8 @@ describe.skipIf(!isRoot)('[C5] the node image', () => {
       Object.fromEntries(components.map((name) => [name, container.pids(new RegExp(`^\\S*/${name} `))]));
     const [containerd] = container.pids(/^\S*\/containerd /);
     const containers = () =>
-      runningContainers(`/proc/${String(containerd)}/root/run/k3s-lite/default/containerd/containerd.sock`);
+      // As the container sees its file system.
+      runningContainers(path.join('/proc', String(containerd), 'root', socketInside));
     const [pidsBefore, containersBefore, lease] = [pids(), await containers(), leaseOf()];
     for (const name of components) expect(pidsBefore[name], name).toHaveLength(1);
     expect(containersBefore.length).toBeGreaterThan(1);

@@ -90,7 +90,7 @@ test('[V1] [V2] three nodes share nine addresses evenly, decided by one that the
   expect(lease.out).toMatch(new RegExp(`^${coordinators[0]?.name ?? ''}-\\d+$`));
 });
 
-test('[V12] the API is asked as often as Leases are renewed, however many addresses there are', async () => {
+test('the API is asked as often as Leases are renewed, however many addresses there are', async () => {
   const [before, fromMs] = [vips.requests, now()];
   await pause(4000);
   const perSecond = ((vips.requests - before) / (now() - fromMs)) * 1000;

@@ -5,8 +5,8 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { busyboxImage } from '../../src/cluster/first-pod.ts';
 import { statusAnswer } from '../../src/vip/control-model.ts';
+import { webContainer, webPort } from './kit/web-container.ts';
 import { isRoot, nodeRig, type NodeRig } from './node-rig.ts';
 import { must, run } from './rig/run.ts';
 
@@ -24,22 +24,14 @@ const website = {
       metadata: { name: 'web', labels: { app: 'web' } },
       spec: {
         terminationGracePeriodSeconds: 0,
-        containers: [
-          {
-            name: 'web',
-            image: busyboxImage,
-            imagePullPolicy: 'Never',
-            command: ['/bin/sh', '-c', 'echo it answers > /tmp/index.html; exec httpd -f -p 8080 -h /tmp'],
-            readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
-          },
-        ],
+        containers: [webContainer('it answers')],
       },
     },
     {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: 'web' },
-      spec: { type: 'LoadBalancer', selector: { app: 'web' }, ports: [{ port: 80, targetPort: 8080 }] },
+      spec: { type: 'LoadBalancer', selector: { app: 'web' }, ports: [{ port: 80, targetPort: webPort }] },
     },
   ],
 };
@@ -90,6 +82,10 @@ describe.skipIf(!isRoot)('a node with a pool of virtual IPs', () => {
       nodes: [{ name: rig.nodeName, state: 'ready', held: 1 }],
       addresses: [{ address: vip, owner: rig.nodeName, state: 'granted', services: ['default/web'] }],
     });
+    const metrics = vipCommand('metrics').output;
+    expect(metrics).toContain(`k3s_lite_vip_held{node="${rig.nodeName}"} 1\n`);
+    expect(metrics).toMatch(/^k3s_lite_vip_imbalance_ratio 1$/m);
+    expect(metrics).toMatch(/^k3s_lite_vip_moves_total\{reason="new"\} 1$/m);
     expect(vipCommand('explain', vip).output).toContain(`${vip} is on ${rig.nodeName}`);
     expect(vipCommand('explain', '198.51.100.77')).toMatchObject({ code: 2 });
   });

@@ -5,7 +5,7 @@
  */
 import type { Builtin } from '../../unit/builtin.ts';
 import type { ClusterPorts } from '../builtins.ts';
-import type { Connect } from '../cluster-dns.ts';
+import type { Connect } from '../api-objects.ts';
 import { configFilesBuiltins } from '../config-files.ts';
 import { kubeClient, readCredentials } from '../kube-client.ts';
 import { agentKubeconfigPlan, writeKubeconfigs } from '../kubeconfigs.ts';

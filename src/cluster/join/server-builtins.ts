@@ -1,7 +1,7 @@
 /** The builtins of a server that other machines can join, and those of one that joins others. */
 import type { Builtin } from '../../unit/builtin.ts';
 import type { ClusterPorts } from '../builtins.ts';
-import type { Connect } from '../cluster-dns.ts';
+import type { Connect } from '../api-objects.ts';
 import { configFilesBuiltins } from '../config-files.ts';
 import { kubeClient, readCredentials } from '../kube-client.ts';
 import { layoutOf } from '../layout.ts';

@@ -1,9 +1,6 @@
-/** A client that asks 20 times a second and tries once more, as a process of its own: a busy test does not make it late. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
-import { createInterface } from 'node:readline';
+/** A client that asks 20 times a second and tries once more. */
 import * as z from 'zod';
+import { clientProcess } from './client-process.ts';
 
 const answerSchema = z.object({
   kind: z.enum(['read', 'write']),
@@ -41,20 +38,21 @@ export interface RetryingClientOptions {
 }
 
 export function retryingClient({ tls, port, enter }: RetryingClientOptions): RetryingClient {
-  const script = path.join(import.meta.dirname, 'ask-and-retry.mjs');
-  const argv = [...enter, process.execPath, script, tls, String(port)];
-  const child = spawn('env', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const ended = once(child, 'close');
   const answers: Answer[] = [];
-  createInterface({ input: child.stdout }).on('line', (line) => answers.push(answerSchema.parse(JSON.parse(line))));
+  const client = clientProcess({
+    script: 'ask-and-retry.mjs',
+    tls,
+    port,
+    enter,
+    onLine: (line) => answers.push(answerSchema.parse(JSON.parse(line))),
+  });
   return {
     asked: () => answers.length,
     async end() {
-      child.stdin.end();
-      await ended;
+      await client.end();
       return outcomeOf(answers);
     },
-    [Symbol.dispose]: () => void child.kill('SIGKILL'),
+    [Symbol.dispose]: client[Symbol.dispose],
   };
 }
 

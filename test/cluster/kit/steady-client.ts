@@ -1,8 +1,6 @@
-/** A client of the API server that never pauses, as a process of its own: a busy test does not make it late. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+/** A client of the API server that never pauses. */
 import path from 'node:path';
-import { createInterface } from 'node:readline';
+import { clientProcess } from './client-process.ts';
 
 export interface SteadyClient extends Disposable {
   /** How often it was answered well. */
@@ -18,25 +16,25 @@ export interface SteadyClientOptions {
   readonly enter?: readonly string[];
 }
 
-export function steadyClient({ dataDir, port, enter = [] }: SteadyClientOptions): SteadyClient {
-  const script = path.join(import.meta.dirname, 'ask-steadily.mjs');
-  const argv = [...enter, process.execPath, script, path.join(dataDir, 'server/tls'), String(port)];
-  const [program = '', ...args] = argv;
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const ended = once(child, 'close');
+export function steadyClient({ dataDir, port, enter }: SteadyClientOptions): SteadyClient {
   const failures: string[] = [];
   let answers = 0;
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    if (line === 'ok') answers += 1;
-    else failures.push(line);
+  const client = clientProcess({
+    script: 'ask-steadily.mjs',
+    tls: path.join(dataDir, 'server/tls'),
+    port,
+    enter,
+    onLine(line) {
+      if (line === 'ok') answers += 1;
+      else failures.push(line);
+    },
   });
   return {
     answers: () => answers,
     async end() {
-      child.stdin.end();
-      await ended;
+      await client.end();
       return failures;
     },
-    [Symbol.dispose]: () => void child.kill('SIGKILL'),
+    [Symbol.dispose]: client[Symbol.dispose],
   };
 }
