@@ -10,6 +10,7 @@ import * as z from 'zod';
 import type { Builtin } from '../unit/builtin.ts';
 import { linkedAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
+import { saidOnce } from '../kernel/said-once.ts';
 import type { Connect } from './api-objects.ts';
 import { KubeApiError, type KubeClient } from './kube-client.ts';
 
@@ -74,14 +75,17 @@ export async function untilNodeReady(
   using both = linkedAbort(parent);
   let facts: NodeFacts = { ready: false, reason: 'it is not registered yet' };
   let renewedMs: number | undefined;
-  let said = '';
+  const say = saidOnce((missing) => log(`node ${nodeName}: ${missing}`));
   const isReady = () => {
     // renewTime is rounded to microseconds, startedAt is not: a renewal in the same millisecond counts.
     const fresh = renewedMs !== undefined && renewedMs >= Math.floor(kubeletStartedMs);
-    const missing = !facts.ready ? facts.reason : fresh ? '' : 'its lease was not renewed by the present kubelet yet';
-    if (missing !== said && missing !== '') log(`node ${nodeName}: ${missing}`);
-    said = missing;
-    return missing === '';
+    const missing = !facts.ready
+      ? facts.reason
+      : fresh
+        ? undefined
+        : 'its lease was not renewed by the present kubelet yet';
+    say(missing);
+    return missing === undefined;
   };
   const follow = async (path: string, take: (object: unknown) => void) => {
     const query = { fieldSelector: `metadata.name=${nodeName}` };

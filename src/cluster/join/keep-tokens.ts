@@ -11,6 +11,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { parseJson } from '../../kernel/json.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
 import type { EtcdClient } from '../etcd/etcd-client.ts';
 import type { Layout } from '../layout.ts';
@@ -50,7 +51,7 @@ export async function keepTokens(ports: KeepTokensPorts): Promise<never> {
       say(undefined);
     } catch (error) {
       signal.throwIfAborted();
-      say(`tokens cannot be compared with the other servers’: ${String(error)}`);
+      say(`tokens cannot be compared with the other servers’: ${messageOf(error)}`);
     }
   }
 }

@@ -9,6 +9,7 @@ import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/message-of.ts';
+import { saidOnce } from '../../kernel/said-once.ts';
 import type { EtcdClient } from '../etcd/etcd-client.ts';
 import { EtcdError, type EtcdReason } from '../etcd/etcd-error.ts';
 import type { EtcdMember, MemberId } from '../etcd/etcd-messages.ts';
@@ -37,7 +38,7 @@ const seenSchema = z.array(z.string()).catch([]);
 export async function keepMembers(ports: KeepMembersPorts): Promise<never> {
   const { etcd, remember, clock, random, log, signal } = ports;
   let progress: ReadonlyMap<MemberId, Progress> = new Map();
-  let said = '';
+  const say = saidOnce(log);
   for (;;) {
     await sleep(clock, everyMs * (0.8 + 0.4 * random()), signal);
     try {
@@ -45,13 +46,11 @@ export async function keepMembers(ports: KeepMembersPorts): Promise<never> {
       await remember(members.flatMap(({ clientUrls }) => clientUrls));
       progress = await keepLearners(members, progress, ports);
       await followNodes(members, ports);
-      said = '';
+      say(undefined);
     } catch (error) {
       signal.throwIfAborted();
       // Without a quorum or an API nothing can be done; once is enough to say so.
-      const line = `the members of etcd cannot be looked after: ${messageOf(error)}`;
-      if (line !== said) log(line);
-      said = line;
+      say(`the members of etcd cannot be looked after: ${messageOf(error)}`);
     }
   }
 }
