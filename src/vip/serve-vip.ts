@@ -11,7 +11,13 @@ import { saidOnce } from '../kernel/said-once.ts';
 import type { VipActuator } from './actuator.ts';
 import { agentDriver } from './coordination/agent-driver.ts';
 import type { AgentState } from './coordination/agent-model.ts';
-import { clusterApi, coordinatorLease, nodeLease, nodeOfLease, type VipKube } from './coordination/cluster-api.ts';
+import {
+  clusterApi,
+  coordinatorLease,
+  nodeLease,
+  nodeOfLease,
+  type AssignmentKube,
+} from './coordination/cluster-api.ts';
 import { coordinatorDriver } from './coordination/coordinator-driver.ts';
 import type { CoordinatorRules, CoordinatorState, Wanted } from './coordination/coordinator-model.ts';
 import { leaseHolder, type LeaseView } from './coordination/lease-holder.ts';
@@ -34,8 +40,8 @@ export interface ServeVipOptions {
   readonly lingerMs: number;
   readonly capacity: number;
   /** For renewals alone: nothing else delays them. */
-  readonly connectForLeases: () => Promise<VipKube>;
-  readonly connect: () => Promise<VipKube>;
+  readonly connectForLeases: () => Promise<AssignmentKube>;
+  readonly connect: () => Promise<AssignmentKube>;
   readonly actuator: VipActuator;
   /** What there is to be assigned; each new value takes the place of the last. Only the coordinator's counts. */
   readonly followWanted: (signal: AbortSignal) => AsyncIterable<Wanted>;

@@ -1,31 +1,21 @@
 /**
  * Leases and the assignment as objects of Kubernetes: what the machines mean, and how it is written.
  *
- * The port `VipKube` is what this room needs of the API; app/ fills it. Each call here has its own
- * limit and ends as an answer or as a classified failure, never as something thrown.
+ * Each call here has its own limit and ends as an answer or as a classified failure, never as something
+ * thrown.
  *
  * Lease.spec.leaseDurationSeconds is whole seconds (client-go cuts): the true times are annotations.
  */
 import * as z from 'zod';
 import { linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import type { VipKube } from '../vip-kube.ts';
 import type { Stored } from './coordinator-model.ts';
 import { classify, type ApiFailure, type Verdict } from './error-class.ts';
 import type { LeaseDraft, LeaseRecord } from './lease-model.ts';
 import { assignmentText, noAssignment, readAssignment, type StoredAssignment } from './stored-assignment.ts';
 
-export interface KubeWatchEvent {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
-  readonly object: unknown;
-}
-
-/** What is needed of the API of Kubernetes. */
-export interface VipKube {
-  get(path: string, signal: AbortSignal): Promise<unknown>;
-  create(path: string, body: object, signal: AbortSignal): Promise<unknown>;
-  replace(path: string, body: object, signal: AbortSignal): Promise<unknown>;
-  watch(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): AsyncIterable<KubeWatchEvent>;
-}
+export type AssignmentKube = Omit<VipKube, 'apply'>;
 
 export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly verdict: Verdict };
 
@@ -141,7 +131,7 @@ export interface ClusterApi {
 
 export interface ClusterApiOptions {
   /** Asked before each call: credentials that were renewed count at once. */
-  readonly connect: () => Promise<VipKube>;
+  readonly connect: () => Promise<AssignmentKube>;
   readonly namespace: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -151,7 +141,10 @@ export function clusterApi({ connect, namespace, clock, signal }: ClusterApiOpti
   const leases = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
   const maps = `/api/v1/namespaces/${namespace}/configmaps`;
 
-  async function call<T>(limitMs: number, run: (kube: VipKube, end: AbortSignal) => Promise<T>): Promise<Answer<T>> {
+  async function call<T>(
+    limitMs: number,
+    run: (kube: AssignmentKube, end: AbortSignal) => Promise<T>,
+  ): Promise<Answer<T>> {
     using end = linkedAbort(signal);
     const late = new Error('no answer in time');
     using _timer = clock.timer(limitMs, () => end.abort(late));

@@ -4,19 +4,9 @@
  * and then do.
  */
 import * as z from 'zod';
+import type { VipKube } from '../vip-kube.ts';
 
-/** What this room needs of a client of the API; `KubeClient` of the cluster room is one. */
-export interface ServiceApi {
-  get(path: string, signal: AbortSignal): Promise<unknown>;
-  create(path: string, body: object, signal: AbortSignal): Promise<unknown>;
-  /** Server-side apply. */
-  apply(path: string, body: object, signal: AbortSignal): Promise<unknown>;
-  watch(
-    path: string,
-    query: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): AsyncIterable<{ readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: unknown }>;
-}
+export type ServiceApi = Omit<VipKube, 'replace'>;
 
 const list = z.object({ items: z.array(z.unknown()).nullish() });
 

@@ -5,7 +5,7 @@
 import { readCredentials, kubeClient, type KubeClient } from '../../../src/cluster/kube-client.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import type { VipActuator } from '../../../src/vip/actuator.ts';
-import type { VipKube } from '../../../src/vip/coordination/cluster-api.ts';
+import type { AssignmentKube } from '../../../src/vip/coordination/cluster-api.ts';
 import type { Wanted } from '../../../src/vip/coordination/coordinator-model.ts';
 import type { Timing } from '../../../src/vip/coordination/timing.ts';
 import { serveVip, type VipView } from '../../../src/vip/serve-vip.ts';
@@ -155,7 +155,7 @@ export class VipNodes implements AsyncDisposable {
     const { url, tls, addresses, timing } = this.#options;
     const credentials = await readCredentials(url, tls, 'client-admin');
     const controller = new AbortController();
-    const client = (): VipKube => {
+    const client = (): AssignmentKube => {
       const kube = kubeClient(credentials, systemClock);
       this.#clients.push(kube);
       let isDead = false;
