@@ -107,11 +107,17 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
   let control: Promise<AsyncDisposable> | undefined;
   const tell = (view: VipView) => {
     sender.send(`STATUS=${stateText(view)}`);
+    publish(view);
     telling = clock.timer(tellEveryMs, () => tell(view));
   };
+  let published: StoredAssignment | undefined;
+  /** Each version once: one that moves a thousand addresses tells a thousand events. */
   const publish = (view: VipView) => {
     const { epoch, stored } = view.coordinator();
-    follower.publish(epoch === undefined || stored === undefined ? undefined : holdersOf(stored.assignment));
+    const assignment = epoch === undefined ? undefined : stored?.assignment;
+    if (assignment === published) return;
+    published = assignment;
+    follower.publish(assignment === undefined ? undefined : holdersOf(assignment));
   };
   const serveControl = (socketPath: string, view: VipView) => {
     const known = (): VipKnowledge => ({
