@@ -215,6 +215,6 @@ test.each([
     expect(graphOf(units).order).toHaveLength(many);
     return performance.now() - from;
   };
-  // The best of several: other work of the machine is not what is measured.
-  expect(Math.min(...Array.from({ length: 7 }, buildMs))).toBeLessThan(50);
+  // The best of many: neither V8's warming up nor other work of the machine is what is measured.
+  expect(Math.min(...Array.from({ length: 40 }, buildMs))).toBeLessThan(50);
 });
