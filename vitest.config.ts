@@ -11,6 +11,8 @@ export default defineConfig({
   test: {
     // Half of the fast tests' time is waiting for small processes: a core kept free would be idle.
     maxWorkers: '100%',
+    // What was found instead is told whole: the log may be all that is left of a run.
+    chaiConfig: { truncateThreshold: 500 },
     reporters: ['default', ['json', { outputFile: '.cache/test-report.json' }]],
     projects: [
       {

@@ -47,9 +47,15 @@ export async function followNodes(options: FollowNodesOptions): Promise<never> {
       using client = await connect();
       using end = linkedAbort(signal);
       const watching = watchNodes(client, { known: () => known, digest, wake: pause.wake, signal: end.signal });
-      watching.catch(pause.wake);
+      let watchEnded: Error | undefined;
+      watching.catch((error: unknown) => {
+        watchEnded = error instanceof Error ? error : new Error(messageOf(error));
+        pause.wake();
+      });
       try {
         for (;;) {
+          // Refused while the list was not: the roles of a new cluster come one after the other.
+          if (watchEnded !== undefined) throw watchEnded;
           pause.forgetHints();
           const nodes = await listNodes(client, clock, end.signal);
           known = new Map(nodes.map((node) => [nameOf(node), digest(node)]));

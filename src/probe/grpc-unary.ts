@@ -45,6 +45,11 @@ function request(
   { path, message, signal }: Pick<GrpcCall, 'path' | 'message' | 'signal'>,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      session.destroy();
+      reject(abortError(signal));
+      return;
+    }
     const settle = () => {
       abort[Symbol.dispose]();
       session.off('error', fail);
@@ -64,7 +69,6 @@ function request(
     });
     session.on('error', fail);
     session.on('close', onClose);
-    if (signal.aborted) return;
     const stream = sendRequest(session, path);
     stream.on('error', fail);
     collect(stream, (answer) => {

@@ -28,6 +28,7 @@ export async function secureConnection(
   const { host, files, protocol } = options;
   try {
     const tls = await import('node:tls');
+    if (signal.aborted) throw abortError(signal);
     const known = contextOf(files, tls.createSecureContext);
     const secured = tls.connect({
       socket,

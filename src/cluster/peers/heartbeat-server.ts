@@ -52,6 +52,8 @@ export async function startHeartbeatServer(host: string, port: number, files: Se
   server.on('stream', (stream, headers) => {
     stream.on('error', () => undefined);
     stream.resume();
+    // A peer that has not waited: between its question and this, a busy machine may have let seconds pass.
+    if (stream.destroyed) return;
     if (!isNode(stream.session?.socket as TLSSocket | undefined)) {
       fail(stream, grpcStatus.permissionDenied, 'only nodes of this cluster are answered');
     } else if (headers[':path'] !== healthPath) {

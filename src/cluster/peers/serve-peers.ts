@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { deferred } from '../../kernel/deferred.ts';
 import { followNodes, type NodesClient } from '../follow-nodes.ts';
 import { readIfThere, writeIfChanged } from '../stored-file.ts';
 import { heartbeatLink } from './heartbeat-link.ts';
@@ -57,6 +58,7 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   const watched = new Map<string, Watched>();
   let toldAtMs = -tellEveryMs;
   let written: Promise<unknown> = Promise.resolve();
+  const broken = deferred<never>();
 
   const tell = (isNews: boolean) => {
     const nowMs = clock.monotonicMs();
@@ -84,7 +86,11 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
         tell(isNews);
       },
     });
-    watching.catch(() => end[Symbol.dispose]());
+    watching.catch((error: unknown) => {
+      end[Symbol.dispose]();
+      // Nothing else may end it: a peer that is not asked any more must not look alive for ever.
+      if (!end.signal.aborted) broken.reject(error);
+    });
   };
   const take = (peers: readonly Peer[]) => {
     const wanted = new Map(peers.map((peer) => [peer.name, peer]));
@@ -117,10 +123,11 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
     clock,
     signal,
   });
-  // Both end with the signal, and by nothing else.
-  const [ended] = await Promise.allSettled([following, renewing]);
-  await written;
-  throw ended.status === 'rejected' ? ended.reason : new Error('internal error: the nodes are not followed any more');
+  try {
+    return await Promise.race([following, renewing, broken.promise]);
+  } finally {
+    await written;
+  }
 }
 
 /** What this node asks with. */
