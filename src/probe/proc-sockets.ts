@@ -6,24 +6,25 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import type { PortHolder } from './hints.ts';
-
-export interface Listener {
-  readonly inode: string;
-  /** Address as /proc writes it; all zeros is "any address". Empty for unix sockets. */
-  readonly hexAddress: string;
-}
+import type { Listener } from './listener.ts';
+import { askListeners } from './sock-diag.ts';
 
 /** State LISTEN of a TCP socket in /proc/net/tcp. Source: include/net/tcp_states.h. */
 const tcpListen = '0A';
 /** Flag of a unix socket that accepts connections, __SO_ACCEPTCON. Source: proc(5). */
 const acceptsConnections = 0x10000;
 
-/**
- * TCP listeners on `port`, of all local addresses, found one after the other: taking only the first
- * is cheap. The kernel lists listeners first and then walks its whole table of connections, which
- * takes 5 ms and more however few there are; so records are read one by one, no further than needed.
- */
+/** TCP listeners on `port`, of all local addresses, found one after the other: taking only the first is cheap. */
 export function* tcpListeners(port: number): Generator<Listener> {
+  const told = askListeners()?.(port);
+  yield* told ?? listenersInProc(port);
+}
+
+/**
+ * Without netlink. The kernel lists listeners first and then walks its whole table of connections,
+ * which takes 5 ms and more however few there are; so records are read one by one, no further than needed.
+ */
+export function* listenersInProc(port: number): Generator<Listener> {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const tables = [listeningRecords('/proc/net/tcp'), listeningRecords('/proc/net/tcp6')];
   try {

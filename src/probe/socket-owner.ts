@@ -30,8 +30,8 @@ export function ownerCheck({ pids, note }: OwnerCheckOptions): OwnerCheck {
   const verified = new Set<string>();
   // Finding a stranger means looking through all of /proc: once for each listening socket, not at each attempt.
   const strangers = new Map<string, string>();
-  // Reading the table of listeners can take 5 ms. Where nobody listened at the attempt just before,
-  // the listener is as old as that, which is proof enough for the first answer; the next attempt
+  // Finding the listener takes 0.2 ms, and without netlink 10. Where nobody listened at the attempt just
+  // before, the listener is as old as that, which is proof enough for the first answer; the next attempt
   // (a server that says "not yet", or the health check) looks.
   const justRefused = new Set<string>();
 
