@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { writeMembers, readMembers } from '../cluster/etcd/members-file.ts';
+import { readKnownMembers, rememberMembers } from '../cluster/etcd/known-members.ts';
 import { resetMember } from '../cluster/etcd/reset-member.ts';
 import { findPeers, ownResetText, peerResetText, type ResetPlan } from '../cluster/etcd/reset-plan.ts';
 import { ensureCertificates } from '../cluster/certificates.ts';
@@ -79,10 +79,11 @@ async function planOf(
   { restoreFrom, signal }: { readonly restoreFrom: string | undefined; readonly signal: AbortSignal },
 ): Promise<ResetPlan> {
   const { settings } = prepared;
-  const { etcdData, etcdMemberList } = layoutOf(settings);
+  const { etcdData, etcdMembers } = layoutOf(settings);
   const own = etcdUnitOf(prepared);
   const client = etcdClientOf(settings, [], peerMs);
-  const peers = await findPeers(await readMembers(etcdMemberList), own, client, signal);
+  const { members } = await readKnownMembers(etcdMembers);
+  const peers = await findPeers(members, own, client, signal);
   const joinUrl = `https://${settings.nodeIp}:${String(settings.joinPort)}`;
   return { memberName: own.memberName, etcdData, restoreFrom, peers, joinUrl };
 }
@@ -90,11 +91,11 @@ async function planOf(
 /** @returns where the data are that were there before */
 async function reset(prepared: Prepared, plan: ResetPlan, options: ClusterResetOptions): Promise<string | undefined> {
   const { settings, graph, searchPath } = prepared;
-  const { etcdData, etcdMemberList } = layoutOf(settings);
+  const { etcdData, etcdMembers } = layoutOf(settings);
   const { env, signal } = options;
   if (plan.restoreFrom !== undefined) {
     const { kept } = await restoreInto(prepared, plan.restoreFrom, signal);
-    await rm(etcdMemberList, { force: true });
+    await rm(etcdMembers, { force: true });
     return kept;
   }
   const endpoint = ownEndpoint(settings);
@@ -103,7 +104,7 @@ async function reset(prepared: Prepared, plan: ResetPlan, options: ClusterResetO
     ...{ client: etcdClientOf(settings, [endpoint]), peerUrl: etcdUnitOf(prepared).peerUrl },
     ...{ env: { ...unitEnv(env), PATH: searchPath.join(':') }, clock: systemClock, signal },
   });
-  await writeMembers(etcdMemberList, [member]);
+  await rememberMembers(etcdMembers, [member]);
   return kept;
 }
 

@@ -11,8 +11,8 @@ import { serverOfUrl } from '../balancer/server-address.ts';
 import { settingsSchema } from '../balancer/settings.ts';
 import { followEtcdMembers } from '../cluster/discovery/follow-etcd-members.ts';
 import { etcdClient } from '../cluster/etcd/etcd-client.ts';
+import { readKnownMembers, rememberAddresses } from '../cluster/etcd/known-members.ts';
 import { layoutOf } from '../cluster/layout.ts';
-import { readKnownMembers, writeKnownMembers } from '../cluster/members/known-members.ts';
 import { etcdTls } from '../cluster/members/own-member.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { runBalancer, type BalancerProcess } from './internal-balancer.ts';
@@ -40,14 +40,14 @@ export async function internalEtcdBalancer({ port, ...around }: InternalEtcdBala
   // Through itself: with failover, and without another list.
   const client = etcdClient({ endpoints: [`https://127.0.0.1:${String(port)}`], tls, clock });
   return await runBalancer(settings, around, {
-    seeds: serversOf(await readKnownMembers(layout.etcdMembers)),
+    seeds: serversOf((await readKnownMembers(layout.etcdMembers)).clientUrls),
     follow: (balancer, signal) =>
       followEtcdMembers({
         members: (end) => client.memberList(end),
         update(urls) {
           balancer.update(serversOf(urls).map((address) => ({ address })));
           // For its next start, which may be when nobody answers.
-          writeKnownMembers(layout.etcdMembers, urls).catch((error: unknown) =>
+          rememberAddresses(layout.etcdMembers, urls).catch((error: unknown) =>
             log(`cannot keep the members of etcd: ${String(error)}`),
           );
         },

@@ -1,6 +1,5 @@
 /** Constructs what `k3s-lite internal etcd-watch` runs, as a process of its own: it looks at etcd's disk and leader. */
 import { serveEtcdWatch } from '../cluster/etcd/serve-etcd-watch.ts';
-import { layoutOf } from '../cluster/layout.ts';
 import { linkedAbort } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { notifySender } from '../probe/notify-sender.ts';
@@ -28,17 +27,15 @@ export async function internalEtcdWatch({
   ...rest
 }: InternalEtcdWatchOptions): Promise<never> {
   using sender = notifySender(env['NOTIFY_SOCKET']);
-  const place = { dataDir, runDir: '' };
   return await serveEtcdWatch({
     ...rest,
-    client: etcdClientOf(place, [endpoint], scrapeMs),
+    client: etcdClientOf({ dataDir, runDir: '' }, [endpoint], scrapeMs),
     async scrape(signal) {
       using limit = linkedAbort(signal);
       using _timer = systemClock.timer(scrapeMs, () => limit.abort(new Error('/metrics does not answer')));
       const response = await fetch(metrics, { signal: limit.signal });
       return await response.text();
     },
-    membersFile: layoutOf(place).etcdMemberList,
     clock: systemClock,
     notify: (...lines) => sender.send(...lines),
   });

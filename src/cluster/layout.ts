@@ -12,14 +12,12 @@ export interface Layout {
   readonly etcdData: string;
   /** What etcd is told of its cluster when it first starts. */
   readonly etcdEnv: string;
-  /** Where the members of etcd can be asked, as this machine last knew. */
+  /** The members of etcd, as this machine last knew them. */
   readonly etcdMembers: string;
   /** What a further server was told when it joined. */
   readonly serverJoined: string;
   /** Source: K3s, the same place. */
   readonly etcdSnapshots: string;
-  /** The members that etcd last had, for a time when it does not answer. */
-  readonly etcdMemberList: string;
   /** There after a reset until the next start without one. Source: K3s, the same name. */
   readonly resetFlag: string;
   /** The tokens that machines join with. Source: K3s, the same names. */
@@ -84,7 +82,6 @@ export function layoutOf({ dataDir, runDir }: LayoutPlace): Layout {
     etcdMembers: `${server}/db/etcd-members.json`,
     serverJoined: `${server}/joined.json`,
     etcdSnapshots: `${server}/db/snapshots`,
-    etcdMemberList: `${server}/db/etcd-member-list.json`,
     resetFlag: `${server}/db/reset-flag`,
     serverToken: `${server}/token`,
     nodeToken: `${server}/node-token`,

@@ -11,12 +11,11 @@ import * as fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { maxAgeMs, readStore } from '../../src/balancer/server-store.ts';
 import { askForRotation, readRotation } from '../../src/cluster/certificate-rotation.ts';
-import { readMembers, writeMembers } from '../../src/cluster/etcd/members-file.ts';
+import { readKnownMembers, rememberAddresses, rememberMembers } from '../../src/cluster/etcd/known-members.ts';
 import { readPasswords, writeTokens } from '../../src/cluster/join/cluster-token.ts';
 import { readJoinedIfThere, writeJoined } from '../../src/cluster/join/joined.ts';
 import { readServerJoined, writeServerJoined } from '../../src/cluster/join/server-joined.ts';
 import { readManifestRecord, writeManifestRecord } from '../../src/cluster/manifests/manifest-record.ts';
-import { readKnownMembers, writeKnownMembers } from '../../src/cluster/members/known-members.ts';
 import { peersText, readPeers } from '../../src/cluster/peers/peer-list.ts';
 import { StartupError } from '../../src/error/startup-error.ts';
 import { Routing } from '../balancer/routing-kit.ts';
@@ -54,6 +53,12 @@ interface StateFile {
   readonly read: (file: string) => Promise<unknown>;
 }
 
+async function readMembersFile(file: string): Promise<void> {
+  const { clientUrls, members } = await readKnownMembers(file);
+  for (const url of clientUrls) expect(new URL(url).protocol).toBe('https:');
+  for (const one of members) for (const url of one.peerUrls) expect(typeof url).toBe('string');
+}
+
 const files: Readonly<Record<string, StateFile>> = {
   'what a node was told': {
     write: (file) =>
@@ -72,15 +77,13 @@ const files: Readonly<Record<string, StateFile>> = {
       if (joined !== undefined) expect(Object.keys(joined.settings).sort()).toEqual(Object.keys(settings).sort());
     },
   },
-  'known members of etcd': {
-    write: (file) => writeKnownMembers(file, ['https://192.0.2.1:2379', 'https://192.0.2.2:2379']),
-    read: async (file) => {
-      for (const url of await readKnownMembers(file)) expect(new URL(url).protocol).toBe('https:');
-    },
+  'where members of etcd can be asked': {
+    write: (file) => rememberAddresses(file, ['https://192.0.2.1:2379', 'https://192.0.2.2:2379']),
+    read: readMembersFile,
   },
   'the members that etcd last had': {
     write: (file) =>
-      writeMembers(file, [
+      rememberMembers(file, [
         {
           id: '1',
           name: 'a',
@@ -89,10 +92,7 @@ const files: Readonly<Record<string, StateFile>> = {
           isLearner: false,
         },
       ]),
-    read: async (file) => {
-      for (const { clientUrls } of await readMembers(file))
-        for (const url of clientUrls) expect(typeof url).toBe('string');
-    },
+    read: readMembersFile,
   },
   'certificates to be rotated': {
     write: (file) => askForRotation(file, ['kubelet', 'admin'], 1),

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { etcdClientOf } from '../../src/app/etcd-of.ts';
 import type { EtcdClient } from '../../src/cluster/etcd/etcd-client.ts';
-import { readMembers, writeMembers } from '../../src/cluster/etcd/members-file.ts';
+import { readKnownMembers, rememberMembers } from '../../src/cluster/etcd/known-members.ts';
 import { layoutOf } from '../../src/cluster/layout.ts';
 import { resolveSettings } from '../../src/cluster/settings.ts';
 import { createCluster, type Cluster } from './kit/cluster.ts';
@@ -43,7 +43,7 @@ beforeAll(async () => {
   await etcd.ready();
   own = etcdClientOf(cluster.paths, [etcd.member(0).clientUrl]);
   await own.put('before', 'yes', signal);
-  await writeMembers(layout.etcdMemberList, await own.memberList(signal));
+  await rememberMembers(layout.etcdMembers, await own.memberList(signal));
 });
 afterAll(async () => {
   await etcd[Symbol.asyncDispose]();
@@ -83,9 +83,9 @@ test('[H7] of three members, two of them destroyed, the third is reset: alone, w
   expect({ code, err }).toEqual({ code: 0, err: '' });
   expect(out).toContain('start k3s-lite again without --cluster-reset');
   expect(out).toContain('m2 (cannot ask etcd for its status: ');
-  const { etcdData, etcdMemberList: file, resetFlag } = layoutOf(cluster.paths);
+  const { etcdData, etcdMembers: file, resetFlag } = layoutOf(cluster.paths);
   expect(readdirSync(path.dirname(etcdData)).some((name) => /^etcd-old-\d+$/.test(name))).toBe(true);
-  expect(await readMembers(file)).toMatchObject([{ name: 'm1', peerUrls: [etcd.member(0).peerUrl] }]);
+  expect((await readKnownMembers(file)).members).toMatchObject([{ name: 'm1', peerUrls: [etcd.member(0).peerUrl] }]);
   const again = await reset();
   expect(again).toMatchObject({ code: 3, err: expect.stringContaining('has not been started since') as unknown });
 

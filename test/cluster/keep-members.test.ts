@@ -3,6 +3,7 @@
  * of the test.
  */
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { EtcdMember } from '../../src/cluster/etcd/etcd-messages.ts';
 import { KubeApiError } from '../../src/cluster/kube-client.ts';
 import { keepMembers } from '../../src/cluster/members/keep-members.ts';
 import { stalledAfterMs } from '../../src/cluster/members/member-changes.ts';
@@ -18,7 +19,7 @@ let clock: FakeClock;
 let nodes: Set<string>;
 let lines: string[];
 let looks: number;
-let known: readonly string[];
+let known: readonly EtcdMember[];
 let end: AbortController;
 let ended: Promise<unknown>;
 const { signal } = new AbortController();
@@ -55,8 +56,8 @@ async function begin(): Promise<void> {
         },
         [Symbol.dispose]: () => undefined,
       }),
-    remember(clientUrls) {
-      known = clientUrls;
+    remember(members) {
+      known = members;
       return Promise.resolve();
     },
     clock,
@@ -122,7 +123,10 @@ test('the member of a deleted Node is removed; one that never had a Node is not'
   expect(await names()).toEqual(['m1', 'm2']);
   nodes = new Set(['m1', 'm2']);
   await look();
-  expect([...known].sort()).toEqual(etcd.members.map(({ clientUrl }) => clientUrl).sort());
+  expect(known.flatMap(({ clientUrls }) => clientUrls).sort()).toEqual(
+    etcd.members.map(({ clientUrl }) => clientUrl).sort(),
+  );
+  expect(known.map(({ name }) => name).sort()).toEqual(['m1', 'm2']);
   nodes = new Set(['m1']);
   // etcd takes nobody out before all have been connected for 5 s. Source: etcd, its strict check of reconfigurations.
   const removed = async () => {

@@ -1,6 +1,6 @@
 /**
- * The service behind units/cluster/etcd-watch.yaml: looks at etcd's figures every few seconds, tells its
- * supervisor what stands, and keeps the list of members for a time when etcd does not answer.
+ * The service behind units/cluster/etcd-watch.yaml: looks at etcd's figures every few seconds, and
+ * tells its supervisor what stands. Who the members are is kept elsewhere (members/keep-members.ts).
  */
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/message-of.ts';
@@ -8,13 +8,11 @@ import type { EtcdClient } from './etcd-client.ts';
 import { foldLook, healthText, unknownHealth, warningOf, type EtcdLook } from './etcd-health.ts';
 import type { EtcdMember } from './etcd-messages.ts';
 import { readScrape } from './etcd-metrics.ts';
-import { writeMembers } from './members-file.ts';
 
 export interface ServeEtcdWatchOptions {
   readonly client: EtcdClient;
   /** The text of /metrics. */
   readonly scrape: (signal: AbortSignal) => Promise<string>;
-  readonly membersFile: string;
   readonly clock: Clock;
   readonly log: (line: string) => void;
   /** To whoever supervises: "READY=1", "STATUS=…", "X_WARNING=…", "X_FIGURES=…". */
@@ -67,10 +65,9 @@ export async function serveEtcdWatch(options: ServeEtcdWatchOptions): Promise<ne
   }
 }
 
-/** Keeps the list of members. @returns how far each is behind the leader; those that do not answer are left out */
-async function askMembers({ client, membersFile, signal }: ServeEtcdWatchOptions): Promise<EtcdLook['lags']> {
+/** @returns how far each is behind the leader; those that do not answer are left out */
+async function askMembers({ client, signal }: ServeEtcdWatchOptions): Promise<EtcdLook['lags']> {
   const members = await client.memberList(signal);
-  await writeMembers(membersFile, members);
   const answers = await Promise.all(members.map((member) => indexOf(client, member, signal)));
   const known = answers.filter((answer) => answer !== undefined);
   const newest = Math.max(0, ...known.map(({ raftIndex }) => raftIndex));

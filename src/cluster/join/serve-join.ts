@@ -8,9 +8,9 @@ import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { keepDnsEndpoints } from '../dns-endpoints.ts';
 import { etcdClient, type EtcdClient } from '../etcd/etcd-client.ts';
+import { rememberMembers } from '../etcd/known-members.ts';
 import type { KubeClient } from '../kube-client.ts';
 import { layoutOf, type Layout } from '../layout.ts';
-import { writeKnownMembers } from '../members/known-members.ts';
 import { etcdTls } from '../members/own-member.ts';
 import { keepMembers } from '../members/keep-members.ts';
 import { readPasswords } from './cluster-token.ts';
@@ -59,7 +59,7 @@ export async function serveJoin(options: ServeJoinOptions): Promise<never> {
     keepMembers({
       ...loop,
       etcd: etcdOf(own, layout, clock),
-      remember: (urls) => writeKnownMembers(layout.etcdMembers, urls),
+      remember: (members) => rememberMembers(layout.etcdMembers, members),
     }),
     keepDnsEndpoints(loop),
     keepTokens({ ...loop, etcd: etcdOf(own, layout, clock), files: layout }),

@@ -14,8 +14,8 @@ import path from 'node:path';
 import { StartupError } from '../../error/startup-error.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Builtin } from '../../unit/builtin.ts';
+import { rememberAddresses } from '../etcd/known-members.ts';
 import type { Layout } from '../layout.ts';
-import { writeKnownMembers } from '../members/known-members.ts';
 import { readIfThere, writeIfChanged } from '../stored-file.ts';
 import type { ClusterFinder } from './cluster-finder.ts';
 import { writeTokens } from './cluster-token.ts';
@@ -80,7 +80,7 @@ async function joinOnce(ports: ServerJoinPorts, signal: AbortSignal): Promise<st
   await writeAuthorities(layout.serverTls, authorities);
   await writeTokens(layout, caHashOf(authority), { server: token.password, node: nodePassword });
   await finder.learn(servers.map(({ join }) => join));
-  await writeKnownMembers(
+  await rememberAddresses(
     layout.etcdMembers,
     servers.flatMap(({ etcd }) => (etcd === undefined ? [] : [`https://${etcd}`])),
   );

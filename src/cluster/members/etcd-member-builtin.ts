@@ -12,10 +12,10 @@ import { messageOf } from '../../kernel/message-of.ts';
 import type { Builtin } from '../../unit/builtin.ts';
 import { etcdClient, type EtcdClient } from '../etcd/etcd-client.ts';
 import type { EtcdMember } from '../etcd/etcd-messages.ts';
+import { readKnownMembers, rememberMembers } from '../etcd/known-members.ts';
 import type { Layout } from '../layout.ts';
 import { writeIfChanged } from '../stored-file.ts';
-import { readKnownMembers, writeKnownMembers } from './known-members.ts';
-import { etcdAccess, type OwnMember } from './own-member.ts';
+import { etcdAccess, othersOf, type OwnMember } from './own-member.ts';
 import { initialCluster, planMember } from './plan-member.ts';
 
 export interface EtcdMemberPorts {
@@ -33,7 +33,7 @@ const askWithinMs = 2_000;
 export function etcdMemberBuiltin({ layout, own, isJoining, clock, notice }: EtcdMemberPorts): Builtin {
   return async ({ signal, log }) => {
     const hasData = existsSync(path.join(layout.etcdData, 'member'));
-    const others = (await readKnownMembers(layout.etcdMembers)).filter((url) => url !== own.clientUrl);
+    const others = othersOf((await readKnownMembers(layout.etcdMembers)).clientUrls, own);
     const client = etcdClient({ endpoints: others, ...etcdAccess(layout.serverTls, own), clock });
     const asked = others.length === 0 ? 'no other member is known' : await membersOf(client, hasData, clock, signal);
     const [members, silence] = typeof asked === 'string' ? [undefined, asked] : [asked, ''];
@@ -53,7 +53,7 @@ export function etcdMemberBuiltin({ layout, own, isJoining, clock, notice }: Etc
       case 'add': {
         const added = await client.memberAdd({ peerUrls: [own.peerUrl], isLearner: true }, signal);
         notice(`etcd took ${own.name} in as a learner; it votes when it has caught up`);
-        await writeKnownMembers(layout.etcdMembers, [...others, ...added.members.flatMap((one) => one.clientUrls)]);
+        await rememberMembers(layout.etcdMembers, added.members);
         await begin(initialCluster(added.members, own.name, own.peerUrl), 'existing');
         return;
       }

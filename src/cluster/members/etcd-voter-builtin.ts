@@ -9,9 +9,9 @@ import type { Builtin, BuiltinContext } from '../../unit/builtin.ts';
 import { etcdClient } from '../etcd/etcd-client.ts';
 import { EtcdError } from '../etcd/etcd-error.ts';
 import type { EtcdMember } from '../etcd/etcd-messages.ts';
+import { readKnownMembers, rememberMembers } from '../etcd/known-members.ts';
 import type { Layout } from '../layout.ts';
-import { readKnownMembers, writeKnownMembers } from './known-members.ts';
-import { etcdAccess, type OwnMember } from './own-member.ts';
+import { etcdAccess, othersOf, type OwnMember } from './own-member.ts';
 
 export interface EtcdVoterPorts {
   readonly layout: Pick<Layout, 'serverTls' | 'etcdMembers'>;
@@ -31,10 +31,7 @@ export function etcdVoterBuiltin({ layout, own, clock }: EtcdVoterPorts): Builti
     if (isLearner) await promoted(memberId, context);
     // It votes: by its own word the members are known, also while there is no quorum.
     const members = await local.memberList(signal, { isLocal: true });
-    await writeKnownMembers(
-      layout.etcdMembers,
-      members.flatMap(({ clientUrls }) => clientUrls),
-    );
+    await rememberMembers(layout.etcdMembers, members);
     await followAddress(
       members.find(({ id }) => id === memberId),
       context,
@@ -46,7 +43,7 @@ export function etcdVoterBuiltin({ layout, own, clock }: EtcdVoterPorts): Builti
     const say = saidOnce(log);
     for (let attempt = 1; ; attempt += 1) {
       // A learner answers next to nothing itself.
-      const endpoints = (await readKnownMembers(layout.etcdMembers)).filter((url) => url !== own.clientUrl);
+      const endpoints = othersOf((await readKnownMembers(layout.etcdMembers)).clientUrls, own);
       try {
         await etcdClient({ endpoints, ...access }).memberPromote(memberId, signal);
         log('promoted: it has a vote now');

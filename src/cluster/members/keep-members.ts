@@ -19,8 +19,8 @@ import { changesByNodes, withProgress, type Progress } from './member-changes.ts
 export interface KeepMembersPorts {
   readonly etcd: Pick<EtcdClient, 'memberList' | 'memberPromote' | 'memberRemove' | 'status' | 'get' | 'put'>;
   readonly connect: () => Promise<Pick<KubeClient, 'get'> & Disposable>;
-  /** Keeps where the members can be asked. */
-  readonly remember: (clientUrls: readonly string[]) => Promise<void>;
+  /** Keeps who the members are, and where they can be asked. */
+  readonly remember: (members: readonly EtcdMember[]) => Promise<void>;
   readonly clock: Clock;
   /** [0, 1): the servers look at different times. */
   readonly random: () => number;
@@ -43,7 +43,7 @@ export async function keepMembers(ports: KeepMembersPorts): Promise<never> {
     await sleep(clock, everyMs * (0.8 + 0.4 * random()), signal);
     try {
       const members = await etcd.memberList(signal);
-      await remember(members.flatMap(({ clientUrls }) => clientUrls));
+      await remember(members);
       progress = await keepLearners(members, progress, ports);
       await followNodes(members, ports);
       say(undefined);

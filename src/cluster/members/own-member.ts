@@ -24,6 +24,12 @@ export function ownMember(settings: Settings): OwnMember {
   };
 }
 
+/** Of URLs for clients, those that are not of this machine's own member. */
+export const othersOf = (
+  clientUrls: readonly string[],
+  { clientUrl, localUrl }: Pick<OwnMember, 'clientUrl' | 'localUrl'>,
+): readonly string[] => clientUrls.filter((url) => url !== clientUrl && url !== localUrl);
+
 /** What every client of ours to a member has. */
 export const etcdAccess = (serverTls: string, { requestMs }: Pick<OwnMember, 'requestMs'>) => ({
   tls: etcdTls(serverTls),

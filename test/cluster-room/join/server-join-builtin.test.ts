@@ -11,7 +11,7 @@ import { parseJoinUrls } from '../../../src/cluster/join/server-url.ts';
 import { caHashOf, type Token } from '../../../src/cluster/join/token.ts';
 import type { CriticalSettings } from '../../../src/cluster/join/wire.ts';
 import { layoutOf, type Layout } from '../../../src/cluster/layout.ts';
-import { readKnownMembers } from '../../../src/cluster/members/known-members.ts';
+import { readKnownMembers } from '../../../src/cluster/etcd/known-members.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import type { BuiltinContext } from '../../../src/unit/builtin.ts';
 import { temporaryFolder } from '../settings-kit.ts';
@@ -75,7 +75,10 @@ test('it has the authorities, both tokens, and who the members of etcd are', asy
   expect(readFileSync(serverTls('server-ca.crt'), 'utf8')).toBe(authority.pem);
   expect(statSync(serverTls('etcd/ca.key')).mode & 0o777).toBe(0o600);
   expect(await readPasswords(layout)).toEqual(passwords);
-  expect(await readKnownMembers(layout.etcdMembers)).toEqual(['https://192.0.2.1:2379', 'https://192.0.2.3:2379']);
+  expect(await readKnownMembers(layout.etcdMembers)).toMatchObject({
+    clientUrls: ['https://192.0.2.1:2379', 'https://192.0.2.3:2379'],
+    members: [],
+  });
 });
 
 test('[H8] the second time it asks nobody: whoever told it may be gone', async () => {
