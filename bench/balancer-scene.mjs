@@ -129,13 +129,14 @@ export class Scene {
     return carrier;
   }
 
-  async hold({ address, pid }, count) {
-    const child = this.#spawn('1', [this.#outside, 'load', 'hold', address, '2', String(count)]);
+  /** @param meanwhile begins when all of them are there, `seconds` before each is asked again */
+  async hold({ address, pid }, count, { seconds = 2, meanwhile = async () => undefined } = {}) {
+    const child = this.#spawn('1', [this.#outside, 'load', 'hold', address, String(seconds), String(count)]);
     const lines = createInterface({ input: child.stdout });
     await once(lines, 'line');
     const rssMb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-    const [last] = await once(lines, 'line');
-    return { ...JSON.parse(last), rssMb };
+    const [[last], during] = await Promise.all([once(lines, 'line'), meanwhile()]);
+    return { ...JSON.parse(last), rssMb, during };
   }
 
   async end() {

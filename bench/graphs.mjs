@@ -4,6 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { seededRandom } from './seeded-random.mjs';
 
 /** @typedef {{name: string, needs: string[], workMs?: number}} Node */
 
@@ -28,7 +29,7 @@ export function diamonds(count, width) {
 
 /** Layers of units with work of their own, each needing some of the layer before. Deterministic. @returns {Node[]} */
 export function layered({ layers, width, minMs, maxMs, seed = 1 }) {
-  const random = lehmer(seed);
+  const random = seededRandom(seed);
   const nodes = [];
   for (let layer = 0; layer < layers; layer++) {
     for (let i = 0; i < width; i++) {
@@ -38,12 +39,6 @@ export function layered({ layers, width, minMs, maxMs, seed = 1 }) {
     }
   }
   return nodes;
-}
-
-/** Park and Miller's generator: the same graph in every run. */
-function lehmer(seed) {
-  let state = seed;
-  return () => (state = (state * 48271) % 2147483647) / 2147483647;
 }
 
 const nameOf = (index) => `u${index}`;

@@ -1,77 +1,80 @@
 /**
- * `npm run soak [-- --minutes 30]`: one balancer for half an hour, with clients that come and go, some that
- * stay, and servers that leave the list and come into it all the time. It holds when no connection was
- * lost, no socket is left at the end, and memory has not grown. The last line is the result as JSON.
+ * `npm run soak [-- --minutes 30] [--rate 2000] [--seed N]`: one balancer for half an hour, with clients that
+ * come and go, some that stay, and servers that leave the list and come into it all the time. It holds when
+ * no connection was lost, no socket is left at the end, and memory has not grown. The last line is the result
+ * as JSON; with `--record FILE` it is a row of that file's table, too.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Scene } from './balancer-scene.mjs';
-import { nativePrograms, withFolder } from './place.mjs';
+import { comeAndGo } from './coming-and-going.mjs';
+import { machine, nativePrograms, withFolder } from './place.mjs';
 import { median } from './statistics.mjs';
 
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '30' }, rate: { type: 'string', default: '200' } },
+  options: {
+    minutes: { type: 'string', default: '30' },
+    rate: { type: 'string', default: '2000' },
+    seed: { type: 'string', default: String(Math.floor(Date.now() / 1000) % 2_000_000_000) },
+    record: { type: 'string' },
+  },
 });
 const minutes = Number(values.minutes);
 const perSecond = Number(values.rate);
-if (!(minutes > 0 && perSecond > 0)) {
-  console.error('usage: npm run soak -- [--minutes 30] [--rate 200]');
+const seed = Number(values.seed);
+if (!(minutes > 0 && perSecond > 0 && seed > 0)) {
+  console.error('usage: npm run soak -- [--minutes 30] [--rate 2000] [--seed N]');
   process.exit(2);
 }
 /** How much larger the last quarter may be than the second: less than what V8 does by itself between two collections. */
 const allowedGrowth = 1.15;
-/** Between two changes of the list. */
-const changeEveryMs = 3_000;
-/** Longer than a removed server is given to let its connections end. Source: the balancer's graceRemoved. */
-const leaveMs = 6_000;
+/** Connections that are made at the same time, and ones that stay. */
+const clients = 64;
+const staying = 200;
+const recordHere = '<!-- `npm run soak` writes its row above this line -->';
 
 async function soak(scene) {
-  let servers = [await scene.server(), await scene.server(), await scene.server()];
+  const servers = [await scene.server(), await scene.server(), await scene.server()];
   const proxy = await scene.ours({ policy: 'weighted-random' }, ...servers);
   const sockets = () => socketsOf(proxy.pid);
   const idleSockets = sockets();
-  const seconds = minutes * 60;
-  const loads = Promise.all([
-    scene.load('connections', proxy.address, seconds, 32, perSecond),
-    scene.load('hold', proxy.address, seconds, 200),
-  ]);
-  let isOver = false;
+  const idleMb = rssMbOf(proxy.pid);
   const memory = [];
-  const changes = (async () => {
-    for (let count = 0; !isOver; count++) {
-      await sleep(changeEveryMs);
-      memory.push(rssMbOf(proxy.pid));
-      // The oldest leaves: in the end all have been exchanged many times. What was held on it ends with it.
-      const [leaving, one, other] = servers;
-      const coming = await scene.server();
-      servers = [one, other, coming];
-      await proxy.update(servers);
-      sleep(leaveMs).then(() => leaving.child.kill('SIGTERM'));
-    }
-    return memory.length;
-  })();
-  const [fresh, held] = await loads;
-  isOver = true;
+  const end = new AbortController();
+  const changes = comeAndGo(
+    scene,
+    proxy,
+    { coming: servers },
+    { seed, signal: end.signal, onChange: () => memory.push(rssMbOf(proxy.pid)) },
+  );
+  const [fresh, held] = await Promise.all([
+    scene.load('connections', proxy.address, minutes * 60, clients, perSecond),
+    scene.load('hold', proxy.address, minutes * 60, staying),
+  ]);
+  end.abort();
   const changed = await changes;
   await untilCalm(sockets, idleSockets);
   const quarter = Math.max(1, Math.floor(memory.length / 4));
   const [before, after] = [memory.slice(quarter, 2 * quarter), memory.slice(-quarter)].map(median);
-  const result = {
+  return {
     minutes,
+    seed,
     connections: fresh.Done,
     perSecond: Math.round(fresh.Done / fresh.Seconds),
     lost: fresh.Failed,
+    p99Ms: Math.round(fresh.P99 / 1000),
+    slowestMs: Math.round(fresh.Max / 1000),
     held: held.Done,
     endedWithTheirServer: held.Failed,
     changes: changed,
     socketsLeft: sockets() - idleSockets,
+    sockets: { start: idleSockets, end: sockets() },
     byServer: countByServer(await proxy.events()),
-    memoryMb: { second: Math.round(before), last: Math.round(after) },
+    memoryMb: rounded({ start: idleMb, second: before, last: after, end: rssMbOf(proxy.pid) }),
+    hasHeld: fresh.Failed === 0 && fresh.Done > 0 && sockets() <= idleSockets && after <= before * allowedGrowth,
     error: fresh.FirstError,
   };
-  console.log(JSON.stringify(result));
-  return result.lost === 0 && result.connections > 0 && result.socketsLeft <= 0 && after <= before * allowedGrowth;
 }
 
 async function untilCalm(sockets, idle) {
@@ -87,13 +90,41 @@ function countByServer(events) {
   return counts;
 }
 
+/** The newest row last. */
+function record(file, result) {
+  const { date, commit, load } = machine();
+  const { memoryMb, sockets } = result;
+  const cells = [
+    date,
+    commit,
+    result.seed,
+    `${result.minutes} min`,
+    `${result.connections.toLocaleString('en')} (${result.perSecond}/s of ${perSecond}/s)`,
+    result.lost,
+    `${result.p99Ms} ms, ${result.slowestMs} ms`,
+    `${result.held}, ${result.endedWithTheirServer}`,
+    result.changes,
+    `${memoryMb.start}, ${memoryMb.second}, ${memoryMb.last}, ${memoryMb.end} MB`,
+    `${sockets.start}, ${sockets.end}`,
+    `${result.hasHeld ? 'holds' : 'FAILED'} (load ${load.toFixed(1)} at the end)`,
+  ];
+  const text = readFileSync(file, 'utf8');
+  if (!text.includes(recordHere)) throw new Error(`${file} has no place for the row: ${recordHere}`);
+  writeFileSync(file, text.replace(recordHere, `| ${cells.join(' | ')} |\n${recordHere}`));
+}
+
+const rounded = (figures) =>
+  Object.fromEntries(Object.entries(figures).map(([name, figure]) => [name, Math.round(figure)]));
 const socketsOf = (pid) => readdirSync(`/proc/${pid}/fd`).length;
 const rssMbOf = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
 await withFolder(async (folder) => {
   const scene = new Scene(folder, nativePrograms().outside);
   try {
-    process.exitCode = (await soak(scene)) ? 0 : 1;
+    const result = await soak(scene);
+    if (values.record !== undefined) record(values.record, result);
+    console.log(JSON.stringify(result));
+    process.exitCode = result.hasHeld ? 0 : 1;
   } finally {
     await scene.end();
   }

@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { hasPackages } from '../../scripts/setup/debian.mjs';
 import { cpuMsOf, Scene } from '../balancer-scene.mjs';
+import { comeAndGo } from '../coming-and-going.mjs';
 import { nativePrograms, Skip, withFolder } from '../place.mjs';
 import { interleave } from '../statistics.mjs';
 import { row } from './small-graphs.mjs';
@@ -13,6 +14,8 @@ import { row } from './small-graphs.mjs';
 const clients = 16;
 /** Held at once by one process. Source: issue 5; with nofile at 20,000 more are not possible. */
 const heldConnections = 8000;
+/** Asked for while servers come and go. Source: issue 5. */
+const freshPerSecond = 2000;
 
 export async function balancer({ runs, quick, say }) {
   if (availableParallelism() < 2) throw new Skip('proxy and load need a core each');
@@ -47,7 +50,29 @@ async function measure(scene, { rounds, seconds, say }) {
   for (const name of ['haproxy', 'k3s-lite']) gaps[name] = await scene.failover(name);
   say(`balancer: ${heldConnections} connections`);
   const held = await scene.hold(arms['k3s-lite'], heldConnections);
-  return rowsOf(samples, gaps, held);
+  say('balancer: servers come and go');
+  const going = await whileServersGo(scene, seconds * 4);
+  return [...rowsOf(samples, gaps, held), ...rowsOfGoing(going)];
+}
+
+/** Some servers stay and carry what is held; others come into the list and leave it, while clients come and go. */
+async function whileServersGo(scene, seconds) {
+  const [staying, coming] = [
+    [await scene.server(), await scene.server()],
+    [await scene.server(), await scene.server()],
+  ];
+  const proxy = await scene.ours({ policy: 'weighted-random' }, ...staying);
+  const end = new AbortController();
+  return await scene.hold(proxy, heldConnections, {
+    seconds,
+    async meanwhile() {
+      await proxy.update([...staying, ...coming]);
+      const changes = comeAndGo(scene, proxy, { staying, coming }, { seed: 1, signal: end.signal });
+      const fresh = await scene.load('connections', proxy.address, seconds, 4 * clients, freshPerSecond);
+      end.abort();
+      return { ...fresh, changes: await changes };
+    },
+  });
 }
 
 /** Everything that one arm can show. */
@@ -103,6 +128,18 @@ function rowsOf(samples, gaps, held) {
     ...gapRows(gaps),
     row(`balancer, ${held.Done} connections held`, 'connections lost', [held.Failed], '', 0),
     row(`balancer, ${held.Done} connections held`, 'memory (RSS)', [held.rssMb], 'MB'),
+  ];
+}
+
+function rowsOfGoing(held) {
+  const { during } = held;
+  const subject = `balancer, ${held.Done} held, servers come and go`;
+  return [
+    row(subject, `new connections (${freshPerSecond}/s asked for)`, [during.Done / during.Seconds], '/s'),
+    row(subject, 'a connection, a word and its answer, p99', [during.P99 / 1000], 'ms'),
+    row(subject, 'changes of the list', [during.changes], ''),
+    row(subject, 'new connections lost', [during.Failed], '', 0),
+    row(subject, 'held connections lost', [held.Failed], '', 0),
   ];
 }
 
