@@ -25,6 +25,8 @@ export interface Outcome {
   readonly failed: readonly string[];
   /** The longest that one request took, its second try included. */
   readonly slowestMs: number;
+  /** The longest between two good answers of a kind. */
+  readonly longestGapMs: Readonly<Record<Answer['kind'], number>>;
   /** For the test's output. */
   readonly text: string;
 }
@@ -62,6 +64,15 @@ function outcomeOf(answers: readonly Answer[]): Outcome {
     .filter(({ errors }) => errors.length > 1)
     .map(({ kind, errors }) => `${kind}: ${errors.join(', ')}`);
   const slowestMs = Math.max(0, ...answers.map(({ tookMs }) => tookMs));
+  const longestGapMs = { read: gapOf(answers, 'read'), write: gapOf(answers, 'write') };
   const text = `${String(answers.length)} asked, ${String(retried)} tried twice, ${String(failed.length)} failed, slowest ${String(slowestMs)} ms`;
-  return { requests: answers.length, retried, failed, slowestMs, text };
+  return { requests: answers.length, retried, failed, slowestMs, longestGapMs, text };
+}
+
+function gapOf(answers: readonly Answer[], kind: Answer['kind']): number {
+  const goodMs = answers
+    .filter((one) => one.kind === kind && one.errors.length < 2)
+    .map(({ begunMs, tookMs }) => begunMs + tookMs)
+    .sort((a, b) => a - b);
+  return Math.max(0, ...goodMs.slice(1).map((atMs, before) => atMs - (goodMs[before] ?? atMs)));
 }
