@@ -136,7 +136,7 @@ function rowsOfGoing(held) {
   const subject = `balancer, ${held.Done} held, servers come and go`;
   return [
     row(subject, `new connections (${freshPerSecond}/s asked for)`, [during.Done / during.Seconds], '/s'),
-    row(subject, 'a connection, a word and its answer, p99', [during.P99 / 1000], 'ms'),
+    row(subject, 'from when one was due to its answer, p99', [during.P99 / 1000], 'ms'),
     row(subject, 'changes of the list', [during.changes], ''),
     row(subject, 'new connections lost', [during.Failed], '', 0),
     row(subject, 'held connections lost', [held.Failed], '', 0),
