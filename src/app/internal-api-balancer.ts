@@ -11,8 +11,11 @@ import { readJoinedIfThere, type Joined } from '../cluster/join/joined.ts';
 import { parseToken } from '../cluster/join/token.ts';
 import { kubeClient, readCredentials } from '../cluster/kube-client.ts';
 import { layoutOf } from '../cluster/layout.ts';
+import { heartbeatsNow } from '../cluster/peers/follow-peer-health.ts';
 import { sleep, systemClock } from '../kernel/clock.ts';
+import { systemProc } from '../process/proc-reader.ts';
 import { runBalancer, type BalancerProcess } from './internal-balancer.ts';
+import { pathsOf } from './paths.ts';
 
 /** Between two looks at what `join` writes, at a node's first start alone. */
 const joinedEveryMs = 50;
@@ -26,13 +29,14 @@ export interface InternalApiBalancerOptions extends BalancerProcess {
 /** @throws the reason of `signal` when that aborts; ERR_NOT_READY if the address is taken */
 export async function internalApiBalancer({ port, policy, ...around }: InternalApiBalancerOptions): Promise<never> {
   const { dataDir, log } = around;
-  const layout = layoutOf({ dataDir, runDir: '' });
+  const layout = layoutOf(pathsOf({ dataDir, env: around.env, uid: process.getuid?.() ?? 0 }));
   const clock = systemClock;
   const settings = settingsSchema.parse({
     name: 'apiserver',
     listen: `127.0.0.1:${String(port)}`,
     // Anybody may ask an API server for its readiness, and it is known by the authority that `join` has checked.
     check: { readyz: { ca: `${layout.agentTls}/server-ca.crt` } },
+    heartbeats: layout.peerHealth,
     store: `${layout.balancerStores}/apiserver.json`,
     policy,
   });
@@ -42,6 +46,7 @@ export async function internalApiBalancer({ port, policy, ...around }: InternalA
     token: async () => parseToken(await readFile(layout.agentToken, 'utf8'), 'node'),
     clock,
     random: Math.random,
+    heartbeats: () => heartbeatsNow({ file: layout.peerHealth, bootId: systemProc.bootId(), clock }),
     log,
   });
   const joinedBefore = await readJoinedIfThere(layout.joined);

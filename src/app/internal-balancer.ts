@@ -14,6 +14,8 @@ import { eventText } from '../balancer/event-text.ts';
 import { netForwarder } from '../balancer/net-forwarder.ts';
 import { readStore, storeText } from '../balancer/server-store.ts';
 import { readSettings, type BalancerSettings } from '../balancer/settings.ts';
+import { followPeerHealth } from '../cluster/peers/follow-peer-health.ts';
+import type { Heartbeats } from '../cluster/peers/peer-health.ts';
 import { readIfThere, writeIfChanged } from '../cluster/stored-file.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { abortable } from '../kernel/abort.ts';
@@ -21,6 +23,7 @@ import { systemClock } from '../kernel/clock.ts';
 import { deferred } from '../kernel/deferred.ts';
 import { describeAddress } from '../probe/connection.ts';
 import { notifySender } from '../probe/notify-sender.ts';
+import { systemProc } from '../process/proc-reader.ts';
 import { serveBalancerControl } from './balancer-control.ts';
 import { balancerSocket, pathsOf } from './paths.ts';
 
@@ -108,7 +111,16 @@ export async function runBalancer(
   });
   log(`${settings.name} listens on ${listen}`);
   sender.send('READY=1', `STATUS=${settings.name} on ${listen}`);
-  return await (discovery?.follow(balancer, signal) ?? abortable(deferred<never>().promise, signal));
+  const following = [
+    ...(discovery === undefined ? [] : [discovery.follow(balancer, signal)]),
+    ...(settings.heartbeats === undefined ? [] : [followHeartbeats(balancer, settings.heartbeats, signal)]),
+  ];
+  return await Promise.race([abortable(deferred<never>().promise, signal), ...following]);
+}
+
+function followHeartbeats(balancer: Balancer, file: string, signal: AbortSignal): Promise<never> {
+  const onChange = (heartbeats: Heartbeats) => balancer.heartbeats(heartbeats);
+  return followPeerHealth({ file, bootId: systemProc.bootId(), clock: systemClock, onChange, signal });
 }
 
 async function textOf(file: string): Promise<string> {

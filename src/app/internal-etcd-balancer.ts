@@ -16,6 +16,7 @@ import { layoutOf } from '../cluster/layout.ts';
 import { etcdTls } from '../cluster/members/own-member.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { runBalancer, type BalancerProcess } from './internal-balancer.ts';
+import { pathsOf } from './paths.ts';
 
 export interface InternalEtcdBalancerOptions extends BalancerProcess {
   /** Where it listens, on loopback. */
@@ -25,7 +26,7 @@ export interface InternalEtcdBalancerOptions extends BalancerProcess {
 /** @throws the reason of `signal` when that aborts; ERR_NOT_READY if the address is taken */
 export async function internalEtcdBalancer({ port, ...around }: InternalEtcdBalancerOptions): Promise<never> {
   const { dataDir, log } = around;
-  const layout = layoutOf({ dataDir, runDir: '' });
+  const layout = layoutOf(pathsOf({ dataDir, env: around.env, uid: process.getuid?.() ?? 0 }));
   const clock = systemClock;
   const tls = etcdTls(layout.serverTls);
   const settings = settingsSchema.parse({
@@ -36,6 +37,7 @@ export async function internalEtcdBalancer({ port, ...around }: InternalEtcdBala
     // Silent twice for 400 ms: of the member that is used that is known within 1.2 s.
     checkUsedEvery: '300ms',
     checkWithin: '400ms',
+    heartbeats: layout.peerHealth,
   });
   // Through itself: with failover, and without another list.
   const client = etcdClient({ endpoints: [`https://127.0.0.1:${String(port)}`], tls, clock });

@@ -5,6 +5,8 @@ import { layoutOf } from '../cluster/layout.ts';
 import { servePeers } from '../cluster/peers/serve-peers.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { notifySender } from '../probe/notify-sender.ts';
+import { systemProc } from '../process/proc-reader.ts';
+import { pathsOf } from './paths.ts';
 
 export interface InternalPeersOptions {
   readonly dataDir: string;
@@ -20,7 +22,7 @@ export interface InternalPeersOptions {
 /** @throws the reason of `signal` when that aborts */
 export async function internalPeers(options: InternalPeersOptions): Promise<never> {
   const { dataDir, kubeconfig, nodeName, port, env, log, signal } = options;
-  const { agentTls, peers, peerHealth } = layoutOf({ dataDir, runDir: '' });
+  const { agentTls, peers, peerHealth } = layoutOf(pathsOf({ dataDir, env, uid: process.getuid?.() ?? 0 }));
   using sender = notifySender(env['NOTIFY_SOCKET']);
   return await servePeers({
     nodeName,
@@ -29,6 +31,7 @@ export async function internalPeers(options: InternalPeersOptions): Promise<neve
     tls: agentTls,
     peersFile: peers,
     healthFile: peerHealth,
+    bootId: systemProc.bootId(),
     // Read at each connection: it may have been renewed meanwhile.
     connect: async () => kubeClient(await readKubeconfig(kubeconfig), systemClock),
     clock: systemClock,

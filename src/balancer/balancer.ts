@@ -26,7 +26,15 @@ import type { Forwarder, Routes } from './forwarder.ts';
 import { reduce } from './reduce.ts';
 import type { Effect, Input, ServerRef, ServerSpec } from './routing-input.ts';
 import { routedConnections } from './routed-connections.ts';
-import { emptyRouting, isDialable, isProven, serverAt, type RoutingState, type Rules } from './routing-state.ts';
+import {
+  emptyRouting,
+  isDialable,
+  isProven,
+  serverAt,
+  type Heartbeats,
+  type RoutingState,
+  type Rules,
+} from './routing-state.ts';
 
 export interface BalancerOptions {
   readonly rules?: Partial<Rules>;
@@ -48,6 +56,8 @@ export interface Balancer extends AsyncDisposable {
   attach(forwarder: Forwarder): void;
   update(servers: readonly ServerSpec[]): void;
   setDefault(address: string | undefined): void;
+  /** What heartbeats between machines show: of all of them, whenever anything changes. */
+  heartbeats(heartbeats: Heartbeats): void;
   operate(input: Extract<Input, { type: 'drain' | 'undrain' | 'pin' | 'unpin' }>): void;
   list(): readonly ServerView[];
   explain(): Explanation;
@@ -159,6 +169,7 @@ export function createBalancer(options: BalancerOptions): Balancer {
     },
     update: (servers) => dispatch({ type: 'update', servers }),
     setDefault: (address) => dispatch({ type: 'default', address }),
+    heartbeats: (heartbeats) => dispatch({ type: 'heartbeats', ...heartbeats }),
     operate: dispatch,
     list: () => listServers(state, clock.monotonicMs()),
     explain: () => explainRouting(state, clock.monotonicMs(), random),

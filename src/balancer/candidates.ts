@@ -7,7 +7,7 @@
  */
 import { formatDurationMs } from '../kernel/duration.ts';
 import { refOf, type ServerRef } from './routing-input.ts';
-import { isDialable, type RoutingState, type Server } from './routing-state.ts';
+import { isDialable, isUnheard, type RoutingState, type Server } from './routing-state.ts';
 
 export interface Candidate {
   readonly server: ServerRef;
@@ -27,6 +27,7 @@ const tiers = [
   'leaving',
   'standby',
   'failed',
+  'silent',
   'draining',
 ] as const;
 type Tier = (typeof tiers)[number];
@@ -37,6 +38,8 @@ const drawn = new Set<Tier>(['active', 'preferred', 'healthy']);
 export function tierOf(state: RoutingState, server: Server): Tier {
   if (state.pinned === server.address) return 'pinned';
   if (server.isDraining) return 'draining';
+  // Its checks go well all the same: the best of those that have something against them.
+  if (isUnheard(server)) return (server.answeredAtMs ?? -1) > (server.unheardSinceMs ?? 0) ? 'failed' : 'silent';
   if (server.isLeaving && server.state !== 'failed') return 'leaving';
   if (server.isSuspect) return 'suspect';
   return server.state === 'invalid' ? 'failed' : server.state;
@@ -100,6 +103,8 @@ function tierReason(state: RoutingState, server: Server, nowMs: number): string 
       return 'the default, not in the list: for when nothing of it is left';
     case 'failed':
       return `failed ${agoMs} ago${failure}: only when nothing better is left`;
+    case 'silent':
+      return `nothing is heard of its machine for ${formatDurationMs(nowMs - (server.unheardSinceMs ?? nowMs))}: after those that only failed`;
     case 'draining':
       return 'drained by an operator: last of all';
   }

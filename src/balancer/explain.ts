@@ -6,7 +6,7 @@ import { candidates, type Candidate } from './candidates.ts';
 import type { BalancerEvent } from './balancer-event.ts';
 import { reduce } from './reduce.ts';
 import { refOf, type Effect, type Input } from './routing-input.ts';
-import { serverAt, type Policy, type RoutingState, type Server, type ServerState } from './routing-state.ts';
+import { isUnheard, serverAt, type Policy, type RoutingState, type Server, type ServerState } from './routing-state.ts';
 
 export interface ServerView {
   readonly address: string;
@@ -15,7 +15,7 @@ export interface ServerView {
   readonly forMs: number;
   readonly connections: number;
   readonly weight: number;
-  /** "default", "pinned", "draining", "leaving", "suspect". */
+  /** "default", "pinned", "draining", "leaving", "suspect", "silent". */
   readonly marks: readonly string[];
   readonly dialMs?: number;
   readonly lastError?: { readonly source: string; readonly reason: string; readonly agoMs: number };
@@ -36,6 +36,7 @@ function viewOf(state: RoutingState, server: Server, nowMs: number): ServerView 
     ...(server.isDraining ? ['draining'] : []),
     ...(server.isLeaving ? ['leaving'] : []),
     ...(server.isSuspect ? ['suspect'] : []),
+    ...(isUnheard(server) ? ['silent'] : []),
   ];
   return {
     address,

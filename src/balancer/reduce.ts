@@ -11,6 +11,7 @@
  * Not here: the order of dials (candidates), performing effects (balancer), sockets, time.
  */
 import { unreachable } from '../kernel/unreachable.ts';
+import { applyHeartbeats } from './reduce-heartbeats.ts';
 import { applyDefault, applyUpdate } from './reduce-list.ts';
 import { Draft, type ReduceContext, type Step } from './routing-draft.ts';
 import type { Input, ServerRef } from './routing-input.ts';
@@ -50,6 +51,9 @@ function apply(draft: Draft, input: Input): void {
       if (known(draft, input.server) === undefined) return;
       draft.input(input.server.address, 'fell silent', 'silent connection');
       draft.effect({ type: 'recheck', server: input.server });
+      return;
+    case 'heartbeats':
+      applyHeartbeats(draft, input);
       return;
     case 'drain':
     case 'undrain':

@@ -5,11 +5,15 @@
 import type { BalancerEvent } from './balancer-event.ts';
 import { refOf, type Effect } from './routing-input.ts';
 import {
+  heardOf,
   isDialable,
   isProven,
+  isUnheard,
   isWell,
   serverAt,
+  stateNumber,
   type CloseReason,
+  type Heartbeats,
   type RoutingState,
   type Rules,
   type Server,
@@ -35,6 +39,7 @@ export class Draft {
   servers: readonly Server[];
   pinned: string | undefined;
   lastIncarnation: number;
+  heartbeats: Heartbeats;
   readonly nowMs: number;
   readonly #before: RoutingState;
   readonly #random: () => number;
@@ -43,15 +48,16 @@ export class Draft {
   constructor(state: RoutingState, { nowMs, random }: ReduceContext) {
     this.#before = state;
     ({ rules: this.rules, servers: this.servers, pinned: this.pinned, lastIncarnation: this.lastIncarnation } = state);
+    this.heartbeats = state.heartbeats;
     this.nowMs = nowMs;
     this.#random = random;
   }
 
   step(): Step {
-    const { rules, servers, pinned, lastIncarnation } = this;
+    const { rules, servers, pinned, lastIncarnation, heartbeats } = this;
     const before = this.#before;
-    const isSame = servers === before.servers && pinned === before.pinned;
-    return { state: isSame ? before : { rules, servers, pinned, lastIncarnation }, effects: this.#effects };
+    const isSame = servers === before.servers && pinned === before.pinned && heartbeats === before.heartbeats;
+    return { state: isSame ? before : { rules, servers, pinned, lastIncarnation, heartbeats }, effects: this.#effects };
   }
 
   effect(effect: Effect): void {
@@ -83,6 +89,7 @@ export class Draft {
       lastError: undefined,
       isReprieved: false,
       answeredAtMs: undefined,
+      ...heardOf({ address: server.address, unheardSinceMs: undefined }, this.heartbeats, this.nowMs),
     };
     this.servers = [...this.servers, added];
     this.tell({ type: 'lb.server', server: server.address, isDefault: server.isDefault, to: server.state, cause });
@@ -91,6 +98,13 @@ export class Draft {
 
   failure(address: string, source: ServerError['source'], reason: string, silentSinceMs?: number): void {
     this.change(address, { lastError: { source, reason, atMs: this.nowMs, silentSinceMs } });
+  }
+
+  /** Its machine has fallen silent. */
+  silence(address: string): void {
+    // What a check has said stays a check's to take back.
+    if (serverAt(this, address)?.state !== 'failed') this.failure(address, 'heartbeat', 'its machine is silent');
+    this.input(address, 'heartbeat lost', 'no heartbeat from its machine');
   }
 
   /** Does what the table says. `cause`: for people. */
@@ -116,6 +130,10 @@ export class Draft {
     this.#enter(server, rule.to, cause);
     if (rule.close === 'failed' && !this.hasAlternative(address)) {
       // The check may be wrong, and there is nothing to gain: the connections tell for themselves.
+      if (server.connections > 0) this.tell({ type: 'lb.spared', server: address, count: server.connections });
+    } else if (rule.close === 'silent' && !this.#isHeardElsewhere(address)) {
+      // Until another one shows that it is there.
+      this.change(address, { isReprieved: true });
       if (server.connections > 0) this.tell({ type: 'lb.spared', server: address, count: server.connections });
     } else if (rule.close === 'failed' && !this.#isOutlived(address)) {
       // Perhaps all are silent, as while etcd elects: another one would not answer sooner.
@@ -154,7 +172,7 @@ export class Draft {
 
   #graceMs(reason: CloseReason): number {
     const { removedMs, takeoverMs, drainedMs } = this.rules.graces;
-    return { failed: 0, removed: removedMs, takeover: takeoverMs, drained: drainedMs }[reason];
+    return { failed: 0, silent: 0, removed: removedMs, takeover: takeoverMs, drained: drainedMs }[reason];
   }
 
   /** Closes the connections of a server, unless that is already under way and no later. */
@@ -172,8 +190,20 @@ export class Draft {
 
   /** Another server is there that is worth a dial. */
   hasAlternative(address: string): boolean {
-    return this.servers.some(
-      (other) => other.address !== address && isDialable(other) && other.state !== 'failed' && !other.isDraining,
+    return this.#others(address).some((other) => other.state !== 'failed');
+  }
+
+  /** Or it will be: a machine that is heard, whose server only says nothing, as all do while etcd elects. */
+  #isHeardElsewhere(address: string): boolean {
+    return this.#others(address).some(
+      ({ state, isHeard, lastError }) =>
+        state !== 'failed' || (isHeard && lastError?.source === 'check' && lastError.silentSinceMs !== undefined),
+    );
+  }
+
+  #others(address: string): readonly Server[] {
+    return this.servers.filter(
+      (other) => other.address !== address && isDialable(other) && !isUnheard(other) && !other.isDraining,
     );
   }
 
@@ -220,6 +250,10 @@ export class Draft {
 
   /** What follows for the others, whatever the input was. */
   settle(): void {
+    // However it came into such a state: it is new, or in the list again.
+    for (const server of this.servers) {
+      if (isUnheard(server) && stateNumber(server.state) > stateNumber('standby')) this.silence(server.address);
+    }
     // A server that is kept beyond its time goes when one that stays has shown that it is there.
     if (this.servers.some((server) => server.isListed && isProven(server))) {
       for (const { address, isLeaving } of this.servers) {

@@ -1,6 +1,6 @@
 /** What the balancer is told, and what it answers: the inputs and effects of `reduce`. */
 import type { BalancerEvent } from './balancer-event.ts';
-import type { Server } from './routing-state.ts';
+import type { Heartbeats, Server } from './routing-state.ts';
 
 /** An entry of the list; a removed and added server is another one. */
 export interface ServerRef {
@@ -40,6 +40,8 @@ export type Input =
   | { readonly type: 'closed'; readonly server: ServerRef; readonly broken?: string | undefined }
   /** It accepted a connection, was told something, and has not said a word since. */
   | { readonly type: 'silent'; readonly server: ServerRef }
+  /** Of all machines, whenever anything of it changes. */
+  | ({ readonly type: 'heartbeats' } & Heartbeats)
   | { readonly type: 'drain'; readonly address: string; readonly graceMs?: number | undefined }
   | { readonly type: 'undrain'; readonly address: string }
   | { readonly type: 'pin'; readonly address: string }

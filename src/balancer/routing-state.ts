@@ -2,6 +2,7 @@
  * What the balancer knows: one list of servers (L1), and nothing beside it. Connections are counted
  * here and held elsewhere (connection-pool); checks are made elsewhere and only reported (L3).
  */
+import { hostOfServer } from './server-address.ts';
 
 /**
  * In ascending order of preference; the number of each is its metric. Source: K3s's balancer.
@@ -35,7 +36,7 @@ export type Policy = (typeof policies)[number];
 
 /** What was last heard of a server that was not well. */
 export interface ServerError {
-  readonly source: 'dial' | 'check' | 'connection';
+  readonly source: 'dial' | 'check' | 'connection' | 'heartbeat';
   readonly reason: string;
   readonly atMs: number;
   /** Of a check without an answer: when it was first asked in vain. */
@@ -51,7 +52,9 @@ export type CloseReason =
   /** Another server carries the connections now. */
   | 'takeover'
   /** An operator drains it. */
-  | 'drained';
+  | 'drained'
+  /** Nothing is heard of its machine, and another server is left. */
+  | 'silent';
 
 export interface Server {
   readonly address: string;
@@ -85,6 +88,16 @@ export interface Server {
   readonly isReprieved: boolean;
   /** When a check last went well. */
   readonly answeredAtMs: number | undefined;
+  /** Its machine answers heartbeats; false also where nobody keeps any with it. */
+  readonly isHeard: boolean;
+  /** Since when its machine, which did, answers none; undefined: it does, or never did. */
+  readonly unheardSinceMs: number | undefined;
+}
+
+/** Machines by host, as the heartbeats of this node show them. A host in neither: nothing is known. */
+export interface Heartbeats {
+  readonly heard: readonly string[];
+  readonly lost: readonly string[];
 }
 
 /** How long connections may go on when they are to be closed, in milliseconds; an idle one is closed earlier. */
@@ -112,6 +125,7 @@ export interface RoutingState {
   /** An operator's choice, tried first while it is in the list. */
   readonly pinned: string | undefined;
   readonly lastIncarnation: number;
+  readonly heartbeats: Heartbeats;
 }
 
 export const defaultRules: Rules = {
@@ -127,6 +141,7 @@ export const emptyRouting = (rules: Partial<Rules> = {}): RoutingState => ({
   servers: [],
   pinned: undefined,
   lastIncarnation: 0,
+  heartbeats: { heard: [], lost: [] },
 });
 
 export const serverAt = (state: RoutingState, address: string): Server | undefined =>
@@ -137,6 +152,19 @@ export const isDialable = ({ state }: Server): boolean => state !== 'invalid';
 
 /** Known to be there: it has answered since it was new or failed. */
 export const isProven = ({ state }: Server): boolean => stateNumber(state) >= stateNumber('recovering');
+
+/** What is known of the machine of a server. */
+export function heardOf(
+  { address, unheardSinceMs }: Pick<Server, 'address' | 'unheardSinceMs'>,
+  { heard, lost }: Heartbeats,
+  nowMs: number,
+): Pick<Server, 'isHeard' | 'unheardSinceMs'> {
+  const host = hostOfServer(address);
+  return { isHeard: heard.includes(host), unheardSinceMs: lost.includes(host) ? (unheardSinceMs ?? nowMs) : undefined };
+}
+
+/** Its machine has fallen silent. */
+export const isUnheard = ({ unheardSinceMs }: Server): boolean => unheardSinceMs !== undefined;
 
 /** Better than merely there: what the fall-back makes way for. */
 export const isWell = ({ state }: Server): boolean => stateNumber(state) >= stateNumber('healthy');

@@ -10,7 +10,7 @@
  * stays until its last connection is gone, so that connections can be drained; a server that a check
  * has failed is not lifted by a dial, and one that recovers is not spared a failed check.
  */
-import type { CloseReason, Server, ServerState } from './routing-state.ts';
+import { isUnheard, type CloseReason, type Server, type ServerState } from './routing-state.ts';
 
 export const serverInputs = [
   'listed',
@@ -27,6 +27,7 @@ export const serverInputs = [
   'connection broken',
   'rival active',
   'better found',
+  'heartbeat lost',
   'last closed',
 ] as const;
 /**
@@ -38,6 +39,7 @@ export const serverInputs = [
  * - connection broken: the server reset a connection, or closed it without a word
  * - rival active: another server has become the active one (only under `sticky`)
  * - better found: another server is known to be well, active or not
+ * - heartbeat lost: its machine answers no heartbeats any more, whatever its checks say
  * - last closed: none of its connections is left
  */
 export type ServerInput = (typeof serverInputs)[number];
@@ -47,7 +49,9 @@ export const conditions = {
   'has connections': (server: Server) => server.connections > 0,
   'well for long enough': (server: Server, { nowMs, settleMs }: Facts) => nowMs - server.sinceMs > settleMs,
   // The kernel accepts for a process that is stopped: only a check takes back what a check has said.
-  'not failed by a check': (server: Server) => server.lastError?.source !== 'check',
+  'not failed by a check': (server: Server) => server.lastError?.source !== 'check' && !isUnheard(server),
+  // Of the two that may be against it, each takes back only what it has said itself.
+  'heard of': (server: Server) => !isUnheard(server),
   'too many in a row': (server: Server, { brokenLimit }: Facts) => server.brokenInARow >= brokenLimit,
 } satisfies Record<string, (server: Server, facts: Facts) => boolean>;
 export type Condition = keyof typeof conditions;
@@ -76,6 +80,12 @@ const removed: Cell = [
 ];
 const failed: Rule = { to: 'failed', close: 'failed' };
 const broken: Cell = { ...failed, when: 'too many in a row' };
+const silenced = (to: ServerState): { readonly 'heartbeat lost': Cell } => ({
+  'heartbeat lost': { to, close: 'silent' },
+});
+const stillSilent = (to: ServerState): { readonly 'heartbeat lost': Cell } => ({
+  'heartbeat lost': { when: 'has connections', to, close: 'silent' },
+});
 const reached: Cell = { when: 'not failed by a check', to: 'recovering' };
 const overtaken = (state: ServerState): { readonly 'rival active': Cell } => ({
   'rival active': { when: 'has connections', to: state, close: 'takeover' },
@@ -91,7 +101,8 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     dropped: removed,
     'dial ok': reached,
     'dial late': reached,
-    'check ok': { to: 'recovering' },
+    'check ok': { when: 'heard of', to: 'recovering' },
+    ...stillSilent('failed'),
     ...overtaken('failed'),
     'better found': { when: 'has connections', to: 'failed', close: 'takeover' },
   },
@@ -99,6 +110,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
   standby: {
     listed: { to: 'unchecked' },
     undefaulted: { to: 'invalid', close: 'removed' },
+    ...stillSilent('standby'),
     ...overtaken('standby'),
     'better found': { when: 'has connections', to: 'standby', close: 'takeover' },
   },
@@ -108,6 +120,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'dial late': { to: 'recovering' },
     'dial failed': { to: 'failed' },
     'check ok': { to: 'recovering' },
+    ...silenced('failed'),
     ...overtaken('unchecked'),
     // A failed check alone says little of a server that is starting: it may be dialable.
   },
@@ -117,6 +130,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     // Its connections go on until another server is known to be well.
     'check failed': { to: 'failed' },
     'check ok': [{ when: 'has connections', to: 'claims active' }, { to: 'preferred' }],
+    ...silenced('failed'),
     ...overtaken('recovering'),
   },
   healthy: {
@@ -125,6 +139,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'dial failed': failed,
     'check failed': failed,
     'connection broken': broken,
+    ...silenced('failed'),
     ...overtaken('healthy'),
   },
   preferred: {
@@ -134,6 +149,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'check ok': { when: 'well for long enough', to: 'healthy' },
     'check failed': failed,
     'connection broken': broken,
+    ...silenced('failed'),
     ...overtaken('preferred'),
   },
   active: {
@@ -147,6 +163,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'check ok': { to: 'active', mark: 'trusted' },
     'check failed': failed,
     'connection broken': broken,
+    ...silenced('failed'),
     'rival active': { to: 'preferred', close: 'takeover' },
   },
 };

@@ -67,6 +67,8 @@ export const settingsSchema = z.strictObject({
   graceTakeover: duration.default(defaultRules.graces.takeoverMs),
   graceDrained: duration.default(defaultRules.graces.drainedMs),
   maxConnections: z.number().int().min(1).max(1_000_000).default(8192),
+  /** What the heartbeats of this node show (`internal peers`); absent: checks and connections alone tell. */
+  heartbeats: file.optional(),
   /** Where the list is kept over a restart; absent: nowhere. */
   store: file.optional(),
 });

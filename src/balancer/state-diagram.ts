@@ -83,6 +83,7 @@ const inWords = (when: NonNullable<Rule['when']>): string =>
     'is the default': 'is the default',
     'has connections': 'has connections',
     'well for long enough': 'has been in this state for more than 60 s',
-    'not failed by a check': 'its last failure was none of a check',
+    'not failed by a check': 'was not failed by a check, and its machine is not silent',
+    'heard of': 'is not on a silent machine',
     'too many in a row': 'is one too many in a row',
   })[when];

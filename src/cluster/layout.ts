@@ -51,7 +51,7 @@ export interface Layout {
   readonly vipState: string;
   /** Other nodes that this one keeps heartbeats with. */
   readonly peers: string;
-  /** Which of them answer. */
+  /** Which of them answer, for others of this machine. */
   readonly peerHealth: string;
   /** What this node was told when it joined. */
   readonly joined: string;
@@ -102,7 +102,7 @@ export function layoutOf({ dataDir, runDir }: LayoutPlace): Layout {
     vipState: `${agent}/vip`,
     podRoutesBatch: `${agent}/pod-routes.batch`,
     peers: `${agent}/peers.json`,
-    peerHealth: `${agent}/peer-health.json`,
+    peerHealth: `${runDir}/peer-health.json`,
     joined: `${agent}/joined.json`,
     agentToken: `${agent}/token`,
     balancerStores: `${agent}/lb`,

@@ -43,14 +43,22 @@ export class Routing {
     return this.input({ type: 'dial', server, outcome, tookMs: 1 });
   }
 
-  checked(address: string, outcome: 'ok' | 'failed' = 'ok'): this {
+  checked(address: string, outcome: 'ok' | 'failed' | 'silent' = 'ok'): this {
     const server = this.ref(address);
+    if (outcome === 'silent') {
+      return this.input({ type: 'check', server, outcome: 'failed', reason: 'no answer', silentForMs: 1000 });
+    }
     if (outcome === 'failed') return this.input({ type: 'check', server, outcome, reason: '500' });
     return this.input({ type: 'check', server, outcome, tookMs: 1 });
   }
 
   closed(address: string, broken?: string): this {
     return this.input({ type: 'closed', server: this.ref(address), broken });
+  }
+
+  /** Of hosts: whose machines are heard, and whose are not any more. */
+  heartbeats(heard: readonly string[], lost: readonly string[] = []): this {
+    return this.input({ type: 'heartbeats', heard, lost });
   }
 
   /** Two checks: from unchecked or failed to preferred, or to active with connections. */

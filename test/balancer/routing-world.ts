@@ -5,10 +5,11 @@
 import fc from 'fast-check';
 import { candidates } from '../../src/balancer/candidates.ts';
 import type { Effect, ServerRef } from '../../src/balancer/routing-input.ts';
-import { isWell, serverAt, type Policy } from '../../src/balancer/routing-state.ts';
+import { isUnheard, isWell, serverAt, type Policy } from '../../src/balancer/routing-state.ts';
 import { Routing } from './routing-kit.ts';
 
 const addresses = ['10.0.0.1:1', '10.0.0.2:1', '10.0.0.3:1', '10.0.0.4:1'] as const;
+const hosts = addresses.map((each) => each.split(':')[0] ?? '');
 const own = '127.0.0.1:6444';
 
 const address = fc.constantFrom(...addresses);
@@ -28,6 +29,14 @@ const command = fc.oneof(
       server: fc.option(fc.constantFrom(...addresses, own)),
     }),
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('heartbeats' as const),
+      heard: fc.subarray(hosts),
+      lost: fc.subarray(hosts),
+    }),
+  },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('begin dial' as const), place: fc.nat(3) }) },
   {
     weight: 8,
@@ -42,7 +51,7 @@ const command = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('check' as const),
       server: address,
-      outcome: fc.constantFrom('ok', 'ok', 'failed'),
+      outcome: fc.constantFrom('ok', 'ok', 'failed', 'silent'),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('old check' as const), which: pick }) },
@@ -88,6 +97,12 @@ export class World {
         return;
       case 'default':
         routing.input({ type: 'default', address: command.server ?? undefined });
+        break;
+      case 'heartbeats':
+        routing.heartbeats(
+          command.heard.filter((host) => !command.lost.includes(host)),
+          command.lost,
+        );
         break;
       case 'begin dial': {
         const server = candidates(routing.state, routing.nowMs, routing.random)[command.place]?.server;
@@ -193,6 +208,10 @@ export class World {
       hold('the fall-back is left', entry?.state !== 'standby' || !isAnyWell || endsByMs !== undefined);
       hold('a failed server is left', entry?.state !== 'failed' || !isAnyWell || endsByMs !== undefined);
     }
+    hold(
+      'a server of a silent machine is not routed to while there is another',
+      servers.every((server) => !isUnheard(server) || ['invalid', 'failed', 'standby'].includes(server.state)),
+    );
     for (const server of servers) {
       const hasReason = server.isListed || server.isDefault || server.isLeaving;
       hold(`${server.address} is there for a reason`, hasReason === (server.state !== 'invalid'));

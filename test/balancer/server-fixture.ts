@@ -26,6 +26,8 @@ export const plainServer: Server = {
   lastError: undefined,
   isReprieved: false,
   answeredAtMs: undefined,
+  isHeard: false,
+  unheardSinceMs: undefined,
 };
 
 const situationsOf: Record<ServerState, Readonly<Record<string, Partial<Server>>>> = {
@@ -38,6 +40,10 @@ const situationsOf: Record<ServerState, Readonly<Record<string, Partial<Server>>
     'failed, by a silent check': {
       connections: 2,
       lastError: { source: 'check', reason: 'silent', atMs: nowMs - 1000, silentSinceMs: nowMs - 2000 },
+    },
+    'failed, unheard': {
+      unheardSinceMs: nowMs - 1000,
+      lastError: { source: 'heartbeat', reason: 'silent', atMs: nowMs - 1000 },
     },
   },
   standby: {

@@ -8,6 +8,9 @@ type Row = Partial<Record<ServerInput, string>>;
 
 const dropped = { dropped: 'invalid + close as removed' };
 const overtaken = 'close as takeover';
+const silenced = 'close as silent';
+const silent = { 'heartbeat lost': `failed + ${silenced}` };
+const silentAndIdle = { 'heartbeat lost': 'failed' };
 
 /** Every transition there is. What is not written here must change nothing: the whole cross product is walked. */
 const transitions: Record<string, Row> = {
@@ -18,6 +21,7 @@ const transitions: Record<string, Row> = {
     'dial ok': 'recovering',
     'dial late': 'recovering',
     'check ok': 'recovering',
+    'heartbeat lost': `failed + ${silenced}`,
     'rival active': `failed + ${overtaken}`,
     'better found': `failed + ${overtaken}`,
   },
@@ -31,17 +35,21 @@ const transitions: Record<string, Row> = {
   'failed, by a silent check': {
     ...dropped,
     'check ok': 'recovering',
+    'heartbeat lost': `failed + ${silenced}`,
     'rival active': `failed + ${overtaken}`,
     'better found': `failed + ${overtaken}`,
   },
+  'failed, unheard': { dropped: 'gone' },
   standby: { listed: 'unchecked', undefaulted: 'gone' },
   'standby, with connections': {
     listed: 'unchecked',
     undefaulted: 'invalid + close as removed',
+    'heartbeat lost': `standby + ${silenced}`,
     'rival active': `standby + ${overtaken}`,
     'better found': `standby + ${overtaken}`,
   },
   unchecked: {
+    ...silentAndIdle,
     dropped: 'gone',
     'dial ok': 'recovering',
     'dial late': 'recovering',
@@ -49,6 +57,7 @@ const transitions: Record<string, Row> = {
     'check ok': 'recovering',
   },
   'unchecked, with connections': {
+    ...silent,
     ...dropped,
     'dial ok': 'recovering',
     'dial late': 'recovering',
@@ -57,14 +66,22 @@ const transitions: Record<string, Row> = {
     'rival active': `unchecked + ${overtaken}`,
   },
   'unchecked, default': {
+    ...silentAndIdle,
     dropped: 'standby',
     'dial ok': 'recovering',
     'dial late': 'recovering',
     'dial failed': 'failed',
     'check ok': 'recovering',
   },
-  recovering: { dropped: 'gone', 'dial failed': 'failed', 'check failed': 'failed', 'check ok': 'preferred' },
+  recovering: {
+    ...silentAndIdle,
+    dropped: 'gone',
+    'dial failed': 'failed',
+    'check failed': 'failed',
+    'check ok': 'preferred',
+  },
   'recovering, with connections': {
+    ...silent,
     ...dropped,
     'dial failed': 'failed',
     'check failed': 'failed',
@@ -72,21 +89,36 @@ const transitions: Record<string, Row> = {
     'rival active': `recovering + ${overtaken}`,
   },
   'recovering, default': {
+    ...silentAndIdle,
     dropped: 'standby',
     'dial failed': 'failed',
     'check failed': 'failed',
     'check ok': 'preferred',
   },
-  healthy: { dropped: 'gone', 'dial ok': 'active', 'dial failed': 'failed', 'check failed': 'failed' },
+  healthy: {
+    ...silentAndIdle,
+    dropped: 'gone',
+    'dial ok': 'active',
+    'dial failed': 'failed',
+    'check failed': 'failed',
+  },
   'healthy, with connections': {
+    ...silent,
     ...dropped,
     'dial ok': 'active',
     'dial failed': 'failed + close as failed',
     'check failed': 'failed + close as failed',
     'rival active': `healthy + ${overtaken}`,
   },
-  'healthy, default': { dropped: 'standby', 'dial ok': 'active', 'dial failed': 'failed', 'check failed': 'failed' },
+  'healthy, default': {
+    ...silentAndIdle,
+    dropped: 'standby',
+    'dial ok': 'active',
+    'dial failed': 'failed',
+    'check failed': 'failed',
+  },
   'healthy, breaking': {
+    ...silent,
     ...dropped,
     'dial ok': 'active',
     'dial failed': 'failed + close as failed',
@@ -94,16 +126,30 @@ const transitions: Record<string, Row> = {
     'connection broken': 'failed + close as failed',
     'rival active': `healthy + ${overtaken}`,
   },
-  preferred: { dropped: 'gone', 'dial ok': 'active', 'dial failed': 'failed', 'check failed': 'failed' },
+  preferred: {
+    ...silentAndIdle,
+    dropped: 'gone',
+    'dial ok': 'active',
+    'dial failed': 'failed',
+    'check failed': 'failed',
+  },
   'preferred, with connections': {
+    ...silent,
     ...dropped,
     'dial ok': 'active',
     'dial failed': 'failed + close as failed',
     'check failed': 'failed + close as failed',
     'rival active': `preferred + ${overtaken}`,
   },
-  'preferred, default': { dropped: 'standby', 'dial ok': 'active', 'dial failed': 'failed', 'check failed': 'failed' },
+  'preferred, default': {
+    ...silentAndIdle,
+    dropped: 'standby',
+    'dial ok': 'active',
+    'dial failed': 'failed',
+    'check failed': 'failed',
+  },
   'preferred, for long': {
+    ...silentAndIdle,
     dropped: 'gone',
     'dial ok': 'active',
     'dial failed': 'failed',
@@ -111,6 +157,7 @@ const transitions: Record<string, Row> = {
     'check failed': 'failed',
   },
   'preferred, breaking': {
+    ...silent,
     ...dropped,
     'dial ok': 'active',
     'dial failed': 'failed + close as failed',
@@ -119,6 +166,7 @@ const transitions: Record<string, Row> = {
     'rival active': `preferred + ${overtaken}`,
   },
   active: {
+    ...silent,
     ...dropped,
     'dial slow': 'active + suspect',
     'fell silent': 'active + suspect',
@@ -127,6 +175,7 @@ const transitions: Record<string, Row> = {
     'rival active': `preferred + ${overtaken}`,
   },
   'active, idle': {
+    ...silentAndIdle,
     dropped: 'gone',
     'dial slow': 'active + suspect',
     'fell silent': 'active + suspect',
@@ -135,6 +184,7 @@ const transitions: Record<string, Row> = {
     'rival active': 'preferred',
   },
   'active, suspect': {
+    'heartbeat lost': `failed + trusted + ${silenced}`,
     dropped: 'invalid + trusted + close as removed',
     'dial ok': 'active + trusted',
     'dial late': 'active + trusted',
@@ -144,6 +194,7 @@ const transitions: Record<string, Row> = {
     'rival active': `preferred + trusted + ${overtaken}`,
   },
   'active, default': {
+    ...silent,
     dropped: 'standby + close as removed',
     'dial slow': 'active + suspect',
     'fell silent': 'active + suspect',
@@ -152,6 +203,7 @@ const transitions: Record<string, Row> = {
     'rival active': `preferred + ${overtaken}`,
   },
   'active, breaking': {
+    ...silent,
     ...dropped,
     'dial slow': 'active + suspect',
     'fell silent': 'active + suspect',

@@ -16,6 +16,7 @@ import { readPasswords, writeTokens } from '../../src/cluster/join/cluster-token
 import { readJoinedIfThere, writeJoined } from '../../src/cluster/join/joined.ts';
 import { readServerJoined, writeServerJoined } from '../../src/cluster/join/server-joined.ts';
 import { readManifestRecord, writeManifestRecord } from '../../src/cluster/manifests/manifest-record.ts';
+import { peerHealthText, readPeerHealth } from '../../src/cluster/peers/peer-health.ts';
 import { peersText, readPeers } from '../../src/cluster/peers/peer-list.ts';
 import { StartupError } from '../../src/error/startup-error.ts';
 import { Routing } from '../balancer/routing-kit.ts';
@@ -152,6 +153,29 @@ describe('[H2] whatever has become of a file with', () => {
     fc.assert(
       fc.property(damaged(genuine), (text) => {
         for (const peer of readPeers(text)) expect(isIPv4(peer.ip)).toBe(true);
+      }),
+    );
+  });
+
+  test('heartbeats, reading it gives addresses or none', () => {
+    const now = { bootId: 'boot', nowMs: 1_000 };
+    const alive = { id: 'alive', sinceMs: 1, latencyMs: 1 } as const;
+    const lost = { id: 'silent', sinceMs: 1, reason: 'late', wasHeard: true, isLost: true } as const;
+    const [a, b] = [
+      { name: 'a', ip: '192.0.2.1' },
+      { name: 'b', ip: '192.0.2.2' },
+    ];
+    const genuine = peerHealthText(
+      [
+        { peer: a, state: alive },
+        { peer: b, state: lost },
+      ],
+      now,
+    );
+    fc.assert(
+      fc.property(damaged(genuine), (text) => {
+        const { heard, lost: silent } = readPeerHealth(text, now);
+        for (const ip of [...heard, ...silent]) expect(isIPv4(ip)).toBe(true);
       }),
     );
   });

@@ -4,7 +4,8 @@
  *
  * Order of asking (demand H3): those that are due before those in backoff; among the due ones who
  * answered last time before who was never asked before who failed; the quicker one first. A server
- * that nobody has asked is therefore tried as soon as one that worked is silent.
+ * that nobody has asked is therefore tried as soon as one that worked is silent. Last of all come those
+ * whose machines have fallen silent, as heartbeats show (demand H9): asked they are all the same.
  */
 import { backoffDelayMs, type Backoff } from '../../kernel/backoff.ts';
 
@@ -121,13 +122,19 @@ export function withoutOld(known: KnownServers, nowMs: number): KnownServers {
   );
 }
 
-/** All of them, in the order in which to ask. */
-export function askingOrder(known: KnownServers, nowMs: number): KnownServers {
+/**
+ * All of them, in the order in which to ask.
+ *
+ * @param lost - hosts of which no heartbeat is heard any more
+ */
+export function askingOrder(known: KnownServers, nowMs: number, lost: readonly string[] = []): KnownServers {
+  const isLost = ({ origin }: KnownServer) => lost.length > 0 && lost.includes(new URL(origin).hostname);
   const waitMs = ({ retryAtMs }: KnownServer) => Math.max(0, (retryAtMs ?? 0) - nowMs);
   const rank = ({ failures, lastSuccessMs }: KnownServer) => (failures > 0 ? 2 : lastSuccessMs === undefined ? 1 : 0);
   const latency = ({ latencyMs }: KnownServer) => latencyMs ?? Number.POSITIVE_INFINITY;
   return [...known].sort(
     (a, b) =>
+      Number(isLost(a)) - Number(isLost(b)) ||
       waitMs(a) - waitMs(b) ||
       rank(a) - rank(b) ||
       compare(latency(a), latency(b)) ||

@@ -3,6 +3,7 @@
  * a server by other means: with the kubelet's credentials instead of the administrator's, at the
  * API's address elsewhere, with the settings that the cluster has.
  */
+import { systemProc } from '../../process/proc-reader.ts';
 import type { Builtin } from '../../unit/builtin.ts';
 import type { ClusterPorts } from '../builtins.ts';
 import type { Connect } from '../api-objects.ts';
@@ -12,6 +13,7 @@ import { agentKubeconfigPlan, writeKubeconfigs } from '../kubeconfigs.ts';
 import { layoutOf } from '../layout.ts';
 import { nodeObjectBuiltin } from '../node-object.ts';
 import { nodeReadyBuiltin } from '../node-ready.ts';
+import { heartbeatsNow } from '../peers/follow-peer-health.ts';
 import { podCidrOf } from '../pod-network.ts';
 import type { Settings } from '../settings.ts';
 import { clusterFinder } from './cluster-finder.ts';
@@ -30,6 +32,8 @@ export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPort
     token: () => readRequiredToken(settings, 'node'),
     clock,
     random: Math.random,
+    // From the service of before, when this one starts after a crash of ours.
+    heartbeats: () => heartbeatsNow({ file: layout.peerHealth, bootId: systemProc.bootId(), clock }),
     log: (line) => notice(line, 'join'),
   });
   const identity = () => nodeIdentity(layout.agentTls, nodeName);

@@ -18,6 +18,7 @@ import {
   withTold,
   type KnownServers,
 } from '../discovery/known-servers.ts';
+import { noHeartbeats, type Heartbeats } from '../peers/peer-health.ts';
 import { readIfThere, writeIfChanged } from '../stored-file.ts';
 import { findCluster, type FoundCluster, type Tried } from './find-cluster.ts';
 import type { JoinLimits } from './join-request.ts';
@@ -34,6 +35,8 @@ export interface ClusterFinderOptions {
   /** [0, 1): jitter of retries. */
   readonly random: () => number;
   readonly limits?: JoinLimits;
+  /** What heartbeats of this node show; absent: none are kept. */
+  readonly heartbeats?: () => Promise<Heartbeats>;
   readonly log: (line: string) => void;
 }
 
@@ -50,7 +53,7 @@ export interface ClusterFinder {
 }
 
 export function clusterFinder(options: ClusterFinderOptions): ClusterFinder {
-  const { urls, file, clock, random, limits, log } = options;
+  const { urls, file, clock, random, limits, log, heartbeats = () => Promise.resolve(noHeartbeats) } = options;
   let known: KnownServers | undefined;
 
   /** Read each time: another process of this node may have learned of servers meanwhile. */
@@ -65,7 +68,7 @@ export function clusterFinder(options: ClusterFinderOptions): ClusterFinder {
   return {
     async find(signal) {
       const token = await options.token();
-      const { candidates, resting } = roundOf(await load(), urls, clock.wallMs());
+      const { candidates, resting } = roundOf(await load(), urls, clock.wallMs(), (await heartbeats()).lost);
       const onTried = ({ url, ...outcome }: Tried) => {
         known = observed(known ?? [], { origin: originOfUrl(url), ...outcome }, clock.wallMs(), random);
       };
@@ -104,8 +107,8 @@ interface Round {
   readonly resting: readonly string[];
 }
 
-function roundOf(known: KnownServers, urls: readonly JoinUrl[], nowMs: number): Round {
-  const ordered = askingOrder(known, nowMs);
+function roundOf(known: KnownServers, urls: readonly JoinUrl[], nowMs: number, lost: readonly string[]): Round {
+  const ordered = askingOrder(known, nowMs, lost);
   const due = ordered.filter(({ retryAtMs }) => (retryAtMs ?? 0) <= nowMs);
   const asked = due.length === 0 ? ordered : due;
   return {

@@ -1,4 +1,4 @@
-/** What is told of the peers: to people, to the metrics, to others of this machine. Pure. */
+/** What is told of the peers to people and to the metrics. Pure. */
 import type { Peer } from './peer-list.ts';
 import type { PeerState } from './peer-state.ts';
 
@@ -43,17 +43,6 @@ export function peerFigures(all: readonly PeerHealth[]): string {
     `peers_silent=${String(silent)}`,
     ...(slowest === undefined ? [] : [`slowest_answer_seconds=${(slowest / 1000).toFixed(6)}`]),
   ].join(' ');
-}
-
-/** JSON, without what changes at each beat. */
-export function peerHealthText(all: readonly PeerHealth[]): string {
-  const peers = all.map(({ peer: { name, ip }, state }) => ({
-    name,
-    ip,
-    state: state.id === 'doubtful' ? 'alive' : state.id,
-    ...(state.id === 'silent' ? { sinceMs: state.sinceMs, reason: state.reason } : {}),
-  }));
-  return `${JSON.stringify({ version: 1, peers }, undefined, 2)}\n`;
 }
 
 function slowestOf(all: readonly PeerHealth[]): number | undefined {

@@ -12,17 +12,19 @@ export interface PeerWatchOptions {
   readonly link: HeartbeatLink;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** How many peers are asked. */
+  readonly peers: () => number;
   /** After each beat. */
   readonly onStep: (step: PeerStep) => void;
 }
 
 /** Runs until `signal` aborts, and then rejects with its reason. */
-export async function watchPeer({ link, clock, signal, onStep }: PeerWatchOptions): Promise<never> {
+export async function watchPeer({ link, clock, signal, peers, onStep }: PeerWatchOptions): Promise<never> {
   let state: PeerState = newPeer;
   using _link = link;
   for (;;) {
     const input = await beat(link, clock, signal);
-    const step = stepPeer(state, input, clock.wallMs());
+    const step = stepPeer(state, input, { nowMs: clock.wallMs(), peers: peers() });
     state = step.state;
     onStep(step);
     await sleep(clock, step.nextInMs, signal);
@@ -39,6 +41,12 @@ async function beat(link: HeartbeatLink, clock: Clock, parent: AbortSignal): Pro
     return { kind: 'answered', tookMs: clock.monotonicMs() - begunMs };
   } catch (error) {
     parent.throwIfAborted();
-    return { kind: 'missed', reason: messageOf(error) };
+    const isUnanswered = limit.signal.aborted || isSilence(error);
+    return { kind: 'missed', reason: messageOf(error), isUnanswered };
   }
+}
+
+/** What the kernel says when it has heard nothing of the other machine. Source: connect(2), ip(7). */
+function isSilence(error: unknown): boolean {
+  return ['ETIMEDOUT', 'EHOSTUNREACH', 'EHOSTDOWN'].includes((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -2,8 +2,8 @@
  * The service behind units/member/peers.yaml: nodes keep heartbeats with each other, so that one that
  * falls silent is known within seconds, whatever its connections seem to say (demand H9).
  *
- * What it finds goes to the supervisor (status, a warning, figures) and into a file beside the data
- * for others of this machine. It decides nothing: a silent peer may be a broken cable between two.
+ * What it finds goes to the supervisor (status, a warning, figures) and into a file for others of this
+ * machine (peer-health.ts). It decides nothing: a silent peer may be a broken cable between two.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -16,7 +16,8 @@ import { heartbeatLink } from './heartbeat-link.ts';
 import { startHeartbeatServer, type ServingFiles } from './heartbeat-server.ts';
 import { peerOf, peersOf, peersText, readPeers, type Peer } from './peer-list.ts';
 import { newPeer, type PeerState } from './peer-state.ts';
-import { peerFigures, peerHealthText, peerStatus, peerWarning } from './peer-text.ts';
+import { peerHealthWriter } from './peer-health-writer.ts';
+import { peerFigures, peerStatus, peerWarning } from './peer-text.ts';
 import { watchPeer } from './peer-watch.ts';
 
 export interface ServePeersOptions {
@@ -29,6 +30,7 @@ export interface ServePeersOptions {
   readonly peersFile: string;
   /** Where their health is told to others of this machine. */
   readonly healthFile: string;
+  readonly bootId: string;
   readonly connect: () => Promise<NodesClient>;
   readonly clock: Clock;
   readonly log: (line: string) => void;
@@ -52,22 +54,21 @@ interface Watched {
 
 /** Runs until `signal` aborts, and then rejects with its reason. @throws what listening fails with */
 export async function servePeers(options: ServePeersOptions): Promise<never> {
-  const { nodeName, host, port, tls, peersFile, healthFile, connect, clock, log, notify, signal } = options;
+  const { nodeName, host, port, tls, peersFile, healthFile, bootId, connect, clock, log, notify, signal } = options;
   const files = await servingFiles(tls);
   await using server = await startHeartbeatServer(host, port, files);
   const watched = new Map<string, Watched>();
   let toldAtMs = -tellEveryMs;
-  let written: Promise<unknown> = Promise.resolve();
   const broken = deferred<never>();
+  using health = peerHealthWriter({ file: healthFile, bootId, clock, all: () => [...watched.values()] });
 
   const tell = (isNews: boolean) => {
     const nowMs = clock.monotonicMs();
     if (!isNews && nowMs - toldAtMs < tellEveryMs) return;
     toldAtMs = nowMs;
+    if (isNews) health.write();
     const all = [...watched.values()];
     notify(`STATUS=${peerStatus(all)}`, `X_WARNING=${peerWarning(all)}`, `X_FIGURES=${peerFigures(all)}`);
-    // One after the other; a disk that is full keeps no heartbeat.
-    written = written.then(() => writeIfChanged(healthFile, peerHealthText(all), 0o600)).catch(() => undefined);
   };
   const watch = (peer: Peer) => {
     const end = linkedAbort(signal);
@@ -78,6 +79,7 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
       link,
       clock,
       signal: end.signal,
+      peers: () => watched.size,
       onStep({ state, change }) {
         const isNews = change !== undefined || state.id !== entry.state.id;
         entry.state = state;
@@ -123,11 +125,7 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
     clock,
     signal,
   });
-  try {
-    return await Promise.race([following, renewing, broken.promise]);
-  } finally {
-    await written;
-  }
+  return await Promise.race([following, renewing, broken.promise]);
 }
 
 /** What this node asks with. */

@@ -41,6 +41,13 @@ describe('[H3] servers are asked', () => {
   });
 });
 
+test('[H9] a server whose machine has fallen silent is asked last, and is asked', () => {
+  const known = fails(answers(withServers(three, ['https://[fd00::1]:9345']), 'a', 1), 'b', nowMs - 60_000);
+  const lost = askingOrder(known, nowMs, ['a', '192.0.2.9']).map((one) => one.origin);
+  expect(lost).toEqual([origin('c'), 'https://[fd00::1]:9345', origin('b'), origin('a')]);
+  expect(askingOrder(known, nowMs, ['a', 'b', 'c'])).toHaveLength(4);
+});
+
 describe('[H4] a server that failed', () => {
   test('is asked again after a delay that doubles up to half a minute, and others meanwhile', () => {
     let known = three;

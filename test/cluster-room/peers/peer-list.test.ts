@@ -42,11 +42,14 @@ test('they are kept over a restart; a file that is damaged has none', () => {
 test('what people and metrics are told', () => {
   const [b, c] = [
     { peer: { name: 'b', ip: '192.0.2.2' }, state: { id: 'alive', sinceMs: 0, latencyMs: 2.5 } },
-    { peer: { name: 'c', ip: '192.0.2.3' }, state: { id: 'silent', sinceMs: 0, reason: 'no answer within 0.8 s' } },
+    {
+      peer: { name: 'c', ip: '192.0.2.3' },
+      state: { id: 'silent', sinceMs: 0, reason: 'no answer within 0.5 s', wasHeard: true, isLost: true },
+    },
   ] as const;
   expect(peerStatus([])).toBe('no other node yet');
   expect(peerStatus([b])).toBe('1 of 1 peer answers, the slowest in 2.5 ms');
-  const silent = 'c (192.0.2.3) since 00:00:00Z: no answer within 0.8 s';
+  const silent = 'c (192.0.2.3) since 00:00:00Z: no answer within 0.5 s';
   expect(peerStatus([b, c])).toBe(`1 of 2 peers answer, the slowest in 2.5 ms; silent: ${silent}`);
   expect(peerWarning([b])).toBe('');
   expect(peerWarning([b, c])).toBe(`no heartbeat from ${silent}`);

@@ -1,0 +1,45 @@
+/**
+ * Keeps the file of what the heartbeats show: writes it when something has changed, and again and
+ * again, so that whoever reads it sees that somebody still looks.
+ */
+import type { Clock } from '../../kernel/clock.ts';
+import { writeIfChanged } from '../stored-file.ts';
+import { freshenEveryMs, peerHealthText } from './peer-health.ts';
+import type { PeerHealth } from './peer-text.ts';
+
+export interface PeerHealthWriter extends Disposable {
+  /** Writes now; while that is under way, once more after it. */
+  write(): void;
+}
+
+export interface PeerHealthWriterOptions {
+  readonly file: string;
+  readonly bootId: string;
+  readonly clock: Clock;
+  readonly all: () => readonly PeerHealth[];
+}
+
+export function peerHealthWriter({ file, bootId, clock, all }: PeerHealthWriterOptions): PeerHealthWriter {
+  let isWriting = false;
+  let isStale = false;
+  let timer: Disposable | undefined;
+  const run = async () => {
+    while (isStale) {
+      isStale = false;
+      const text = peerHealthText(all(), { bootId, nowMs: clock.monotonicMs() });
+      // A folder that is full keeps no heartbeat.
+      await writeIfChanged(file, text, 0o600).catch(() => undefined);
+    }
+    isWriting = false;
+  };
+  const write = () => {
+    timer?.[Symbol.dispose]();
+    timer = clock.timer(freshenEveryMs, write);
+    isStale = true;
+    if (isWriting) return;
+    isWriting = true;
+    void run();
+  };
+  write();
+  return { write, [Symbol.dispose]: () => timer?.[Symbol.dispose]() };
+}
