@@ -129,7 +129,9 @@ export class Draft {
     }
     this.#enter(server, rule.to, cause);
     if (rule.close === 'failed' && !this.hasAlternative(address)) {
-      // The check may be wrong, and there is nothing to gain: the connections tell for themselves.
+      // The check may be wrong, and there is nothing to gain: the connections tell for themselves. One that is only
+      // silent, as all are while etcd elects, has until another one answers.
+      if (this.#silentSinceMs(address) !== undefined) this.change(address, { isReprieved: true });
       if (server.connections > 0) this.tell({ type: 'lb.spared', server: address, count: server.connections });
     } else if (rule.close === 'silent' && !this.#isHeardElsewhere(address)) {
       // Until another one shows that it is there.
@@ -209,11 +211,15 @@ export class Draft {
 
   /** Another server has answered since this one is silent; one that has said no is believed without that. */
   #isOutlived(address: string): boolean {
-    const silentSinceMs = serverAt(this, address)?.lastError?.silentSinceMs;
+    const silentSinceMs = this.#silentSinceMs(address);
     if (silentSinceMs === undefined) return true;
     return this.servers.some(
       (other) => other.address !== address && isProven(other) && (other.answeredAtMs ?? 0) >= silentSinceMs,
     );
+  }
+
+  #silentSinceMs(address: string): number | undefined {
+    return serverAt(this, address)?.lastError?.silentSinceMs;
   }
 
   /** Under `sticky` the one with more connections is or stays active, unless it is slow or an operator wants otherwise. */
@@ -262,13 +268,14 @@ export class Draft {
         this.input(address, 'dropped', 'no longer in the list');
       }
     }
-    if (!this.servers.some((server) => isWell(server) && !server.isDraining)) return;
+    const isAnyWell = this.servers.some((server) => isWell(server) && !server.isDraining);
     for (const { address, isDraining, closingByMs, isReprieved } of this.servers) {
-      this.input(address, 'better found', 'another server is well');
-      if (isReprieved && this.#isOutlived(address)) {
+      if (isReprieved && (isAnyWell || this.#silentSinceMs(address) !== undefined) && this.#isOutlived(address)) {
         this.change(address, { isReprieved: false });
         this.close(address, 'failed', 0);
       }
+      if (!isAnyWell) continue;
+      this.input(address, 'better found', 'another server is well');
       // What it took while nothing else was left.
       if (isDraining && closingByMs === undefined) this.close(address, 'drained', this.rules.graces.drainedMs);
     }

@@ -82,6 +82,24 @@ describe('fail-open', () => {
     expect(routing.closings).toEqual([]);
     expect(routing.checked(b).closings).toEqual([`${a} within 1000`]);
   });
+
+  test('of several that fell silent at once, the first that answers again has the connections of the others closed', () => {
+    const routing = settled();
+    routing.nowMs = 2000;
+    routing.checked(b, 'silent').checked(a, 'silent');
+    expect(routing.text).toBe(`${a}=failed(2) ${b}=failed`);
+    expect(routing.closings).toEqual([]);
+    routing.nowMs = 2500;
+    expect(routing.checked(b).closings).toEqual([`${a} within 0`]);
+  });
+
+  test('the one with the connections may be it', () => {
+    const routing = settled();
+    routing.nowMs = 2000;
+    routing.checked(b, 'silent').checked(a, 'silent').checked(a).checked(a).well(b);
+    expect(routing.text).toBe(`${a}=active(2) ${b}=preferred`);
+    expect(routing.closings).toEqual([]);
+  });
 });
 
 describe('the default server', () => {
