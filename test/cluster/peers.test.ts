@@ -169,7 +169,7 @@ describe.skipIf(!isRoot)('three nodes', () => {
       };
       writeFileSync(config, JSON.stringify(settings));
       run('n1', cli, 'internal', 'balancer', '--data-dir', dataDir, '--config', config);
-      run('n1', '-e', greetedClient).stdout?.on('data', (data: Buffer) => (greetings += data.toString()));
+      run('n1', '-e', greetedClient).stdout.on('data', (data: Buffer) => (greetings += data.toString()));
     });
     afterAll(() => {
       for (const child of running) child.kill('SIGKILL');

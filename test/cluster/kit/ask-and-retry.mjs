@@ -1,7 +1,8 @@
 /**
  * Asks an API server 20 times a second, each time on a connection of its own, every fourth time for an
  * idempotent write, and tries once more what has failed, until its standard input ends.
- * argv: folder of certificates, port. Writes a line of JSON for each request when it has its outcome.
+ * argv: folder of certificates, port, and if they are to be others: milliseconds for one try, tries. Writes
+ * a line of JSON for each request when it has its outcome.
  * Source of the rhythm and of the one retry: issue 5, "Done when".
  */
 import { readFileSync } from 'node:fs';
@@ -10,8 +11,7 @@ import path from 'node:path';
 
 const everyMs = 50;
 const writeEvery = 4;
-const withinMs = 3000;
-const [, , tls, port] = process.argv;
+const [, , tls, port, withinMs = '3000', tries = '2'] = process.argv;
 const identity = {
   host: '127.0.0.1',
   port: Number(port),
@@ -38,7 +38,7 @@ const written = (at) =>
 function attempt(what, body) {
   return new Promise((resolve) => {
     const outgoing = request({ ...identity, ...what });
-    const limit = setTimeout(() => outgoing.destroy(new Error('no answer within 3 s')), withinMs);
+    const limit = setTimeout(() => outgoing.destroy(new Error(`no answer within ${withinMs} ms`)), Number(withinMs));
     const end = (why) => {
       clearTimeout(limit);
       resolve(why);
@@ -56,7 +56,7 @@ async function ask(at) {
   const begunMs = Date.now();
   const isWrite = at % writeEvery === writeEvery - 1;
   const errors = [];
-  while (errors.length < 2) {
+  while (errors.length < Number(tries)) {
     const why = await attempt(isWrite ? write : read, isWrite ? written(at) : undefined);
     if (why === undefined) break;
     errors.push(`${why} after ${Date.now() - begunMs} ms`);

@@ -15,13 +15,22 @@ export interface ClientProcessOptions {
   /** With the cluster's authority and the administrator's certificate. */
   readonly tls: string;
   readonly port: number;
+  /** Of the script, behind these two. */
+  readonly more?: readonly string[];
   /** A command that becomes the client: into another network. */
   readonly enter?: readonly string[] | undefined;
   readonly onLine: (line: string) => void;
 }
 
-export function clientProcess({ script, tls, port, enter = [], onLine }: ClientProcessOptions): ClientProcess {
-  const argv = [...enter, process.execPath, path.join(import.meta.dirname, script), tls, String(port)];
+export function clientProcess({
+  script,
+  tls,
+  port,
+  more = [],
+  enter = [],
+  onLine,
+}: ClientProcessOptions): ClientProcess {
+  const argv = [...enter, process.execPath, path.join(import.meta.dirname, script), tls, String(port), ...more];
   const [program = '', ...args] = argv;
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = once(child, 'close');
