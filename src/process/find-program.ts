@@ -111,3 +111,12 @@ function interpreterOf(script: string): string | undefined {
     closeSync(fd);
   }
 }
+
+/** One that may be missing. */
+export function tryFindProgram(name: string, searchPath: string | undefined): string | undefined {
+  try {
+    return findProgram(name, '/', searchPath);
+  } catch {
+    return undefined;
+  }
+}

@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import type { Unit } from '../unit/schema.ts';
 import type { Account } from './account.ts';
-import { findProgram } from './find-program.ts';
+import { tryFindProgram } from './find-program.ts';
 
 interface Command {
   readonly file: string;
@@ -37,7 +37,7 @@ export function limitedCommand(request: LimitsRequest): LimitedCommand {
   const nofile = limits?.nofile === undefined ? undefined : wantedOpenFiles(limits.nofile);
   const oomScore = limits?.oomScoreAdjust;
   if (nofile === undefined && oomScore === undefined) return { ...command, isComplete: false };
-  const init = find('k3s-lite-init', searchPath);
+  const init = tryFindProgram('k3s-lite-init', searchPath);
   if (init !== undefined) {
     const words = [
       ...(cgroup === undefined ? [] : [`--cgroup=${cgroup}`]),
@@ -48,7 +48,7 @@ export function limitedCommand(request: LimitsRequest): LimitedCommand {
     return { file: init, args: ['exec', ...words, '--', command.file, ...command.args], isComplete: true };
   }
   if (nofile === undefined) return { ...command, isComplete: false };
-  const prlimit = find('prlimit', searchPath);
+  const prlimit = tryFindProgram('prlimit', searchPath);
   if (prlimit === undefined) {
     notice('limits.nofile is not set: neither k3s-lite-init nor the program prlimit (package util-linux) is there');
     return { ...command, isComplete: false };
@@ -78,11 +78,3 @@ function openFiles(): { readonly soft: number; readonly hard: number } {
 
 const asLimit = (text: string | undefined) =>
   text === undefined || text === 'unlimited' ? Number.POSITIVE_INFINITY : Number(text);
-
-function find(program: string, searchPath: string | undefined): string | undefined {
-  try {
-    return findProgram(program, '/', searchPath);
-  } catch {
-    return undefined;
-  }
-}

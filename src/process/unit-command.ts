@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { Unit } from '../unit/schema.ts';
 import { resolveAccount } from './account.ts';
 import { childEnv } from './child-env.ts';
+import { confinedCommand } from './confined-command.ts';
 import { checkFolder, findProgram } from './find-program.ts';
 import { limitedCommand } from './limited-command.ts';
 import { programIdentity } from './program-identity.ts';
@@ -90,7 +91,14 @@ export function unitCommand(place: CommandPlace, request: LimitedRequest): UnitC
   const { cgroup, notice, unit } = request;
   const { account, env, cwd, program, file, args } = bareCommand(place, request);
   const limited = limitedCommand({
-    command: { file, args },
+    command: confinedCommand({
+      command: { file, args },
+      limits: unit.limits,
+      account,
+      cwd,
+      searchPath: env['PATH'],
+      notice,
+    }),
     limits: unit.limits,
     account,
     cgroup,

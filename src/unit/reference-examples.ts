@@ -15,6 +15,7 @@ export const examples: Readonly<Record<string, string>> = {
   'limits.oomScoreAdjust': '-999',
   'limits.memory': '512MiB',
   'limits.cpu': '1.5',
+  'limits.capabilities': '[NET_ADMIN, NET_RAW]',
   needs: '[{hard: certificates}]',
   'needs[].hard': 'certificates',
   'needs[].soft': 'kernel-settings',

@@ -4,6 +4,7 @@
  * the JSON Schema for editors and the reference page.
  */
 import * as z from 'zod';
+import { capabilityNames } from './capability-names.ts';
 import { healthSchema, readySchema } from './probe-schema.ts';
 import { byteSize, duration, signalName, unitName } from './scalars.ts';
 
@@ -127,6 +128,10 @@ const limitsSchema = z.strictObject({
     .optional()
     .describe('CPU time of the unit, in cores: 0.5 is half of one. Needs writable cgroups.'),
   oomScoreAdjust: z.number().int().min(-1000).max(1000).optional().describe('oom_score_adj of the process.'),
+  capabilities: z
+    .array(z.enum(capabilityNames))
+    .optional()
+    .describe('The only capabilities that the process, run as root, can ever have, without CAP_. Needs setpriv.'),
 });
 
 /** Limit of a start that says nothing. Source: systemd `DefaultTimeoutStartSec=90s`. */

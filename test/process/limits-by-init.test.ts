@@ -97,3 +97,23 @@ test('what the system refuses is said, and the program runs; what is no limit at
   }
   expect(execFileSync(init, ['--version'], { encoding: 'utf8' })).toMatch(/^k3s-lite-init \d+\.\d+\.\d+\n$/);
 });
+
+test.runIf(isRoot)(
+  '[V10] a unit of root has the capabilities of its limits, its children have no more, and none comes back',
+  async () => {
+    await using place = scratch({ defaultCwd: '/' });
+    const script = 'grep -h Cap /proc/self/status; unshare --mount true || echo refused';
+    const unit = unitOf('confined', {
+      run: ['sh', '-c', script],
+      limits: { capabilities: ['NET_ADMIN', 'NET_RAW'] },
+    });
+    const running = place.launch(unit);
+    await running.exited;
+    const text = place.logText('confined');
+    // Bits 12 and 13. Source: linux/capability.h.
+    for (const set of ['CapPrm', 'CapEff', 'CapBnd']) expect(text).toContain(`${set}:\t0000000000003000`);
+    expect(text).toContain('refused');
+    expect(place.notices).toEqual([]);
+    await running.stop({});
+  },
+);
