@@ -59,7 +59,8 @@ const commanderAlone = {
 
 const bundleScript = () =>
   build({
-    entryPoints: { cli: 'src/cli/main.ts' },
+    // The command, and what runs in a thread beside it (app/vip-lease-thread.ts).
+    entryPoints: { cli: 'src/cli/main.ts', 'vip-lease-thread': 'src/app/vip-lease-thread-main.ts' },
     outdir: draft,
     outExtension: { '.js': '.cjs' },
     bundle: true,

@@ -27,6 +27,7 @@ export async function ownEntries(root, { withComponents }) {
     ...(await treeEntries(path.join(root, 'bin'), `${home}/bin`)),
     await fileEntry(path.join(root, 'dist/cli.cjs'), `${home}/dist/cli.cjs`),
     await fileEntry(path.join(root, 'dist/cli.cjs.cache'), `${home}/dist/cli.cjs.cache`),
+    await fileEntry(path.join(root, 'dist/vip-lease-thread.cjs'), `${home}/dist/vip-lease-thread.cjs`),
     await fileEntry(path.join(root, 'package.json'), `${home}/package.json`),
     await fileEntry(path.join(root, 'LICENSE'), `${home}/LICENSE`),
     // Also where only own units run: the shipped ones are known by their place.

@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
+import { linkedAbort } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { notifySender } from '../probe/notify-sender.ts';
@@ -26,6 +27,7 @@ import { bootTime } from './boot-time.ts';
 import { apiOf, renewedClient } from './renewed-client.ts';
 import { serveVipControl } from './vip-control.ts';
 import { vipInstance } from './vip-instance.ts';
+import { vipLeaseThread } from './vip-lease-thread.ts';
 import { operate } from './vip-operator.ts';
 
 export interface InternalVipOptions extends LeaseTimes {
@@ -64,16 +66,19 @@ const tellEveryMs = 2000;
 
 /** @throws the reason of `signal` when that aborts and everything is withdrawn; StartupError ERR_CONFIG for times that do not fit */
 export async function internalVip(options: InternalVipOptions): Promise<never> {
-  const { stateDir, nodeName: node, env, log, signal } = options;
+  const { stateDir, nodeName: node, namespace, kubeconfig, env, log } = options;
+  using end = linkedAbort(options.signal);
+  const { signal } = end;
   const clock = systemClock;
   const timing = timingOf(options);
   using instance = vipInstance(stateDir, node);
   using sender = notifySender(env['NOTIFY_SOCKET']);
   const events = vipStream({ clock });
   using _log = events.subscribe({ onEvent: ({ event }) => log(vipEventText(event)) });
-  // Renewals have a connection of their own: nothing that is large or slow is before them.
-  using forLeases = renewedClient(options.kubeconfig);
-  using forOthers = renewedClient(options.kubeconfig);
+  // Renewals have connections of their own, and the node's even a thread: nothing that is large or slow is before them.
+  await using thread = vipLeaseThread({ kubeconfig, namespace, onGone: (reason) => end.abort(reason) });
+  using forLeases = renewedClient(kubeconfig);
+  using forOthers = renewedClient(kubeconfig);
   await using actuator = createActuator({
     clock,
     random: Math.random,
@@ -81,6 +86,7 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
     stateDir: path.join(stateDir, 'addresses'),
     openLink: packetLinks(),
     interface: options.interface,
+    gate: thread.gate,
     onSighting: (sighting) =>
       events.emit(
         sighting.kind === 'conflict'
@@ -93,7 +99,7 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
   const others = apiOf(forOthers);
   const follower = followWanted({
     api: others,
-    namespace: options.namespace,
+    namespace,
     fixed: options.addresses,
     allocation: { pools: poolsOf(options.pools), takesUnclassed: options.takesUnclassed },
     policy,
@@ -137,9 +143,7 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
         metrics: () => metrics.text(statusOf(known())),
         // One after the other: each begins with what the one before has written.
         operate: (verb, request) =>
-          operations(() =>
-            operate({ verb, request, known: known(), follower, api: others, namespace: options.namespace, signal }),
-          ),
+          operations(() => operate({ verb, request, known: known(), follower, api: others, namespace, signal })),
       },
     });
   };
@@ -148,11 +152,12 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
       node,
       identity: instance.identity,
       earlier: instance.earlier,
-      namespace: options.namespace,
+      namespace,
       timing,
       lingerMs: options.lingerMs,
       capacity: options.capacity,
       connectForLeases: forLeases.connect,
+      holdOwn: thread.holdOwn,
       connect: forOthers.connect,
       actuator,
       followWanted: (end) => follower.follow(end),

@@ -15,10 +15,16 @@ export interface VipActuator extends AsyncDisposable {
    */
   cleanUp(signal: AbortSignal): Promise<readonly VipAddress[]>;
   /**
-   * Probes for somebody else who answers, adds what is free with the gate closed, reads it back, opens the
-   * gate and announces. All or nothing for each address. One that is held already is announced again.
+   * Makes ready for addresses that somebody else still holds: adds them with the gate closed and reads them back.
+   * Whether somebody answers for them is asked meanwhile, and goes on when this has resolved.
    */
-  take(addresses: readonly VipAddress[], deadlineMs: number, signal: AbortSignal): Promise<readonly TakeOutcome[]>;
+  prepare(addresses: readonly VipAddress[], signal: AbortSignal): Promise<readonly TakeOutcome[]>;
+  /**
+   * Probes for somebody else who answers, adds what is free with the gate closed, reads it back, opens the
+   * gate and announces. All or nothing for each address. One that is held already is announced again; of one that
+   * is prepared, or silent and still there, nothing but the last two is left to do.
+   */
+  take(addresses: readonly VipAddress[], how: HowToTake, signal: AbortSignal): Promise<readonly TakeOutcome[]>;
   /** Closes the gate: from now on nobody gets an answer; packets to it are still accepted (linger). Never waits for anybody but the kernel. */
   silence(addresses: readonly VipAddress[]): Promise<void>;
   /** Silences, removes and reads back. What is not there is fine. */
@@ -27,6 +33,12 @@ export interface VipActuator extends AsyncDisposable {
   arm(deadlineMs: number): Promise<void>;
   /** What the kernel has of ours, read back now. */
   held(signal: AbortSignal): Promise<readonly HeldAddress[]>;
+}
+
+export interface HowToTake {
+  readonly deadlineMs: number;
+  /** Nobody else can have them: the link is not asked. */
+  readonly isFree: boolean;
 }
 
 export interface TakeOutcome {

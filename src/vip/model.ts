@@ -29,6 +29,13 @@ export interface Grant {
   readonly state: GrantState;
   /** Who gets it when `owner` has let go; of a granted one nobody. */
   readonly next?: NodeName | undefined;
+  /**
+   * Who is to be ready for a granted one: it has the address on an interface, with the gate closed. A hint and no
+   * right: the owner goes on as before. (Of a revoked one that is `next`.)
+   */
+  readonly heir?: NodeName | undefined;
+  /** The owner before has let go by himself, having held it until then: nobody else has it, so nobody has to be asked. */
+  readonly isHandedOver?: boolean | undefined;
   /** Grows with each change of the owner, never falls: the fencing token in logs, metrics and events. */
   readonly generation: number;
 }

@@ -3,7 +3,8 @@
  * everything connected. Two Leases are held here (the node's own, and the coordinator's when it is its
  * turn), the assignment is followed, and the actuator does what both allow.
  *
- * On the way out: the addresses fall silent, are removed and read back, then the Leases are given back.
+ * On the way out others are asked to take over, and given the time for it. What is left then falls silent, is
+ * removed and read back, and the Leases are given back.
  */
 import { abortError, linkedAbort, onAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
@@ -21,11 +22,13 @@ import {
 import { coordinatorDriver } from './coordination/coordinator-driver.ts';
 import type { CoordinatorRules, CoordinatorState, Wanted } from './coordination/coordinator-model.ts';
 import { leaseHolder, type LeaseView } from './coordination/lease-holder.ts';
-import type { LeaseRules } from './coordination/lease-model.ts';
+import type { LeaseRecord, LeaseRules } from './coordination/lease-model.ts';
 import { notes } from './coordination/stored-assignment.ts';
 import type { Timing } from './coordination/timing.ts';
+import { handOver } from './hand-over.ts';
 import { keepFollowing } from './keep-following.ts';
 import type { NodeName } from './model.ts';
+import type { HoldOwnLease, OwnLease } from './own-lease.ts';
 import type { Plan, PlanInput } from './plan/plan-model.ts';
 import type { VipEvent } from './vip-event.ts';
 
@@ -39,8 +42,10 @@ export interface ServeVipOptions {
   readonly timing: Timing;
   readonly lingerMs: number;
   readonly capacity: number;
-  /** For renewals alone: nothing else delays them. */
+  /** For Leases that are held in this thread: nothing that is large or slow is before their renewals. */
   readonly connectForLeases: () => Promise<AssignmentKube>;
+  /** Who holds the node's own Lease, and feeds the kernel's switch; undefined: this thread. */
+  readonly holdOwn?: HoldOwnLease | undefined;
   readonly connect: () => Promise<AssignmentKube>;
   readonly actuator: VipActuator;
   /** What there is to be assigned; each new value takes the place of the last. Only the coordinator's counts. */
@@ -60,7 +65,7 @@ export interface VipView {
   readonly agent: () => AgentState;
   readonly coordinator: () => CoordinatorState;
   readonly coordinatorRules: CoordinatorRules;
-  readonly own: () => LeaseView;
+  readonly own: () => OwnLease['view'];
   readonly election: () => LeaseView;
 }
 
@@ -95,8 +100,9 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     });
   };
   const lease = { api: leaseApi, clock, bootMs, random, onEvent };
-  const own = leaseHolder({
-    ...lease,
+  const holdOwn: HoldOwnLease = options.holdOwn ?? ((rest) => leaseHolder({ ...lease, ...rest }));
+  const own = holdOwn({
+    onEvent,
     rules: rules(nodeLease(node)),
     onAllow({ tenure, deadlineMs }) {
       arm(deadlineMs);
@@ -177,7 +183,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   const followLeases = async (end: AbortSignal) => {
     const listed = await api.listLeases();
     if (!listed.ok) throw new Error(listed.verdict.text);
-    const sight = (name: string, record: Parameters<typeof own.seen>[0]) => {
+    const sight = (name: string, record: LeaseRecord | undefined) => {
       const owner = nodeOfLease(name);
       if (owner !== undefined) coordinator.give({ type: 'lease', node: owner, record });
     };
@@ -218,6 +224,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   });
 
   await new Promise<void>((resolve) => void onAbort(signal, resolve));
+  await handOver({ agent, own, election, clock });
   const left = sleep(clock, leaveWithinMs).catch(() => undefined);
   await Promise.race([Promise.all([own.stop(), election.stop()]), left]);
   work.abort(new Error('it has ended'));

@@ -36,6 +36,8 @@ export function vipEventText(event: VipEvent): string {
       const again = `again in ${formatDurationMs(Math.max(event.inMs, 0))}${left}`;
       return `Lease ${event.lease}: attempt ${String(event.attempts)} failed (${event.class}): ${event.text}; ${again}`;
     }
+    case 'vip.prepared':
+      return `${event.address} is ready here, and closed, after ${formatDurationMs(event.tookMs)}`;
     case 'vip.taken':
       return `${event.address} is answered for here (generation ${String(event.generation)}), after ${formatDurationMs(event.tookMs)}`;
     case 'vip.refused':

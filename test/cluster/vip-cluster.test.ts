@@ -8,10 +8,10 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import { createCluster, type Cluster } from './kit/cluster.ts';
 import { install, type Installation } from './kit/installation.ts';
 import { programsOf } from './kit/traces.ts';
-import { uplinkAddresses, VipProcesses, type VipProcess } from './kit/vip-processes.ts';
+import { stallMs, uplinkAddresses, VipProcesses, type VipProcess } from './kit/vip-processes.ts';
 import { tenures, type Tenure } from './vip-rig/judge.ts';
 import { questionFor } from './vip-rig/questions.ts';
-import { vipRig, type VipRig } from './vip-rig/vip-rig.ts';
+import { vipRig, type RigProcess, type VipRig } from './vip-rig/vip-rig.ts';
 
 const isRoot = process.getuid?.() === 0;
 const nodes = ['n1', 'n2', 'n3'];
@@ -26,6 +26,8 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
   let rig: VipRig;
   let vips: VipProcesses;
   const running = new Map<string, VipProcess>();
+  /** Whoever gets the client's packets answers them. */
+  const echoes: RigProcess[] = [];
 
   beforeAll(async () => {
     installation = await install();
@@ -47,9 +49,11 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
       10,
     );
     for (const name of nodes) running.set(name, vips.start(name));
+    for (const name of nodes) echoes.push(await rig.startNode(name));
   });
   afterAll(async () => {
     await (vips as VipProcesses | undefined)?.[Symbol.asyncDispose]();
+    await Promise.all(echoes.map((each) => each.kill()));
     await (cluster as Cluster | undefined)?.[Symbol.asyncDispose]();
     await (rig as VipRig | undefined)?.[Symbol.asyncDispose]();
     installation[Symbol.dispose]();
@@ -115,16 +119,43 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
     }
   });
 
-  test('[V9] a node that is told to end withdraws, and another one answers at once', async () => {
+  test('[V9] a node that is told to end hands over first, and another one answers at once', async () => {
     const { address, holder } = await leaving();
+    await rig.client.calls.begin(address);
+    await expect.poll(() => rig.client.calls.lastFrom()).toBe(holder.name);
     holder.signal('SIGTERM');
     const [before, after] = await handedOver(address, holder.name);
-    console.info(`silent for ${(after.fromMs - before.untilMs).toFixed(0)} ms on a stop`);
-    expect(after.fromMs - before.untilMs).toBeLessThan(times.leaseDurationMs);
+    await expect.poll(() => rig.client.calls.lastFrom()).toBe(nodeOf(after.mac));
     await holder.ended;
+    const { longestGapMs, lost } = await rig.client.calls.finish();
+    console.info(
+      `on a stop: nobody says who has it for ${(after.fromMs - before.untilMs).toFixed(0)} ms; ` +
+        `the client’s longest gap ${longestGapMs.toFixed(0)} ms, ${String(lost)} lost`,
+    );
+    // Issue 6: 50 ms; five times that, since machines differ.
+    expect(longestGapMs).toBeLessThan(5 * 50);
+    expect(after.fromMs - before.untilMs).toBeLessThan(times.leaseDurationMs);
     expect(rig.place(holder.name).must('ip', '-brief', 'address', 'show', 'dev', 'eth0')).not.toContain('10.98.0.5');
     await settled(others(holder.name));
     await backAgain(holder.name);
+  });
+
+  test('[V9] [V10] a main thread that hangs for longer than the Lease loses nothing, and then goes on', async () => {
+    const { address, holder } = await leaving();
+    const fromMs = now();
+    holder.signal('SIGUSR2');
+    await expect
+      .poll(() => holder.lines.some(({ text }) => text.includes('the main thread was held')), { timeout: 3 * stallMs })
+      .toBe(true);
+    expect(now() - fromMs).toBeGreaterThan(times.leaseDurationMs);
+    const spoken = (await rig.observer.calls.spoken()).filter((one) => one.address === address);
+    const history = tenures(spoken, address);
+    expect(history.map(({ mac }) => nodeOf(mac))).toEqual([holder.name]);
+    const pauses = spoken.map(({ atMs }, at) => atMs - (spoken[at - 1]?.atMs ?? atMs));
+    console.info(`held for ${String(stallMs)} ms: silent for ${Math.max(...pauses).toFixed(0)} ms at most`);
+    expect(Math.max(...pauses)).toBeLessThan(times.retryPeriodMs);
+    expect(holder.lines.filter(({ atMs, text }) => atMs > fromMs && text.includes('Lease vip-node'))).toEqual([]);
+    await settled(nodes);
   });
 
   test('[V10] a node that dies is followed by another when its Lease is over', async () => {

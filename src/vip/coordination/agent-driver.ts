@@ -6,7 +6,7 @@ import { unreachable } from '../../kernel/unreachable.ts';
 import type { VipActuator } from '../actuator.ts';
 import type { VipAddress } from '../model.ts';
 import { newAgent, stepAgent } from './agent.ts';
-import type { AgentEffect, AgentEvent, AgentInput, AgentRules, AgentState } from './agent-model.ts';
+import type { AgentEffect, AgentEvent, AgentInput, AgentRules, AgentState, AgentWork } from './agent-model.ts';
 import type { ClusterApi } from './cluster-api.ts';
 import { drive } from './drive.ts';
 import type { LeaseNotes } from './lease-model.ts';
@@ -27,6 +27,7 @@ export interface AgentDriver {
   allowed(tenure: number, deadlineMs: number): void;
   withdraw(tenure: number): void;
   seen(assignment: StoredAssignment): void;
+  leave(): void;
   readonly state: AgentState;
 }
 
@@ -35,11 +36,7 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
   /** Ends takes that are under way when the Lease is lost. */
   let tenure: LinkedAbort = linkedAbort(signal);
 
-  const act = (
-    at: 'take' | 'silence' | 'drop' | 'verify',
-    addresses: readonly VipAddress[],
-    doing: Promise<AgentInput>,
-  ) => {
+  const act = (at: AgentWork, addresses: readonly VipAddress[], doing: Promise<AgentInput>) => {
     doing.then(machine.give, (error: unknown) =>
       machine.give({ type: 'failed', at, addresses, reason: messageOf(error) }),
     );
@@ -57,9 +54,19 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
             ),
           );
         return;
+      case 'prepare': {
+        const { addresses } = effect;
+        const preparing = actuator.prepare(addresses, tenure.signal);
+        act(
+          'prepare',
+          addresses,
+          preparing.then((outcomes) => ({ type: 'prepared', outcomes })),
+        );
+        return;
+      }
       case 'take': {
-        const { addresses, deadlineMs } = effect;
-        const taking = actuator.take(addresses, deadlineMs, tenure.signal);
+        const { addresses, deadlineMs, isFree } = effect;
+        const taking = actuator.take(addresses, { deadlineMs, isFree }, tenure.signal);
         act(
           'take',
           addresses,
@@ -124,6 +131,7 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
       machine.give({ type: 'withdraw', tenure: number });
     },
     seen: (assignment) => machine.give({ type: 'seen', assignment }),
+    leave: () => machine.give({ type: 'leaving' }),
     get state() {
       return machine.state;
     },

@@ -5,10 +5,11 @@ import type { LeaseNotes } from './lease-model.ts';
 import type { StoredAssignment } from './stored-assignment.ts';
 
 /**
- * - `taking`, `silencing`, `dropping`: the actuator is at it.
+ * - `preparing`, `taking`, `silencing`, `dropping`: the actuator is at it.
+ * - `ready`: it is there with the gate closed, for when its owner lets go.
  * - `open`: we answer for it. - `silent`: nobody gets an answer from us, what arrives is still taken.
  */
-export type HoldingPhase = 'taking' | 'open' | 'silencing' | 'silent' | 'dropping';
+export type HoldingPhase = 'preparing' | 'ready' | 'taking' | 'open' | 'silencing' | 'silent' | 'dropping';
 
 export interface Holding {
   readonly generation: number;
@@ -44,6 +45,8 @@ export interface AgentState {
   readonly ending: { readonly tenure: number; readonly isVerifying: boolean } | undefined;
   /** After a failure of the actuator nothing is begun before this. */
   readonly pausedUntilMs: number;
+  /** We are about to end: others are asked to take over. */
+  readonly isLeaving: boolean;
   readonly published: string;
 }
 
@@ -57,6 +60,9 @@ export interface AgentRules {
   readonly withdrawMs: number;
 }
 
+/** What the actuator is asked for. */
+export type AgentWork = 'prepare' | 'take' | 'silence' | 'drop' | 'verify';
+
 export type AgentInput =
   | { readonly type: 'wake' }
   | { readonly type: 'allowed'; readonly tenure: number; readonly deadlineMs: number }
@@ -66,13 +72,16 @@ export type AgentInput =
   /** A read that was asked for shows it. */
   | { readonly type: 'read'; readonly call: number; readonly assignment: StoredAssignment }
   | { readonly type: 'read failed'; readonly call: number }
+  /** Others are to take over what we have. */
+  | { readonly type: 'leaving' }
+  | { readonly type: 'prepared'; readonly outcomes: readonly TakeOutcome[] }
   | { readonly type: 'taken'; readonly outcomes: readonly TakeOutcome[] }
   | { readonly type: 'silenced'; readonly addresses: readonly VipAddress[] }
   | { readonly type: 'dropped'; readonly addresses: readonly VipAddress[] }
   /** The actuator has failed at this; what the kernel has of it is not known. */
   | {
       readonly type: 'failed';
-      readonly at: 'take' | 'silence' | 'drop' | 'verify';
+      readonly at: AgentWork;
       readonly addresses: readonly VipAddress[];
       readonly reason: string;
     }
@@ -82,7 +91,14 @@ export type AgentInput =
 export type AgentEffect =
   /** A read that is served by a majority of etcd, not by a cache. */
   | { readonly type: 'read'; readonly call: number }
-  | { readonly type: 'take'; readonly addresses: readonly VipAddress[]; readonly deadlineMs: number }
+  | { readonly type: 'prepare'; readonly addresses: readonly VipAddress[] }
+  | {
+      readonly type: 'take';
+      readonly addresses: readonly VipAddress[];
+      readonly deadlineMs: number;
+      /** See `HowToTake`. */
+      readonly isFree: boolean;
+    }
   | { readonly type: 'silence'; readonly addresses: readonly VipAddress[] }
   | { readonly type: 'drop'; readonly addresses: readonly VipAddress[] }
   | { readonly type: 'verify' }
@@ -91,6 +107,12 @@ export type AgentEffect =
   | { readonly type: 'tell'; readonly event: AgentEvent };
 
 export type AgentEvent =
+  | {
+      readonly type: 'vip.prepared';
+      readonly address: VipAddress;
+      readonly generation: number;
+      readonly tookMs: number;
+    }
   | { readonly type: 'vip.taken'; readonly address: VipAddress; readonly generation: number; readonly tookMs: number }
   | {
       readonly type: 'vip.refused';

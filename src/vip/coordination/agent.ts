@@ -9,6 +9,7 @@
  * read never goes back, it will not be spoken for under that generation again.
  */
 import { unreachable } from '../../kernel/unreachable.ts';
+import type { TakeRefusal } from '../actuator.ts';
 import type { VipAddress } from '../model.ts';
 import type {
   AgentEffect,
@@ -39,6 +40,7 @@ export const newAgent: AgentState = {
   calls: 0,
   ending: undefined,
   pausedUntilMs: 0,
+  isLeaving: false,
   published: '',
 };
 
@@ -54,6 +56,13 @@ export function stepAgent(state: AgentState, input: AgentInput, rules: AgentRule
 export function isGranted({ allowed, isFresh, view }: AgentState, { node }: AgentRules, address: VipAddress): boolean {
   const grant = view?.grants.get(address);
   return allowed !== undefined && isFresh && grant?.owner === node && grant.state === 'granted';
+}
+
+/** Whether we are to be ready for it. */
+export function isHeir({ allowed, view }: AgentState, { node }: AgentRules, address: VipAddress): boolean {
+  const grant = view?.grants.get(address);
+  if (allowed === undefined || grant === undefined || grant.owner === node) return false;
+  return (grant.state === 'granted' ? grant.heir : grant.next) === node;
 }
 
 class AgentDraft {
@@ -102,20 +111,31 @@ class AgentDraft {
       case 'read failed':
         if (state.reading?.call === input.call) this.#set({ reading: undefined, readAtMs: this.#nowMs + readAgainMs });
         return;
+      case 'leaving':
+        this.#set({ isLeaving: true });
+        return;
+      case 'prepared':
+        for (const { address, refused } of input.outcomes) {
+          const holding = state.holdings.get(address);
+          if (holding?.phase !== 'preparing') continue;
+          const { generation, sinceMs } = holding;
+          if (refused !== undefined) this.#refuse(address, generation, refused);
+          else {
+            this.#move(address, 'ready');
+            this.#tell({ type: 'vip.prepared', address, generation, tookMs: this.#nowMs - sinceMs });
+          }
+        }
+        return;
       case 'taken':
         for (const { address, refused } of input.outcomes) {
           const holding = state.holdings.get(address);
           if (holding?.phase !== 'taking') continue;
           const { generation, sinceMs } = holding;
-          if (refused === undefined) {
+          if (refused !== undefined) this.#refuse(address, generation, refused);
+          else {
             this.#move(address, 'open');
             this.#tell({ type: 'vip.taken', address, generation, tookMs: this.#nowMs - sinceMs });
-            continue;
           }
-          this.#forget(address);
-          const refusal = { generation, refusal: refused, againAtMs: this.#nowMs + refusedAgainMs };
-          this.#set({ refusals: new Map([...this.#state.refusals, [address, refusal]]) });
-          this.#tell({ type: 'vip.refused', address, generation, refusal: refused });
         }
         return;
       case 'silenced':
@@ -154,6 +174,7 @@ class AgentDraft {
         if (generation !== holding.generation) this.#put(address, { ...holding, generation });
       } else if (holding.phase === 'open') silence.push(address);
       else if (holding.phase === 'silent' && !isWanted && this.#isOver(holding)) drop.push(address);
+      else if (holding.phase === 'ready' && !isWanted && !isHeir(this.#state, this.#rules, address)) drop.push(address);
     }
     if (silence.length > 0) {
       const reason = ending !== undefined ? 'lease' : 'revoked';
@@ -167,7 +188,10 @@ class AgentDraft {
       for (const address of drop) this.#move(address, 'dropping');
       this.#effects.push({ type: 'drop', addresses: drop });
     }
-    if (!isPaused) this.#takeGranted();
+    if (!isPaused) {
+      this.#takeGranted();
+      this.#prepareInherited();
+    }
     this.#publish();
     if (ending !== undefined && !ending.isVerifying && this.#state.holdings.size === 0 && !isPaused) {
       this.#set({ ending: { ...ending, isVerifying: true } });
@@ -184,17 +208,41 @@ class AgentDraft {
     const { view, allowed, holdings, refusals } = this.#state;
     if (view === undefined || allowed === undefined || this.#nowMs >= allowed.deadlineMs - this.#rules.withdrawMs)
       return;
-    const addresses: VipAddress[] = [];
-    for (const { address, generation } of view.grants.values()) {
+    const free: VipAddress[] = [];
+    const toAsk: VipAddress[] = [];
+    for (const { address, generation, isHandedOver } of view.grants.values()) {
       if (!isGranted(this.#state, this.#rules, address)) continue;
       const phase = holdings.get(address)?.phase;
-      if (phase !== undefined && phase !== 'silent') continue;
+      if (phase !== undefined && phase !== 'silent' && phase !== 'ready') continue;
       const refusal = refusals.get(address);
       if (refusal !== undefined && refusal.generation === generation && this.#nowMs < refusal.againAtMs) continue;
-      addresses.push(address);
+      // Only of what has just been handed over: after a restart nobody knows what was meanwhile.
+      (isHandedOver === true && phase === 'ready' ? free : toAsk).push(address);
       this.#put(address, { generation, phase: 'taking', sinceMs: this.#nowMs });
     }
-    if (addresses.length > 0) this.#effects.push({ type: 'take', addresses, deadlineMs: allowed.deadlineMs });
+    const { deadlineMs } = allowed;
+    if (free.length > 0) this.#effects.push({ type: 'take', addresses: free, deadlineMs, isFree: true });
+    if (toAsk.length > 0) this.#effects.push({ type: 'take', addresses: toAsk, deadlineMs, isFree: false });
+  }
+
+  /** What others hold and we are to be ready for. */
+  #prepareInherited(): void {
+    const { view, holdings, refusals } = this.#state;
+    const addresses: VipAddress[] = [];
+    for (const { address, generation } of view?.grants.values() ?? []) {
+      if (!isHeir(this.#state, this.#rules, address) || holdings.has(address)) continue;
+      if (this.#nowMs < (refusals.get(address)?.againAtMs ?? 0)) continue;
+      addresses.push(address);
+      this.#put(address, { generation, phase: 'preparing', sinceMs: this.#nowMs });
+    }
+    if (addresses.length > 0) this.#effects.push({ type: 'prepare', addresses });
+  }
+
+  #refuse(address: VipAddress, generation: number, refusal: TakeRefusal): void {
+    this.#forget(address);
+    const refused = { generation, refusal, againAtMs: this.#nowMs + refusedAgainMs };
+    this.#set({ refusals: new Map([...this.#state.refusals, [address, refused]]) });
+    this.#tell({ type: 'vip.refused', address, generation, refusal });
   }
 
   /** A view of this tenure is missing: asks for one. */
@@ -213,19 +261,23 @@ class AgentDraft {
   }
 
   #publish(): void {
-    const { view, holdings, refusals, allowed } = this.#state;
+    const { view, holdings, refusals, allowed, isLeaving } = this.#state;
     if (allowed === undefined) return;
+    const prepared = new Map<VipAddress, number>();
     const released = new Map<VipAddress, number>();
     const refused = new Map<VipAddress, number>();
     for (const { address, owner, state, generation } of view?.grants.values() ?? []) {
-      if (owner !== this.#rules.node) continue;
       const phase = holdings.get(address)?.phase;
+      if (phase === 'ready' && isHeir(this.#state, this.#rules, address)) prepared.set(address, generation);
+      if (owner !== this.#rules.node) continue;
       const isSilent = phase === undefined || phase === 'silent' || phase === 'dropping';
       if (state === 'revoking' && isSilent) released.set(address, generation);
       if (refusals.get(address)?.generation === generation) refused.set(address, generation);
     }
     const content = {
       ...this.#rules.notes,
+      ...(isLeaving ? { [notes.leaving]: 'true' } : {}),
+      ...(prepared.size === 0 ? {} : { [notes.prepared]: generationsText(prepared) }),
       ...(released.size === 0 ? {} : { [notes.released]: generationsText(released) }),
       ...(refused.size === 0 ? {} : { [notes.refused]: generationsText(refused) }),
     };

@@ -1,6 +1,7 @@
 /** The words of the coordinator: who decides which node holds what, and on which evidence. */
 import type { MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode, PlanPolicy } from '../plan/plan-model.ts';
+import type { Preparation } from './heirs.ts';
 import type { LeaseRecord, LeaseSighting } from './lease-model.ts';
 import type { StoredAssignment } from './stored-assignment.ts';
 
@@ -53,6 +54,10 @@ export interface CoordinatorState {
   /** Why addresses are on their way, for those who ask. */
   readonly reasons: ReadonlyMap<VipAddress, MoveReason>;
   readonly plan: Plan | undefined;
+  /** Planned moves that wait for their heirs. */
+  readonly preparing: ReadonlyMap<VipAddress, Preparation>;
+  /** Owners that should have renewed their Lease by now: when they have, their heirs are not needed any more. */
+  readonly late: ReadonlySet<NodeName>;
 }
 
 export interface CoordinatorRules {

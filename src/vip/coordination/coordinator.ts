@@ -17,6 +17,7 @@ import type {
   CoordinatorStep,
   Stored,
 } from './coordinator-model.ts';
+import { lateAtMs, prepareWithinMs } from './heirs.ts';
 import type { LeaseRecord } from './lease-model.ts';
 import { nextAssignment } from './next-assignment.ts';
 import { expiresAtMs, lifeOf, sight } from './node-evidence.ts';
@@ -41,6 +42,8 @@ export const newCoordinator: CoordinatorState = {
   movedAtMs: new Map(),
   reasons: new Map(),
   plan: undefined,
+  preparing: new Map(),
+  late: new Set(),
 };
 
 /** Pure. */
@@ -83,6 +86,8 @@ class CoordinatorDraft {
           call: undefined,
           pausedUntilMs: 0,
           failures: 0,
+          preparing: new Map(),
+          late: new Set(),
         });
         this.#tell({ type: 'vip.coordinator', epoch: input.epoch, is: 'elected' });
         return;
@@ -143,12 +148,12 @@ class CoordinatorDraft {
     this.#missOwners(stored);
     const next = nextAssignment(this.#state, this.#rules, this.#nowMs);
     if (next === undefined) return;
-    const { assignment, events, plan, isChanged, reasons } = next;
+    const { assignment, events, plan, isChanged, reasons, preparing, late } = next;
     const { plan: before } = this.#state;
     if (plan !== undefined && plan.unassigned.join(' ') !== (before?.unassigned.join(' ') ?? '')) {
       this.#tell({ type: 'vip.unassigned', addresses: plan.unassigned });
     }
-    this.#set({ plan });
+    this.#set({ plan, preparing, late });
     if (isChanged) {
       // Told when they are decided; what became of the write is told if it fails.
       for (const event of events) this.#tell(event);
@@ -205,7 +210,8 @@ class CoordinatorDraft {
     const was = before === undefined ? undefined : lifeOf(before, this.#nowMs, leaseDurationMs);
     const is = lifeOf(sighting, this.#nowMs, leaseDurationMs);
     if (was !== is) this.#tell({ type: 'vip.node', node, is });
-    this.#isRoutine = was === 'alive' && is === 'alive' && saysSame(before?.record, record);
+    const isNoNews = was === 'alive' && is === 'alive' && saysSame(before?.record, record);
+    this.#isRoutine = isNoNews && !this.#state.late.has(node);
     const confirmed = new Map(this.#state.confirmed);
     confirmed.delete(node);
     this.#set({ leases: new Map([...this.#state.leases, [node, sighting]]), confirmed });
@@ -263,14 +269,15 @@ class CoordinatorDraft {
   }
 
   #wakeAtMs(): number | undefined {
-    const { epoch, leases, pausedUntilMs, call, plan } = this.#state;
+    const { epoch, leases, pausedUntilMs, call, plan, preparing } = this.#state;
     if (epoch === undefined || call !== undefined) return undefined;
     if (pausedUntilMs > this.#nowMs) return pausedUntilMs;
     const { leaseDurationMs, graceMs } = this.#rules;
     const times = [...leases.values()].flatMap((sighting) => {
       const endMs = expiresAtMs(sighting, leaseDurationMs);
-      return [endMs, endMs + graceMs];
+      return [lateAtMs(sighting, leaseDurationMs), endMs, endMs + graceMs];
     });
+    for (const { sinceMs } of preparing.values()) times.push(sinceMs + prepareWithinMs);
     if (plan?.againAtMs !== undefined) times.push(plan.againAtMs);
     const future = times.filter((atMs) => atMs > this.#nowMs);
     return future.length === 0 ? undefined : Math.min(...future);

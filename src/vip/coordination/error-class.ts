@@ -12,7 +12,8 @@
  * Not here: how often and how long (retry-budget), what is done then (lease-machine).
  */
 
-export type ErrorClass = 'transient' | 'ambiguous' | 'permanent' | 'lost';
+export const errorClasses = ['transient', 'ambiguous', 'permanent', 'lost'] as const;
+export type ErrorClass = (typeof errorClasses)[number];
 
 /** A request that failed, in the words of whoever made it. */
 export type ApiFailure =

@@ -52,6 +52,8 @@ export interface Cycle {
   readonly unclear: ReadonlyMap<string, number>;
 }
 
+export const leaseStateIds = ['released', 'held', 'renewing', 'doubtful', 'lost'] as const;
+
 export type LeaseState =
   /** Not ours. `call` is a try to get it. */
   | {

@@ -2,13 +2,15 @@
  * The next version of the assignment: what may be granted on the evidence there is, and what has to be
  * revoked for the plan. Pure; the safety of the whole is in these lines.
  *
+ * - An owner who lives is left what he has until his heir is ready for it (heirs.ts), or for a while.
  * - An owner is only ever replaced in two writes: `revoking`, and when he has let go, `granted` to the next.
  * - Each grant has a generation that was never given before.
  */
 import type { Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode } from '../plan/plan-model.ts';
 import type { CoordinatorEvent, CoordinatorRules, CoordinatorState } from './coordinator-model.ts';
-import { capacityOf, letGo, lifeOf, refusedBy, type LetGo } from './node-evidence.ts';
+import { heirsOf, isReady, lateOwners, type Preparation } from './heirs.ts';
+import { capacityOf, isLeaving, letGo, lifeOf, refusedBy, type LetGo } from './node-evidence.ts';
 import type { StoredAssignment } from './stored-assignment.ts';
 
 export interface NextAssignment {
@@ -18,6 +20,9 @@ export interface NextAssignment {
   readonly events: readonly CoordinatorEvent[];
   /** Moves that this version begins or ends, with their reasons. */
   readonly reasons: ReadonlyMap<VipAddress, MoveReason>;
+  readonly preparing: ReadonlyMap<VipAddress, Preparation>;
+  /** Owners who have to be heard of soon. */
+  readonly late: ReadonlySet<NodeName>;
 }
 
 /** Nodes as the planner sees them: those of the cluster, and whoever has a Lease. */
@@ -31,7 +36,8 @@ export function planNodes(
     const isAlive = lifeOf(sighting, nowMs, leaseDurationMs) === 'alive';
     return {
       name,
-      state: isAlive ? (known?.state ?? 'ready') : 'dead',
+      // Who is about to end waits for the others: it is not paced.
+      state: !isAlive ? 'dead' : isLeaving(sighting) ? 'unready' : (known?.state ?? 'ready'),
       capacity: capacityOf(sighting),
       penalty: known?.penalty ?? 0,
     };
@@ -66,12 +72,20 @@ export function nextAssignment(
   const plan = rules.plan(input);
   const events: CoordinatorEvent[] = [];
   const reasons = new Map(state.reasons);
+  const preparing = new Map<VipAddress, Preparation>();
   let { lastGeneration } = stored.assignment;
 
   const grant = (address: VipAddress, owner: NodeName, reason: MoveReason) => {
     lastGeneration += 1;
-    grants.set(address, { address, owner, state: 'granted', generation: lastGeneration });
     const { from, because = 'free' as const } = freed.get(address) ?? {};
+    const isHandedOver = because === 'acknowledged' || because === 'released';
+    grants.set(address, {
+      address,
+      owner,
+      state: 'granted',
+      generation: lastGeneration,
+      ...(isHandedOver ? { isHandedOver } : {}),
+    });
     events.push({
       type: 'vip.move',
       address,
@@ -125,8 +139,13 @@ export function nextAssignment(
   for (const { address, to, reason } of planned.values()) {
     const before = grants.get(address);
     if (before === undefined) grant(address, to, reason);
-    else if (before.state === 'granted' && before.owner !== to) revoke(before, to, reason);
-    else if (before.state === 'revoking' && before.next !== to) revoke(before, to, reason);
+    else if (before.state === 'granted' && before.owner !== to) {
+      if (!alive.has(before.owner) || isReady(state, before, to, nowMs)) revoke(before, to, reason);
+      else {
+        const since = state.preparing.get(address);
+        preparing.set(address, since?.to === to ? since : { to, sinceMs: nowMs });
+      }
+    } else if (before.state === 'revoking' && before.next !== to) revoke(before, to, reason);
   }
   for (const address of plan.unassigned) {
     const before = grants.get(address);
@@ -136,6 +155,18 @@ export function nextAssignment(
     if (before.state === 'granted' && !isWanted.has(before.address)) revoke(before, undefined, 'unwanted');
   }
 
+  const late = lateOwners(state, alive, rules.leaseDurationMs, nowMs);
+  const heirs = heirsOf(late, input, rules.plan);
+  let isHeirChanged = false;
+  for (const { heir: before, ...grant } of [...grants.values()]) {
+    const { address, state: granted } = grant;
+    const wanted = granted === 'granted' ? (preparing.get(address)?.to ?? heirs.get(address)) : undefined;
+    const heir = wanted === grant.owner ? undefined : wanted;
+    if (heir === before) continue;
+    grants.set(address, { ...grant, ...(heir === undefined ? {} : { heir }) });
+    isHeirChanged = true;
+  }
+
   const standbys = [...alive]
     .filter((name) => name !== rules.node)
     .sort()
@@ -143,6 +174,7 @@ export function nextAssignment(
   const isChanged =
     events.length > 0 ||
     freed.size > 0 ||
+    isHeirChanged ||
     stored.version === undefined ||
     stored.assignment.epoch !== epoch ||
     standbys.join(' ') !== stored.assignment.standbys.join(' ');
@@ -152,6 +184,8 @@ export function nextAssignment(
     plan,
     events,
     reasons,
+    preparing,
+    late,
   };
 }
 

@@ -35,6 +35,9 @@ export const hasReleased = (sighting: LeaseSighting | undefined, address: VipAdd
 export const refusedBy = (sighting: LeaseSighting | undefined): ReadonlyMap<VipAddress, number> =>
   readGenerations(sighting?.record?.notes[notes.refused]);
 
+/** It is about to end, and waits for others to take what it has. */
+export const isLeaving = (sighting: LeaseSighting): boolean => sighting.record?.notes[notes.leaving] !== undefined;
+
 export function capacityOf(sighting: LeaseSighting): number {
   const capacity = Number(sighting.record?.notes[notes.capacity] ?? '1');
   return Number.isFinite(capacity) && capacity > 0 ? capacity : 1;

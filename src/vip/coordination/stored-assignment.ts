@@ -31,6 +31,8 @@ const grantSchema = z.strictObject({
   owner: z.string().min(1),
   state: z.enum(grantStates),
   next: z.string().min(1).optional(),
+  heir: z.string().min(1).optional(),
+  isHandedOver: z.boolean().optional(),
   generation: count,
 });
 const schema = z.object({
@@ -42,9 +44,10 @@ const schema = z.object({
 });
 
 export function assignmentText({ grants, ...rest }: StoredAssignment): string {
-  const entries = [...grants].map(([address, { owner, state, next, generation }]) => [
+  // What is undefined is not written.
+  const entries = [...grants].map(([address, { owner, state, next, heir, isHandedOver, generation }]) => [
     address,
-    { owner, state, generation, ...(next === undefined ? {} : { next }) },
+    { owner, state, generation, next, heir, isHandedOver },
   ]);
   return JSON.stringify({ ...rest, grants: Object.fromEntries(entries) as unknown });
 }
@@ -80,6 +83,10 @@ export const notes = {
   released: 'released',
   /** Generations of addresses that it could not take. */
   refused: 'refused',
+  /** Generations of addresses that it is ready to get, as their heir. */
+  prepared: 'prepared',
+  /** It is about to end, and waits for others to take what it has. */
+  leaving: 'leaving',
   /** Relative capacity, as a number. */
   capacity: 'capacity',
 } as const;

@@ -4,7 +4,7 @@
  */
 import { readCredentials, kubeClient, type KubeClient } from '../../../src/cluster/kube-client.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
-import type { VipActuator } from '../../../src/vip/actuator.ts';
+import type { HowToTake, VipActuator } from '../../../src/vip/actuator.ts';
 import type { AssignmentKube } from '../../../src/vip/coordination/cluster-api.ts';
 import type { Wanted } from '../../../src/vip/coordination/coordinator-model.ts';
 import type { Timing } from '../../../src/vip/coordination/timing.ts';
@@ -59,7 +59,12 @@ class JournalActuator implements VipActuator {
     return Promise.resolve([]);
   }
 
-  async take(addresses: readonly string[], deadlineMs: number, signal: AbortSignal) {
+  prepare(addresses: readonly string[]) {
+    for (const address of addresses) this.#present.add(address);
+    return Promise.resolve(addresses.map((address) => ({ address })));
+  }
+
+  async take(addresses: readonly string[], { deadlineMs }: HowToTake, signal: AbortSignal) {
     this.#deadlineMs = Math.max(this.#deadlineMs, deadlineMs);
     await new Promise((resolve) => setTimeout(resolve, 20));
     signal.throwIfAborted();

@@ -18,6 +18,9 @@ import { must } from '../rig/run.ts';
 import type { VipRig } from '../vip-rig/vip-rig.ts';
 
 const program = path.resolve(import.meta.dirname, '../../../bin/k3s-lite.js');
+const stall = path.resolve(import.meta.dirname, 'stall-on-signal.mjs');
+/** SIGUSR2 holds a process's main thread for so long. */
+export const stallMs = 4000;
 
 export interface VipProcess {
   readonly name: string;
@@ -91,8 +94,10 @@ export class VipProcesses implements AsyncDisposable {
     };
     const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${String(value)}`);
     const [enter = '', ...before] = rig.place(name).enter;
-    const child = spawn(enter, [...before, process.execPath, program, 'internal', 'vip', ...args], {
+    const node = [process.execPath, '--import', stall, program];
+    const child = spawn(enter, [...before, ...node, 'internal', 'vip', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, STALL_MS: String(stallMs) },
     });
     this.#running.add(child);
     const lines: { atMs: number; text: string }[] = [];

@@ -38,7 +38,7 @@ function node(options: NodeOptions): Handlers {
   }
   return {
     cleanUp: () => actuator.cleanUp(never),
-    take: (addresses, deadlineMs) => actuator.take(addresses, deadlineMs, never),
+    take: (addresses, deadlineMs) => actuator.take(addresses, { deadlineMs, isFree: false }, never),
     silence: (addresses) => actuator.silence(addresses),
     drop: (addresses) => actuator.drop(addresses),
     arm: (deadlineMs) => actuator.arm(deadlineMs),

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { newCoordinator, stepCoordinator } from '../../../src/vip/coordination/coordinator.ts';
 import type { CoordinatorInput, CoordinatorRules } from '../../../src/vip/coordination/coordinator-model.ts';
 import type { LeaseRecord } from '../../../src/vip/coordination/lease-model.ts';
@@ -86,7 +86,8 @@ test('[V10] what is being revoked is granted to the next on an acknowledgement o
 
 test('[V10] without an acknowledgement it takes a Lease that is over, and a read of it after the revocation', () => {
   const driven = settled();
-  driven.at(900).give(leaseOf('a', 10));
+  // `b` is late: its heir is named.
+  driven.at(900).give(leaseOf('a', 10)).written('v1b');
   driven.at(1000).give({ type: 'wake' });
   expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'revoking', next: 'a' });
   driven.written('v2');
@@ -102,7 +103,8 @@ test('[V10] without an acknowledgement it takes a Lease that is over, and a read
 
 test('a Lease that the confirming read shows changed is not over', () => {
   const driven = settled();
-  driven.at(900).give(leaseOf('a', 10));
+  // `b` is late: its heir is named.
+  driven.at(900).give(leaseOf('a', 10)).written('v1b');
   driven.at(1000).give({ type: 'wake' }).written('v2');
   driven.at(1020).give({ type: 'wake' });
   const renewed = leaseOf('b', 11);
@@ -114,7 +116,7 @@ test('a Lease that the confirming read shows changed is not over', () => {
 
 test('a renewal that comes when something is due does not put it off', () => {
   const driven = settled();
-  driven.at(900).give(leaseOf('a', 10));
+  driven.at(900).give(leaseOf('a', 10)).written('v1b');
   expect(driven.wakeAtMs).toBe(1000);
   // The timer is late, and a renewal of another node comes first.
   driven.at(1001).give(leaseOf('a', 11));
@@ -137,4 +139,73 @@ test('a write that was given up and happens after it was read again is noticed',
   expect(driven.effects).toEqual([{ type: 'read', call: driven.state.calls }]);
   driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v2', assignment: revoking } });
   expect(driven.state.stored?.assignment.revision).toBe(10);
+});
+
+describe('an heir', () => {
+  const pinned = { address, weight: 1, pinnedTo: 'a' };
+  const policy = { mayRebalance: false, startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 1, movesPerHour: 1 };
+  /** `b` has it, and it is to be with `a`. */
+  const moving = () =>
+    settled()
+      .at(100)
+      .give({ type: 'wanted', wanted: { addresses: [pinned], nodes: new Map(), policy } });
+
+  test('is named first, and the owner is revoked when it says that it is ready for this generation', () => {
+    const driven = moving();
+    expect(driven.draft?.grants.get(address)).toEqual({
+      address,
+      owner: 'b',
+      state: 'granted',
+      generation: 4,
+      heir: 'a',
+    });
+    driven.written('v2');
+    driven.at(120).give(leaseOf('a', 3, { notes: { prepared: `${address}=3` } }));
+    expect(driven.draft).toBeUndefined();
+    driven.at(140).give(leaseOf('a', 4, { notes: { prepared: `${address}=4` } }));
+    expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'revoking', next: 'a' });
+    driven.written('v3').give(leaseOf('b', 5, { notes: { released: `${address}=4` } }));
+    expect(driven.draft?.grants.get(address)).toEqual({
+      address,
+      owner: 'a',
+      state: 'granted',
+      generation: 5,
+      isHandedOver: true,
+    });
+  });
+
+  test('that does not say so is waited for no longer than a second', () => {
+    const driven = moving().written('v2');
+    driven.at(900).give(leaseOf('a', 3)).give(leaseOf('b', 4));
+    expect(driven.draft).toBeUndefined();
+    driven.at(1100).give({ type: 'wake' });
+    expect(driven.draft?.grants.get(address)).toMatchObject({ state: 'revoking', next: 'a' });
+  });
+
+  test('is named for a node that is late, and forgotten when that is heard of again', () => {
+    const driven = settled().at(600).give(leaseOf('a', 10));
+    expect(driven.wakeAtMs).toBeCloseTo(666.7, 0);
+    driven.at(667).give({ type: 'wake' });
+    expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'granted', heir: 'a' });
+    driven.written('v2').at(700).give(leaseOf('b', 11));
+    expect(driven.draft?.grants.get(address)).toEqual({ address, owner: 'b', state: 'granted', generation: 4 });
+  });
+
+  test('of a node that is dead gets the address as anybody would: by a Lease that is over', () => {
+    const driven = settled().at(600).give(leaseOf('a', 10));
+    driven.at(667).give({ type: 'wake' }).written('v2');
+    driven.at(1000).give({ type: 'wake' });
+    expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'revoking', next: 'a' });
+    driven.written('v3').at(1020).give({ type: 'wake' });
+    driven.give({ type: 'confirmed', call: driven.state.calls, record: driven.state.leases.get('b')?.record });
+    // Not handed over: the link is asked whether somebody has it all the same.
+    expect(driven.draft?.grants.get(address)).toEqual({ address, owner: 'a', state: 'granted', generation: 5 });
+  });
+
+  test('what a node has that is about to end goes to others', () => {
+    const driven = settled()
+      .at(100)
+      .give(leaseOf('b', 3, { notes: { leaving: 'true' } }));
+    expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'granted', heir: 'a' });
+  });
 });

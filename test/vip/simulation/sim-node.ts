@@ -30,7 +30,8 @@ export type Bug =
   | 'no confirmation'
   | 'no dead man’s switch'
   | 'acknowledged before silent'
-  | 'unanswered counts as done';
+  | 'unanswered counts as done'
+  | 'an heir speaks';
 
 export interface NodeWorld {
   readonly queue: EventQueue;
@@ -162,8 +163,19 @@ class SimProcess {
   }
 
   stop(): void {
+    if (this.#isStopping) return;
     this.#isStopping = true;
-    this.#post(0, () => {
+    this.#post(0, () => this.#giveAgent({ type: 'leaving' }));
+    // As long as the others may take it over (vip/hand-over).
+    this.#endWhenEmpty(this.#now() + 3000);
+  }
+
+  #endWhenEmpty(atLatestMs: number): void {
+    this.#post(20, () => {
+      if (this.#agent.holdings.size > 0 && this.#now() < atLatestMs) {
+        this.#endWhenEmpty(atLatestMs);
+        return;
+      }
       this.#giveLease(1, { type: 'stop' });
       this.#giveLease(0, { type: 'stop' });
     });
@@ -344,6 +356,18 @@ class SimProcess {
                 : { type: 'read failed', call: effect.call },
             ),
           ),
+        );
+        return;
+      case 'prepare':
+        kernelDoes(
+          20 + random() * 100,
+          () => {
+            for (const address of effect.addresses) {
+              kernel.present.add(address);
+              if (bug === 'an heir speaks') kernel.take(address);
+            }
+          },
+          { type: 'prepared', outcomes: effect.addresses.map((address) => ({ address })) },
         );
         return;
       case 'take':

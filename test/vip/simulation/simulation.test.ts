@@ -13,6 +13,7 @@ const planted: readonly (readonly [Bug, Partial<SimulationOptions>])[] = [
   ['no dead man’s switch', {}],
   ['acknowledged before silent', {}],
   ['unanswered counts as done', {}],
+  ['an heir speaks', {}],
 ];
 
 /** The first life in which two answer for an address; other rules that a mistake breaks do not count. */

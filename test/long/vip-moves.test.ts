@@ -1,0 +1,151 @@
+/**
+ * How long a client waits when an address moves: three nodes with the real process, packets, API server and
+ * etcd, and a client that sends every 2 ms. MOVES says how often each is done.
+ */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { layoutOf } from '../../src/cluster/layout.ts';
+import type { LeaseTimes } from '../../src/vip/coordination/timing.ts';
+import { noWishes, wishesObject, type Wishes } from '../../src/vip/service/wishes.ts';
+import { createCluster, type Cluster } from '../cluster/kit/cluster.ts';
+import { install, type Installation } from '../cluster/kit/installation.ts';
+import { uplinkAddresses, VipProcesses, type VipProcess } from '../cluster/kit/vip-processes.ts';
+import { vipRig, type RigProcess, type VipRig } from '../cluster/vip-rig/vip-rig.ts';
+
+const isRoot = process.getuid?.() === 0;
+const rounds = Number(process.env['MOVES'] ?? '5');
+const nodes = ['n1', 'n2', 'n3'];
+const address = '10.98.0.50';
+const patience = { timeout: 60_000, interval: 10 };
+/** Issue 6: what a client may wait for, and the Lease. */
+const sets: readonly { readonly times: LeaseTimes; readonly deathMs: number }[] = [
+  { times: { leaseDurationMs: 1200, renewDeadlineMs: 650, retryPeriodMs: 350 }, deathMs: 1500 },
+  { times: { leaseDurationMs: 3000, renewDeadlineMs: 1500, retryPeriodMs: 1000 }, deathMs: 3300 },
+];
+const plannedMs = 50;
+
+describe.skipIf(!isRoot)('a client of a virtual IP', () => {
+  let installation: Installation;
+  let cluster: Cluster;
+  let rig: VipRig;
+  const echoes: RigProcess[] = [];
+
+  beforeAll(async () => {
+    installation = await install();
+    rig = await vipRig(nodes);
+    cluster = await createCluster({ installation });
+    const sans = uplinkAddresses(nodes.length).flatMap((each) => ['--tls-san', each]);
+    const without = ['kube-controller-manager', 'kube-scheduler'].flatMap((name) => ['--disable', name]);
+    await cluster.up(['--disable-agent', ...without, ...sans]).events.ready();
+    for (const name of nodes) {
+      echoes.push(await rig.startNode(name));
+      await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name } });
+    }
+  });
+  afterAll(async () => {
+    await Promise.all(echoes.map((each) => each.kill()));
+    await (cluster as Cluster | undefined)?.[Symbol.asyncDispose]();
+    await (rig as VipRig | undefined)?.[Symbol.asyncDispose]();
+    installation[Symbol.dispose]();
+  });
+
+  async function apply(object: object): Promise<void> {
+    const file = path.join(cluster.paths.dataDir, 'applied.json');
+    writeFileSync(file, JSON.stringify(object));
+    await cluster.kubectl('apply', '--server-side', '--force-conflicts', '-f', file);
+  }
+  const wish = (wishes: Partial<Wishes>) => apply(wishesObject('kube-system', { ...noWishes, ...wishes }));
+
+  describe.each(sets)('with Leases of $times.leaseDurationMs ms', ({ times, deathMs }) => {
+    let vips: VipProcesses;
+    const running = new Map<string, VipProcess>();
+    const calls = () => rig.client.calls;
+
+    beforeAll(() => {
+      vips = new VipProcesses({
+        rig,
+        nodes,
+        apiPort: cluster.port('https-listen-port'),
+        tls: layoutOf({ dataDir: cluster.paths.dataDir, runDir: '' }).serverTls,
+        times,
+        addresses: [address],
+      });
+      for (const name of nodes) running.set(name, vips.start(name));
+    });
+    afterAll(async () => {
+      await (vips as VipProcesses | undefined)?.[Symbol.asyncDispose]();
+    });
+
+    const linesOf = (name: string) => running.get(name)?.lines ?? [];
+    const isCoordinator = (name: string) =>
+      linesOf(name)
+        .findLast(({ text }) => text.includes('as coordinator'))
+        ?.text.startsWith('elected') === true;
+    /** The one that answers the client, once all have had the time to hear of each other. */
+    async function holderOf(): Promise<VipProcess> {
+      await calls().begin(address);
+      await expect.poll(() => calls().lastFrom(), patience).toBeDefined();
+      await new Promise((resolve) => setTimeout(resolve, 2 * times.leaseDurationMs));
+      const holder = running.get((await calls().lastFrom()) ?? '');
+      if (holder === undefined) throw new Error('nobody answers');
+      return holder;
+    }
+    async function gapWhen(strike: (holder: VipProcess) => Promise<void> | void) {
+      const holder = await holderOf();
+      const wasCoordinator = isCoordinator(holder.name);
+      await strike(holder);
+      await expect
+        .poll(async () => ((await calls().lastFrom()) === holder.name ? 'as before' : 'moved'), patience)
+        .toBe('moved');
+      const { longestGapMs, lost } = await calls().finish();
+      return { holder, wasCoordinator, longestGapMs, lost };
+    }
+    const report = (what: string, results: readonly Awaited<ReturnType<typeof gapWhen>>[], goalMs: number) => {
+      const gaps = results.map(
+        (each) => `${each.longestGapMs.toFixed(0)}${each.wasCoordinator ? ' (coordinator)' : ''}`,
+      );
+      const lost = results.reduce((sum, each) => sum + each.lost, 0);
+      console.info(
+        `${what}: gaps of ${gaps.join(', ')} ms, ${String(lost)} packets lost; the goal is ${String(goalMs)} ms`,
+      );
+      for (const { longestGapMs } of results) expect(longestGapMs).toBeLessThan(5 * goalMs);
+    };
+
+    test('[V9] a stop of the holder', async () => {
+      const results = [];
+      for (let round = 0; round < rounds; round += 1) {
+        const result = await gapWhen((holder) => holder.signal('SIGTERM'));
+        results.push(result);
+        await result.holder.ended;
+        running.set(result.holder.name, vips.start(result.holder.name));
+      }
+      report('stop', results, plannedMs);
+    });
+
+    test('[V6] a drain of its node', async () => {
+      const results = [];
+      for (let round = 0; round < rounds; round += 1) {
+        results.push(await gapWhen(({ name }) => wish({ draining: [name] })));
+        await wish({});
+      }
+      report('drain', results, plannedMs);
+    });
+
+    test('[V10] the death of its node', async () => {
+      const results = [];
+      for (let round = 0; round < rounds; round += 1) {
+        const result = await gapWhen((holder) => {
+          rig.place(holder.name).cable('down');
+          holder.uplink('down');
+          holder.signal('SIGKILL');
+        });
+        results.push(result);
+        rig.place(result.holder.name).cable('up');
+        result.holder.uplink('up');
+        running.set(result.holder.name, vips.start(result.holder.name));
+      }
+      report('death', results, deathMs);
+    });
+  });
+});

@@ -1,0 +1,172 @@
+/** Both sides of the Lease's thread, with a message channel between them that can be held up: a main thread that is stuck. */
+import { expect, test } from 'vitest';
+import type { KernelNetwork } from '../../../src/vip/actuate/kernel-network.ts';
+import type { LeaseDraft, LeaseRecord, LeaseRules } from '../../../src/vip/coordination/lease-model.ts';
+import { leaseThreadClient } from '../../../src/vip/lease-thread/lease-thread-client.ts';
+import { looksInVain, serveLeaseThread } from '../../../src/vip/lease-thread/serve-lease-thread.ts';
+import { checkTiming } from '../../../src/vip/coordination/timing.ts';
+import type { WantedGate } from '../../../src/vip/actuate/gate.ts';
+import { fakeClock } from '../../kit/fake-clock.ts';
+
+const checked = checkTiming({ leaseDurationMs: 3000, renewDeadlineMs: 1500, retryPeriodMs: 1000 });
+if (!checked.ok) throw new Error('the times of the test are wrong');
+const timing = checked.value;
+const rules: LeaseRules = {
+  lease: 'vip-node-a',
+  identity: 'a/1',
+  ownEarlier: new Set(),
+  timing,
+  isWatched: false,
+  coolDownMs: 0,
+};
+const wish: Omit<WantedGate, 'deadlineMs'> = {
+  guarded: ['10.0.0.1'],
+  open: [{ address: '10.0.0.1', interface: 'eth0' }],
+  interfaces: [{ name: 'eth0', index: 2 }],
+};
+
+function threads() {
+  const clock = fakeClock();
+  const told: string[] = [];
+  const scripts: string[] = [];
+  const api = { isThere: true, writes: 0, record: undefined as LeaseRecord | undefined };
+  const kernel = {
+    changeGate(script: string) {
+      if (script.includes('refused')) return Promise.reject(new Error('nft refuses it'));
+      scripts.push(script);
+      return Promise.resolve();
+    },
+  } as Partial<KernelNetwork> as KernelNetwork;
+  const hangs = new Promise<never>(() => undefined);
+  /** Neither are the main thread's messages sent, nor are those to it taken. */
+  let isStuck = false;
+  const missed: unknown[] = [];
+  const across = (message: unknown, take: (message: unknown) => void) =>
+    void clock.soon(() => take(structuredClone(message)));
+  const thread = serveLeaseThread({
+    lease: {
+      api: {
+        readLease: () => (api.isThere ? Promise.resolve({ ok: true, value: api.record }) : hangs),
+        writeLease(_name: string, draft: LeaseDraft) {
+          if (!api.isThere) return hangs;
+          api.writes += 1;
+          api.record = { ...draft, version: String(api.writes), uid: 'u' };
+          return Promise.resolve({ ok: true, value: api.record });
+        },
+      },
+      clock,
+      bootMs: () => clock.monotonicMs(),
+      random: () => 0.5,
+    },
+    kernel,
+    post: (message) => across(message, (each) => (isStuck ? missed.push(each) : client.take(each))),
+  });
+  const client = leaseThreadClient({
+    post: (message) => {
+      if (!isStuck) across(message, (each) => thread.take(each));
+    },
+    clock,
+  });
+  const own = client.holdOwn({
+    rules,
+    onAllow: ({ tenure }) => told.push(`allow ${String(tenure)}`),
+    onWithdraw: ({ tenure, reason }) => told.push(`withdraw ${String(tenure)}: ${reason}`),
+    onEvent: (event) => told.push(event.type),
+  });
+  const armedMs = () => Number(/eth0" timeout (\d+)ms/.exec(scripts.at(-1) ?? '')?.[1] ?? 0);
+  return {
+    clock,
+    told,
+    api,
+    own,
+    armedMs,
+    gate: client.gate(() => wish),
+    refusing: client.gate(() => ({ ...wish, interfaces: [{ name: 'refused', index: 3 }] })),
+    stick: () => (isStuck = true),
+    moveOn() {
+      isStuck = false;
+      for (const message of missed.splice(0)) client.take(message);
+    },
+    [Symbol.dispose]() {
+      thread[Symbol.dispose]();
+      client[Symbol.dispose]();
+    },
+  };
+}
+
+test('the Lease is held and the switch armed, and what the main thread wishes opens until the deadline and no longer', async () => {
+  using both = threads();
+  const { clock, gate, own, armedMs, told } = both;
+  await clock.run(gate.begin());
+  expect(armedMs()).toBe(0);
+  own.want();
+  await clock.advance(10);
+  expect(own.view).toMatchObject({ isOurs: true });
+  await clock.run(gate.write());
+  expect(armedMs()).toBeGreaterThan(timing.leaseDurationMs - timing.marginMs - 50);
+  await clock.advance(1000);
+  // By the renewal, with nobody having asked for it.
+  expect(armedMs()).toBeGreaterThan(timing.leaseDurationMs - timing.marginMs - 50);
+  expect(told.filter((each) => each.startsWith('withdraw'))).toEqual([]);
+});
+
+test('[V9] a main thread that is stuck for longer than a Lease loses nothing', async () => {
+  using both = threads();
+  const { clock, gate, own, armedMs, told, api } = both;
+  own.want();
+  await clock.advance(10);
+  await clock.run(gate.write());
+  both.stick();
+  const writes = api.writes;
+  await clock.advance(4 * timing.leaseDurationMs);
+  expect(api.writes).toBeGreaterThanOrEqual(writes + 11);
+  expect(api.record?.holder).toBe('a/1');
+  expect(armedMs()).toBeGreaterThan(timing.leaseDurationMs / 2);
+  both.moveOn();
+  await clock.settle();
+  expect(own.view.isOurs).toBe(true);
+  expect(told.filter((each) => each.startsWith('withdraw'))).toEqual([]);
+});
+
+test('[V9] [V10] one that stays stuck is given up: the switch opens, and the Lease runs out', async () => {
+  using both = threads();
+  const { clock, gate, own, armedMs, told, api } = both;
+  own.want();
+  await clock.advance(10);
+  await clock.run(gate.write());
+  both.stick();
+  await clock.advance((looksInVain + 1) * 1000);
+  expect(armedMs()).toBe(0);
+  const { writes } = api;
+  await clock.advance(5000);
+  expect(api.writes).toBe(writes);
+  // It has not said that all is withdrawn: nobody else may think so.
+  expect(api.record?.holder).toBe('a/1');
+  both.moveOn();
+  await clock.settle();
+  expect(told.at(-1)).toContain('withdraw 1: its process is stuck');
+  own.withdrawn(1);
+  await clock.advance(10);
+  expect(told).toContain('allow 2');
+});
+
+test('[V9] an API that hangs opens the switch before the Lease is over, whatever the main thread does', async () => {
+  using both = threads();
+  const { clock, gate, own, armedMs, api } = both;
+  own.want();
+  await clock.advance(10);
+  await clock.run(gate.write());
+  both.stick();
+  api.isThere = false;
+  await clock.advance(timing.leaseDurationMs - timing.marginMs);
+  expect(armedMs()).toBe(0);
+});
+
+test('a gate that the kernel refuses is told to whoever wished it', async () => {
+  using both = threads();
+  const { clock, refusing } = both;
+  await expect(clock.run(refusing.write())).rejects.toMatchObject({
+    code: 'ERR_VIP_KERNEL',
+    message: 'nft refuses it',
+  });
+});
