@@ -1,7 +1,6 @@
 /** The words of the coordinator: who decides which node holds what, and on which evidence. */
 import type { MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode, PlanPolicy } from '../plan/plan-model.ts';
-import type { Preparation } from './heirs.ts';
 import type { LeaseRecord, LeaseSighting } from './lease-model.ts';
 import type { StoredAssignment } from './stored-assignment.ts';
 
@@ -22,6 +21,12 @@ export interface Stored {
 /** A read of a node's Lease that was asked for after the present assignment had been written. */
 export interface Confirmation {
   readonly version: string | undefined;
+}
+
+/** A planned move whose heir is asked to be ready, since then on the own clock. */
+export interface Preparation {
+  readonly to: NodeName;
+  readonly sinceMs: number;
 }
 
 export interface CoordinatorState {

@@ -18,12 +18,6 @@ export const prepareWithinMs = 1000;
 /** Before a Lease is over: asking the link takes 150 ms, and the assignment has to get there. */
 const lateLeadMs = 400;
 
-/** A planned move whose heir is asked to be ready, since then on the own clock. */
-export interface Preparation {
-  readonly to: NodeName;
-  readonly sinceMs: number;
-}
-
 export function isReady(
   { leases, preparing }: CoordinatorState,
   { address, generation, heir }: Grant,

@@ -8,8 +8,8 @@
  */
 import type { Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode } from '../plan/plan-model.ts';
-import type { CoordinatorEvent, CoordinatorRules, CoordinatorState } from './coordinator-model.ts';
-import { heirsOf, isReady, lateOwners, type Preparation } from './heirs.ts';
+import type { CoordinatorEvent, CoordinatorRules, CoordinatorState, Preparation } from './coordinator-model.ts';
+import { heirsOf, isReady, lateOwners } from './heirs.ts';
 import { capacityOf, isLeaving, letGo, lifeOf, refusedBy, type LetGo } from './node-evidence.ts';
 import type { StoredAssignment } from './stored-assignment.ts';
 

@@ -113,9 +113,14 @@ export function checkTiming(
       `to ${text(Math.ceil((retry + renew + marginMs + withdrawMs) / 100) * 100 + 100)} or more, or --renew-deadline lower`,
   );
   if (mistakes.length > 0) return err(mistakes);
+  // Nothing else of whatever was given: it goes to another thread.
   return ok({
-    ...times,
-    ...facts,
+    leaseDurationMs: lease,
+    renewDeadlineMs: renew,
+    retryPeriodMs: retry,
+    withdrawMs,
+    timerErrorMs,
+    driftRate,
     marginMs,
     graceMs: driftMs + 10,
     callMs: Math.min(Math.max(Math.floor(renew / leastAttempts), 250), 1000),
