@@ -80,7 +80,6 @@ const event = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('vip.actuator-failed'), at: z.string(), reason: z.string() }),
 ]);
-export type ThreadEvent = z.infer<typeof event>;
 
 export const fromThread = z.discriminatedUnion('type', [
   z.object({ type: z.literal('allow'), tenure: z.number(), deadlineMs: z.number() }),

@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest';
+import { newAgent, stepAgent } from '../../../src/vip/coordination/agent.ts';
+import type { AgentInput, AgentRules } from '../../../src/vip/coordination/agent-model.ts';
+import { noAssignment } from '../../../src/vip/coordination/stored-assignment.ts';
+import type { Grant } from '../../../src/vip/model.ts';
+
+const rules: AgentRules = { node: 'b', lingerMs: 300, notes: {}, withdrawMs: 20 };
+const address = '10.0.0.1';
+
+/** Node `b`, driven by hand; its Lease is good for long. */
+class Driven {
+  state = newAgent;
+  nowMs = 0;
+  revision = 0;
+  effects: ReturnType<typeof stepAgent>['effects'] = [];
+
+  give(input: AgentInput): this {
+    const step = stepAgent(this.state, input, rules, this.nowMs);
+    this.state = step.state;
+    this.effects = step.effects;
+    return this;
+  }
+
+  shows(grant: Omit<Grant, 'address'>): this {
+    this.revision += 1;
+    const grants = new Map([[address, { address, ...grant }]]);
+    return this.give({ type: 'seen', assignment: { ...noAssignment, revision: this.revision, grants } });
+  }
+
+  get done() {
+    return this.effects.filter(({ type }) => type !== 'tell');
+  }
+}
+
+function fresh(): Driven {
+  const driven = new Driven().give({ type: 'allowed', tenure: 1, deadlineMs: 10_000 });
+  return driven.give({ type: 'read', call: 1, assignment: noAssignment });
+}
+
+const heir = () => fresh().shows({ owner: 'a', state: 'granted', heir: 'b', generation: 4 });
+const ready = () => heir().give({ type: 'prepared', outcomes: [{ address }] });
+const take = (isFree: boolean) => ({ type: 'take', addresses: [address], deadlineMs: 10_000, isFree });
+
+describe('[V10] an heir', () => {
+  test('prepares, and says so when it is ready and not before', () => {
+    const driven = heir();
+    expect(driven.done).toEqual([{ type: 'prepare', addresses: [address] }]);
+    driven.give({ type: 'prepared', outcomes: [{ address }] });
+    expect(driven.done).toEqual([{ type: 'publish', notes: { prepared: `${address}=4` } }]);
+  });
+
+  test('only opens what its owner has let go; of what it gets otherwise the link is asked', () => {
+    const handedOver = ready().shows({ owner: 'b', state: 'granted', generation: 5, isHandedOver: true });
+    expect(handedOver.done).toContainEqual(take(true));
+    expect(ready().shows({ owner: 'b', state: 'granted', generation: 5 }).done).toContainEqual(take(false));
+    // It was handed over once: to a process that is no more.
+    expect(fresh().shows({ owner: 'b', state: 'granted', generation: 5, isHandedOver: true }).done).toContainEqual(
+      take(false),
+    );
+  });
+
+  test('that is granted the address while it prepares takes it when it is ready', () => {
+    const driven = heir().shows({ owner: 'b', state: 'granted', generation: 5, isHandedOver: true });
+    expect(driven.done).toEqual([]);
+    expect(driven.give({ type: 'prepared', outcomes: [{ address }] }).done).toContainEqual(take(true));
+  });
+
+  test('removes it when another one is the heir, and when its own Lease is lost', () => {
+    const drop = { type: 'drop', addresses: [address] };
+    expect(ready().shows({ owner: 'a', state: 'granted', heir: 'c', generation: 4 }).done).toContainEqual(drop);
+    expect(ready().shows({ owner: 'a', state: 'granted', generation: 4 }).done).toContainEqual(drop);
+    const lost = ready().give({ type: 'withdraw', tenure: 1 });
+    expect(lost.done).toContainEqual(drop);
+    expect(lost.give({ type: 'dropped', addresses: [address] }).done).toContainEqual({ type: 'verify' });
+  });
+
+  test('is ready too for what is revoked in its favour', () => {
+    const driven = fresh().shows({ owner: 'a', state: 'revoking', next: 'b', generation: 4 });
+    expect(driven.done).toEqual([{ type: 'prepare', addresses: [address] }]);
+  });
+
+  test('that cannot have it does not try again at once', () => {
+    const refused = { kind: 'no-interface' } as const;
+    const driven = heir().give({ type: 'prepared', outcomes: [{ address, refused }] });
+    expect(driven.done).toEqual([]);
+    driven.nowMs = 6000;
+    expect(driven.give({ type: 'wake' }).done).toEqual([{ type: 'prepare', addresses: [address] }]);
+  });
+});
+
+test('a node that is about to end says so, and goes on answering', () => {
+  const driven = fresh().shows({ owner: 'b', state: 'granted', generation: 4 });
+  driven.give({ type: 'taken', outcomes: [{ address }] }).give({ type: 'leaving' });
+  expect(driven.done).toEqual([{ type: 'publish', notes: { leaving: 'true' } }]);
+  expect(driven.state.holdings.get(address)?.phase).toBe('open');
+});
