@@ -2,7 +2,7 @@
  * `k3s-lite up --vip-pool` on a whole node: a Service of type LoadBalancer is reached from another
  * machine (a namespace at the other end of the node's cable) by the address that it was given.
  */
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { statusAnswer } from '../../src/vip/control-model.ts';
@@ -88,6 +88,25 @@ describe.skipIf(!isRoot)('a node with a pool of virtual IPs', () => {
     expect(metrics).toMatch(/^k3s_lite_vip_moves_total\{reason="new"\} 1$/m);
     expect(vipCommand('explain', vip).output).toContain(`${vip} is on ${rig.nodeName}`);
     expect(vipCommand('explain', '198.51.100.77')).toMatchObject({ code: 2 });
+  });
+
+  test('[V10] its process may change addresses, rules and frames, and nothing else that root may', () => {
+    const read = (pid: string, file: string) => {
+      try {
+        return readFileSync(`/proc/${pid}/${file}`, 'latin1');
+      } catch {
+        return ''; // it has ended
+      }
+    };
+    const isOurs = (pid: string) => {
+      const command = read(pid, 'cmdline');
+      return command.includes('\0internal\0vip\0') && command.includes(rig.dataDir);
+    };
+    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isOurs(name));
+    expect(pids).toHaveLength(1);
+    const [, bounding = ''] = /^CapBnd:\s*([0-9a-f]+)$/m.exec(read(pids[0] ?? '', 'status')) ?? [];
+    // Bits 12 and 13; bit 2 (DAC_READ_SEARCH) where the clone is in another user's home. Source: linux/capability.h.
+    expect(BigInt(`0x${bounding}`) & ~(1n << 2n)).toBe((1n << 12n) | (1n << 13n));
   });
 
   test('a drain and a pin are asked for and taken back; with no other node the address stays where it is', async () => {
