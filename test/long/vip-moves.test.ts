@@ -87,6 +87,10 @@ describe.skipIf(!isRoot)('a client of a virtual IP', () => {
       await calls().begin(address);
       await expect.poll(() => calls().lastFrom(), patience).toBeDefined();
       await new Promise((resolve) => setTimeout(resolve, 2 * times.leaseDurationMs));
+      // What was before, like the first start of all, is not what is measured.
+      await calls().finish();
+      await calls().begin(address);
+      await expect.poll(() => calls().answered(), patience).toBeGreaterThan(20);
       const holder = running.get((await calls().lastFrom()) ?? '');
       if (holder === undefined) throw new Error('nobody answers');
       return holder;
