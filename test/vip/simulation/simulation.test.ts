@@ -4,7 +4,7 @@ import { blackHole } from './black-hole.ts';
 import { simulate, type SimulationOptions } from './simulate.ts';
 
 const planted: readonly (readonly [Bug, Partial<SimulationOptions>])[] = [
-  ['deadline from the answer', {}],
+  ['deadline from the answer', { times: { leaseDurationMs: 1500, renewDeadlineMs: 800, retryPeriodMs: 300 } }],
   ['release before withdraw', {}],
   ['grant without waiting', {}],
   ['no margin', { driftRate: 0.04, times: { leaseDurationMs: 5000, renewDeadlineMs: 3000, retryPeriodMs: 1000 } }],
