@@ -183,6 +183,14 @@ export const graphFlags: readonly Flag[] = [
     about: 'Interface that gets virtual IPs (default: the one whose network has the address)',
   },
   {
+    name: 'vip-window',
+    value: 'window',
+    list: true,
+    isSetting: true,
+    about:
+      'When virtual IPs may be moved though nothing forces it, like "0 2 * * sun 2h Europe/Berlin"; the same on every node (default: at any time)',
+  },
+  {
     name: 'vip-default-class',
     isSetting: true,
     about: 'Virtual IPs also for Services that name no loadBalancerClass',

@@ -17,6 +17,7 @@ import { checkTiming, supposedFacts, type LeaseTimes, type Timing } from '../vip
 import type { StoredAssignment } from '../vip/coordination/stored-assignment.ts';
 import { plan } from '../vip/plan/plan.ts';
 import type { PlanPolicy } from '../vip/plan/plan-model.ts';
+import { parseMaintenanceWindows } from '../vip/plan/voluntary-moves.ts';
 import { serveVip, type VipView } from '../vip/serve-vip.ts';
 import { parsePools, type AddressPool } from '../vip/service/address-pool.ts';
 import { followWanted } from '../vip/service/follow-wanted.ts';
@@ -41,6 +42,8 @@ export interface InternalVipOptions extends LeaseTimes {
   readonly addresses: readonly string[];
   /** Where addresses of Services come from, each as `--vip-pool` gives it. */
   readonly pools: readonly string[];
+  /** When voluntary moves may be made, each as `--vip-window` gives it; none: at any time. */
+  readonly windows: readonly string[];
   /** Services that name no class are ours, too. */
   readonly takesUnclassed: boolean;
   /** Undefined: nobody can ask this process. */
@@ -54,8 +57,7 @@ export interface InternalVipOptions extends LeaseTimes {
   readonly signal: AbortSignal;
 }
 
-const policy: PlanPolicy = {
-  mayRebalance: true,
+const policy: Omit<PlanPolicy, 'mayRebalance'> = {
   startAbove: 1.2,
   stopBelow: 1,
   restMs: 0,
@@ -103,6 +105,7 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
     fixed: options.addresses,
     allocation: { pools: poolsOf(options.pools), takesUnclassed: options.takesUnclassed },
     policy,
+    window: windowOf(options.windows),
     log: (text) => events.emit({ type: 'vip.notice', text }),
     clock,
     random: Math.random,
@@ -125,6 +128,12 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
     published = assignment;
     follower.publish(assignment === undefined ? undefined : holdersOf(assignment));
   };
+  const windowNow = (): Pick<VipKnowledge, 'window'> => {
+    const { window } = follower;
+    if (window === undefined) return {};
+    const { isOpen, changesAtMs } = window;
+    return { window: { isOpen, ...(changesAtMs === undefined ? {} : { changesInMs: changesAtMs - clock.wallMs() }) } };
+  };
   const serveControl = (socketPath: string, view: VipView) => {
     const known = (): VipKnowledge => ({
       node,
@@ -134,6 +143,7 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
       coordinator: view.coordinator(),
       rules: view.coordinatorRules,
       services: follower.services,
+      ...windowNow(),
       nowMs: clock.monotonicMs(),
     });
     return serveVipControl({
@@ -143,7 +153,7 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
         metrics: () => metrics.text(statusOf(known())),
         // One after the other: each begins with what the one before has written.
         operate: (verb, request) =>
-          operations(() => operate({ verb, request, known: known(), follower, api: others, namespace, signal })),
+          operations(() => operate({ verb, request, known: known(), follower, api: others, namespace, clock, signal })),
       },
     });
   };
@@ -197,6 +207,14 @@ function poolsOf(texts: readonly string[]): readonly AddressPool[] {
     return parsePools(texts);
   } catch (error) {
     throw new StartupError('ERR_CONFIG', `cannot use the pools: ${messageOf(error)}`, { pools: texts });
+  }
+}
+
+function windowOf(texts: readonly string[]) {
+  try {
+    return parseMaintenanceWindows(texts);
+  } catch (error) {
+    throw new StartupError('ERR_CONFIG', `cannot use the windows: ${messageOf(error)}`, { windows: texts });
   }
 }
 

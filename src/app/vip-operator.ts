@@ -1,6 +1,8 @@
 /** Does what an operator asks of the virtual IPs: writes it down for the cluster. */
+import type { Clock } from '../kernel/clock.ts';
 import { asUsage, planOf, statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
 import type { OperateAnswer, OperateRequest, VipVerb } from '../vip/control-model.ts';
+import { rebalanceForMs } from '../vip/plan/voluntary-moves.ts';
 import type { WantedFollower } from '../vip/service/follow-wanted.ts';
 import type { ServiceApi } from '../vip/service/object-store.ts';
 import { wishesName, wishesObject, withWish, type Wishes } from '../vip/service/wishes.ts';
@@ -9,9 +11,10 @@ export interface Operation {
   readonly verb: VipVerb;
   readonly request: OperateRequest;
   readonly known: VipKnowledge;
-  readonly follower: Pick<WantedFollower, 'wishes' | 'wantedBy' | 'wished'>;
+  readonly follower: Pick<WantedFollower, 'wishes' | 'wantedBy' | 'wished' | 'window'>;
   readonly api: Pick<ServiceApi, 'apply'>;
   readonly namespace: string;
+  readonly clock: Pick<Clock, 'wallMs'>;
   readonly signal: AbortSignal;
 }
 
@@ -22,7 +25,7 @@ export interface Operation {
  *   than the coordinator's; what the API says no with
  */
 export async function operate(operation: Operation): Promise<OperateAnswer> {
-  const { verb, request, known, follower, api, namespace, signal } = operation;
+  const { verb, request, known, follower, api, namespace, clock, signal } = operation;
   const planWith = (wishes: Wishes) =>
     planOf({ ...known, coordinator: { ...known.coordinator, wanted: follower.wantedBy(wishes) } });
   planWith(follower.wishes);
@@ -30,6 +33,7 @@ export async function operate(operation: Operation): Promise<OperateAnswer> {
   const all = {
     nodes: new Set(nodes.map(({ name }) => name)),
     addresses: new Set(addresses.map(({ address }) => address)),
+    rebalanceUntilMs: follower.window === undefined ? undefined : clock.wallMs() + rebalanceForMs,
   };
   let wishes: Wishes;
   try {

@@ -7,21 +7,27 @@ import { StartupError } from '../error/startup-error.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import type { UnitInput } from '../unit/schema.ts';
 import { checkTiming, defaultTimes } from '../vip/coordination/timing.ts';
+import { parseMaintenanceWindows } from '../vip/plan/voluntary-moves.ts';
 import { parsePools } from '../vip/service/address-pool.ts';
 
 type VipSettings = Pick<
   Settings,
-  'vipPool' | 'vipInterface' | 'vipLeaseDurationMs' | 'vipRenewDeadlineMs' | 'vipRetryPeriodMs'
+  'vipPool' | 'vipInterface' | 'vipWindow' | 'vipLeaseDurationMs' | 'vipRenewDeadlineMs' | 'vipRetryPeriodMs'
 >;
 
 /** @throws StartupError ERR_CONFIG that lists what is wrong with the pools and the times */
 export function vipOverrides(settings: VipSettings): ReadonlyMap<string, Partial<UnitInput>> {
-  const mistakes = [...poolMistakes(settings.vipPool), ...timeMistakes(settings)];
+  const mistakes = [
+    ...poolMistakes(settings.vipPool),
+    ...windowMistakes(settings.vipWindow),
+    ...timeMistakes(settings),
+  ];
   if (mistakes.length > 0) {
     throw new StartupError('ERR_CONFIG', `cannot use the settings: ${mistakes.join('; ')}`, { mistakes });
   }
   const optional = {
     interface: settings.vipInterface,
+    window: settings.vipWindow.length === 0 ? undefined : settings.vipWindow.join('; '),
     'lease-duration': settings.vipLeaseDurationMs,
     'renew-deadline': settings.vipRenewDeadlineMs,
     'retry-period': settings.vipRetryPeriodMs,
@@ -38,6 +44,15 @@ function poolMistakes(pools: readonly string[]): readonly string[] {
     return [];
   } catch (error) {
     return [`--vip-pool: ${messageOf(error)}`];
+  }
+}
+
+function windowMistakes(windows: readonly string[]): readonly string[] {
+  try {
+    parseMaintenanceWindows(windows);
+    return [];
+  } catch (error) {
+    return [`--vip-window: ${messageOf(error)}`];
   }
 }
 

@@ -15,6 +15,7 @@ export interface ComparedSettings extends Readonly<Record<PortName, number>>, Co
   readonly tokenFile: string | undefined;
   readonly vipPool: readonly string[];
   readonly vipInterface: unknown;
+  readonly vipWindow: readonly string[];
   readonly vipDefaultClass: boolean;
   readonly vipLeaseDurationMs: unknown;
   readonly vipRenewDeadlineMs: unknown;
@@ -57,6 +58,7 @@ export function contradictionsOf(settings: ComparedSettings): string[] {
     const { vipInterface, vipLeaseDurationMs, vipRenewDeadlineMs, vipRetryPeriodMs } = settings;
     const given = {
       '--vip-interface': vipInterface !== undefined,
+      '--vip-window': settings.vipWindow.length > 0,
       '--vip-default-class': settings.vipDefaultClass,
       '--vip-lease-duration': vipLeaseDurationMs !== undefined,
       '--vip-renew-deadline': vipRenewDeadlineMs !== undefined,

@@ -109,6 +109,8 @@ export const settingsSchema = z.object({
   /** "NAME=RANGES" or the ranges alone. Empty: no virtual IPs. What a range is, the room `vip` says. */
   vipPool: z.array(z.string().min(1, 'a pool like lan=192.0.2.0/28')).default([]),
   vipInterface: z.string().regex(interfaceName, 'the name of an interface, like eth0').optional(),
+  /** Empty: voluntary moves at any time. What a window is, the room `vip` says. */
+  vipWindow: z.array(z.string().min(1, 'a window like "0 2 * * sun 2h Europe/Berlin"')).default([]),
   vipDefaultClass: z.boolean().default(false),
   vipLeaseDuration: atLeast(1, '1ms').optional(),
   vipRenewDeadline: atLeast(1, '1ms').optional(),

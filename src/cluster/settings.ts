@@ -56,6 +56,8 @@ export interface Settings extends Readonly<Record<PortName, number>>, ControlPla
   /** Empty: this machine has no part in virtual IPs. */
   readonly vipPool: readonly string[];
   readonly vipInterface: string | undefined;
+  /** When virtual IPs may be moved though nothing forces it; empty: at any time. */
+  readonly vipWindow: readonly string[];
   /** Services that name no class are served too. */
   readonly vipDefaultClass: boolean;
   /** Absent: those of the process of virtual IPs. */
@@ -149,6 +151,7 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     etcdSnapshotDir: given.etcdSnapshotDir ?? layoutOf(place).etcdSnapshots,
     vipPool: given.vipPool,
     vipInterface: given.vipInterface,
+    vipWindow: given.vipWindow,
     vipDefaultClass: given.vipDefaultClass,
     vipLeaseDurationMs: given.vipLeaseDuration,
     vipRenewDeadlineMs: given.vipRenewDeadline,

@@ -22,6 +22,8 @@ export interface VipKnowledge {
   readonly coordinator: CoordinatorState;
   readonly rules: CoordinatorRules;
   readonly services: ServicesView | undefined;
+  /** Of voluntary moves; undefined: at any time. */
+  readonly window?: StatusAnswer['window'];
   readonly nowMs: number;
 }
 
@@ -53,6 +55,7 @@ export function statusOf(known: VipKnowledge): StatusAnswer {
     coordinator: coordinatorOf(election),
     epoch: Math.max(0, epoch),
     imbalance: mean === 0 ? 1 : Math.max(...loads) / mean,
+    ...(known.window === undefined ? {} : { window: known.window }),
     nodes,
     addresses: [...new Set([...grants.keys(), ...wanted.keys()])].map((address) => {
       const grant = grants.get(address);

@@ -143,13 +143,15 @@ describe('a pool of virtual IPs', () => {
 
   test('has an interface and times that are given on', async () => {
     const times = { vipLeaseDuration: '10s', vipRenewDeadline: '6s', vipRetryPeriod: '1500ms' };
-    const { graph } = await prepared({ vipPool, vipInterface: 'eth1', vipDefaultClass: true, ...times });
+    const vipWindow = ['0 2 * * sun 2h Europe/Berlin', '@daily 1h'];
+    const { graph } = await prepared({ vipPool, vipInterface: 'eth1', vipDefaultClass: true, vipWindow, ...times });
     expect(graph.unit('vip').flags).toMatchObject({
       interface: 'eth1',
       'default-class': 'true',
       'lease-duration': '10000',
       'renew-deadline': '6000',
       'retry-period': '1500',
+      window: '0 2 * * sun 2h Europe/Berlin; @daily 1h',
     });
   });
 
@@ -160,6 +162,8 @@ describe('a pool of virtual IPs', () => {
     await expect(prepared({ vipPool, vipLeaseDuration: '2s' })).rejects.toThrow(
       '--vip-lease-duration 2.0 s is not longer than --vip-renew-deadline 3.0 s',
     );
+    await expect(prepared({ vipPool, vipWindow: ['sunday'] })).rejects.toThrow('--vip-window: "sunday" is no window');
+    await expect(prepared({ vipWindow: ['@daily 1h'] })).rejects.toThrow('--vip-window needs --vip-pool');
     await expect(prepared({ vipInterface: 'eth1' })).rejects.toThrow('--vip-interface needs --vip-pool');
   });
 });

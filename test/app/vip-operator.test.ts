@@ -5,6 +5,7 @@ import { newCoordinator } from '../../src/vip/coordination/coordinator.ts';
 import type { LeaseRecord } from '../../src/vip/coordination/lease-model.ts';
 import { noAssignment } from '../../src/vip/coordination/stored-assignment.ts';
 import { plan } from '../../src/vip/plan/plan.ts';
+import type { WindowState } from '../../src/vip/plan/maintenance-window.ts';
 import { noWishes, readWishes, stateOf, withPins, type Wishes } from '../../src/vip/service/wishes.ts';
 
 const policy = { mayRebalance: true, startAbove: 1.2, stopBelow: 1, restMs: 0, movesAtOnce: 5, movesPerHour: 1000 };
@@ -19,7 +20,7 @@ const lease = (node: string): LeaseRecord => ({
   notes: {},
 });
 
-function scene(epoch: number | undefined) {
+function scene(epoch: number | undefined, window?: WindowState) {
   const written: Wishes[] = [];
   let wishes = noWishes;
   const wantedBy = (asked: Wishes) => ({
@@ -50,6 +51,7 @@ function scene(epoch: number | undefined) {
       get wishes() {
         return wishes;
       },
+      window,
       wantedBy,
       wished: (asked) => void (wishes = asked),
     },
@@ -60,6 +62,7 @@ function scene(epoch: number | undefined) {
       },
     },
     namespace: 'kube-system',
+    clock: { wallMs: () => 1_000 },
     signal: new AbortController().signal,
   };
   return { operation, written };
@@ -95,4 +98,13 @@ test('a node that there is not is refused, with those that there are', async () 
     message: 'c is none of a, b',
   });
   expect(written).toEqual([]);
+});
+
+test('rebalance is written down only where a window would have to be waited for', async () => {
+  const without = scene(0);
+  await operate({ ...without.operation, verb: 'rebalance', request: {} });
+  expect(without.written).toEqual([]);
+  const closed = scene(0, { isOpen: false, changesAtMs: 5_000_000 });
+  await operate({ ...closed.operation, verb: 'rebalance', request: {} });
+  expect(closed.written).toMatchObject([{ rebalanceUntilMs: 1_000 + 10 * 60_000 }]);
 });

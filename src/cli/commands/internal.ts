@@ -68,6 +68,11 @@ const vipSchema = z.object({
     .string()
     .default('')
     .transform((text) => text.split(/,(?=[^,=]*=)/).filter((each) => each !== '')),
+  /** As `--vip-window` gives them, with semicolons between. */
+  window: z
+    .string()
+    .default('')
+    .transform((text) => text.split(';').flatMap((each) => (each.trim() === '' ? [] : [each.trim()]))),
   defaultClass: z.enum(['true', 'false']).default('false'),
   controlSocket: z.string().optional(),
   interface: z.string().optional(),
@@ -141,10 +146,24 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<unknown
   },
   async vip(input) {
     const parsed = parse('vip', vipSchema, input);
-    const { leaseDuration, renewDeadline, retryPeriod, interface: device, pool, defaultClass, ...rest } = parsed;
+    const {
+      leaseDuration,
+      renewDeadline,
+      retryPeriod,
+      interface: device,
+      pool,
+      window,
+      defaultClass,
+      ...rest
+    } = parsed;
     const times = { leaseDurationMs: leaseDuration, renewDeadlineMs: renewDeadline, retryPeriodMs: retryPeriod };
     const { internalVip } = await import('../../app/internal-vip.ts');
-    const services = { pools: pool, takesUnclassed: defaultClass === 'true', controlSocket: rest.controlSocket };
+    const services = {
+      pools: pool,
+      windows: window,
+      takesUnclassed: defaultClass === 'true',
+      controlSocket: rest.controlSocket,
+    };
     return internalVip({ ...rest, ...times, ...services, interface: device, ...around(input) });
   },
   async freeze(input) {

@@ -10,9 +10,14 @@ import { parseCron } from '../../kernel/cron.ts';
 import { parseDurationMs } from '../../kernel/duration.ts';
 import { timeZone } from './time-zone.ts';
 
+export interface WindowState {
+  readonly isOpen: boolean;
+  /** By the wall clock. Undefined: never. */
+  readonly changesAtMs: number | undefined;
+}
+
 export interface MaintenanceWindow {
-  /** Whether it is open, and when that changes; both of the wall clock. Undefined: never. */
-  at(wallMs: number): { readonly isOpen: boolean; readonly changesAtMs: number | undefined };
+  at(wallMs: number): WindowState;
 }
 
 /** Written as "SCHEDULE DURATION ZONE": "0 2 * * sun 2h Europe/Berlin"; without a zone it is UTC. */

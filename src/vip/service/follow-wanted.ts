@@ -5,11 +5,13 @@
 import { linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
-import { wakeablePause } from '../../kernel/wakeable-pause.ts';
+import { wakeablePause, type WakeablePause } from '../../kernel/wakeable-pause.ts';
 import type { Wanted } from '../coordination/coordinator-model.ts';
 import { keepFollowing } from '../keep-following.ts';
 import type { NodeState, VipAddress } from '../model.ts';
+import type { MaintenanceWindow, WindowState } from '../plan/maintenance-window.ts';
 import type { PlanPolicy } from '../plan/plan-model.ts';
+import { voluntaryMoves } from '../plan/voluntary-moves.ts';
 import type { AllocationPolicy } from './allocate.ts';
 import { followServices, type ServiceFollower, type ServicesView } from './follow-services.ts';
 import type { KubeNode } from './kube-objects.ts';
@@ -24,7 +26,9 @@ export interface FollowWantedOptions {
   readonly fixed: readonly VipAddress[];
   /** Without a pool no Service is looked at. */
   readonly allocation: AllocationPolicy;
-  readonly policy: PlanPolicy;
+  readonly policy: Omit<PlanPolicy, 'mayRebalance'>;
+  /** When voluntary moves may be made; undefined: at any time. */
+  readonly window: MaintenanceWindow | undefined;
   readonly log: (line: string) => void;
   readonly clock: Clock;
   readonly random: () => number;
@@ -37,6 +41,8 @@ export interface WantedFollower {
   /** The last that was seen. */
   readonly services: ServicesView | undefined;
   readonly wishes: Wishes;
+  /** Whether voluntary moves may be made now; undefined: at any time. */
+  readonly window: WindowState | undefined;
   /** What is wanted when these are the wishes. */
   wantedBy(wishes: Wishes): Wanted;
   /** They are written down: they count from now on, not when the watch tells. */
@@ -44,9 +50,11 @@ export interface WantedFollower {
 }
 
 const rewatchMs = 1000;
+/** Clocks on walls are set: a window is looked at as often at least. */
+const windowLookMs = 60_000;
 
 export function followWanted(options: FollowWantedOptions): WantedFollower {
-  const { api, namespace, fixed, allocation, policy, clock, random, log } = options;
+  const { api, namespace, fixed, allocation, policy, window, clock, random, log } = options;
   let services: ServicesView | undefined;
   let wishes = noWishes;
   let holders: Holders | undefined;
@@ -54,6 +62,7 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
   let wake: (() => void) | undefined;
   const say = saidOnce(log);
 
+  const windowBy = (asked: Wishes) => voluntaryMoves(window, asked.rebalanceUntilMs, clock.wallMs());
   const wantedBy = (asked: Wishes): Wanted => ({
     addresses: withPins([...fixed.map((address) => ({ address, weight: 1 })), ...(services?.addresses ?? [])], asked),
     nodes: new Map(
@@ -62,8 +71,18 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
         { state: stateOf(node.metadata.name, stateByNode(node), asked), penalty: 0 },
       ]),
     ),
-    policy,
+    policy: { ...policy, mayRebalance: windowBy(asked).isOpen },
   });
+
+  /** Until something was told, or a window has opened or closed. */
+  const untilNews = async (pause: WakeablePause): Promise<void> => {
+    const { isOpen } = windowBy(wishes);
+    for (;;) {
+      const { changesAtMs = Infinity } = windowBy(wishes);
+      const lookInMs = window === undefined ? Infinity : Math.min(changesAtMs - clock.wallMs(), windowLookMs);
+      if ((await pause.wait(Math.max(lookInMs, 0))) || windowBy(wishes).isOpen !== isOpen) return;
+    }
+  };
 
   const followWishes = async (end: AbortSignal): Promise<void> => {
     const query = { fieldSelector: `metadata.name=${wishesName}` };
@@ -80,6 +99,9 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
     },
     get wishes() {
       return wishes;
+    },
+    get window() {
+      return window === undefined ? undefined : windowBy(wishes);
     },
     wantedBy,
     wished(asked) {
@@ -117,7 +139,7 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
           pause.forgetHints();
           // Services that have not been read yet are not gone.
           if (services !== undefined) yield wantedBy(wishes);
-          await pause.wait(Infinity);
+          await untilNews(pause);
         }
       } finally {
         follower = wake = undefined;

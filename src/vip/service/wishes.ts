@@ -12,6 +12,8 @@ export interface Wishes {
   readonly cordoned: readonly NodeName[];
   readonly draining: readonly NodeName[];
   readonly pins: Readonly<Record<VipAddress, NodeName>>;
+  /** Until then voluntary moves wait for no window; by the wall clock. */
+  readonly rebalanceUntilMs?: number | undefined;
 }
 
 export const noWishes: Wishes = { cordoned: [], draining: [], pins: {} };
@@ -25,6 +27,7 @@ const schema = z.object({
   cordoned: names,
   draining: names,
   pins: z.record(z.string(), z.string()).default({}),
+  rebalanceUntilMs: z.number().optional(),
 });
 const configMap = z.object({ data: z.object({ [key]: z.string() }).nullish() });
 
@@ -47,7 +50,12 @@ export function withWish(
   wishes: Wishes,
   verb: VipVerb,
   { node, address }: OperateRequest,
-  known: { readonly nodes: ReadonlySet<NodeName>; readonly addresses: ReadonlySet<VipAddress> },
+  known: {
+    readonly nodes: ReadonlySet<NodeName>;
+    readonly addresses: ReadonlySet<VipAddress>;
+    /** Undefined: there is no window that it would have to be kept for, what is worth a move is moved at any time. */
+    readonly rebalanceUntilMs?: number | undefined;
+  },
 ): Wishes {
   const knownNode = (): NodeName => {
     if (node !== undefined && known.nodes.has(node)) return node;
@@ -59,9 +67,8 @@ export function withWish(
   };
   const without = (list: readonly NodeName[], name: NodeName) => list.filter((each) => each !== name);
   switch (verb) {
-    // There is no window that it would have to be kept for: what is worth a move is moved at any time.
     case 'rebalance':
-      return wishes;
+      return known.rebalanceUntilMs === undefined ? wishes : { ...wishes, rebalanceUntilMs: known.rebalanceUntilMs };
     case 'cordon':
       return { ...wishes, cordoned: [...without(wishes.cordoned, knownNode()), knownNode()] };
     case 'uncordon':

@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest';
+import type { WatchEvent } from '../../../src/cluster/kube-client.ts';
+import { parseMaintenanceWindows } from '../../../src/vip/plan/voluntary-moves.ts';
+import { followWanted } from '../../../src/vip/service/follow-wanted.ts';
+import type { ServiceApi } from '../../../src/vip/service/object-store.ts';
+import { fakeClock } from '../../kit/fake-clock.ts';
+
+const never = (signal: AbortSignal) =>
+  new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('enough'))));
+
+/** A cluster without Services, which says nothing more. */
+const emptyCluster: ServiceApi = {
+  get: () => Promise.resolve({ metadata: { resourceVersion: '1' }, items: [] }),
+  async *watch(_path, _query, signal): AsyncGenerator<WatchEvent> {
+    yield await never(signal);
+  },
+  apply: () => Promise.resolve({}),
+  create: () => Promise.resolve({}),
+  replace: () => Promise.resolve({}),
+  delete: () => Promise.resolve(),
+} as ServiceApi;
+
+test('voluntary moves may be made when a window opens, and no longer when it closes, without anything else happening', async () => {
+  // 2026-01-01T00:00:00Z
+  const clock = fakeClock();
+  const end = new AbortController();
+  const follower = followWanted({
+    api: emptyCluster,
+    namespace: 'kube-system',
+    fixed: ['10.1.2.3'],
+    allocation: { pools: [], takesUnclassed: false },
+    policy: { startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 1, movesPerHour: 1 },
+    window: parseMaintenanceWindows(['0 2 * * * 1h']),
+    log: () => undefined,
+    clock,
+    random: () => 0.5,
+  });
+  const changes: string[] = [];
+  let last: boolean | undefined;
+  const following = (async () => {
+    // Services are listed anew now and then, which is no change.
+    for await (const { policy } of follower.follow(end.signal)) {
+      const { mayRebalance } = policy;
+      if (mayRebalance !== last) {
+        changes.push(`${new Date(clock.wallMs()).toISOString().slice(11, 16)} ${mayRebalance ? 'open' : 'closed'}`);
+      }
+      last = mayRebalance;
+    }
+  })();
+  const hourMs = 3_600_000;
+  await clock.advance(2.5 * hourMs);
+  expect(changes).toEqual(['00:00 closed', '02:00 open']);
+  expect(follower.window).toMatchObject({ isOpen: true });
+  await clock.advance(hourMs);
+  expect(changes.slice(2)).toEqual(['03:00 closed']);
+  // Asked for by an operator.
+  follower.wished({ ...follower.wishes, rebalanceUntilMs: clock.wallMs() + 60_000 });
+  await clock.advance(120_000);
+  expect(changes.slice(3)).toEqual(['03:30 open', '03:31 closed']);
+  end.abort(new Error('enough'));
+  await following.catch(() => undefined);
+});
