@@ -5,9 +5,11 @@
  *   a2 is given three servers: one refuses, one swallows everything, s1 ─► it joins at once, a pod runs on it
  *   a pod on s1 asks the one on a2, directly and as a service
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { putBusyboxImage } from './kit/busybox-image.ts';
 import { blackHoleIp, clusterRig, refusingIp, type ClusterRig } from './rig/cluster-rig.ts';
 import type { Machine, MachineUp } from './rig/machine.ts';
@@ -18,6 +20,8 @@ const image = 'test.local/web:1';
 const joinedWithinMs = 5 * 2_000;
 /** Until the next server is asked while the last is silent. Source: src/cluster/join/find-cluster.ts. */
 const staggerMs = 250;
+const mutePort = 9444;
+const acceptAndBeSilent = `require('net').createServer(() => {}).listen(${String(mutePort)}, () => console.log('listening'))`;
 const patience = { timeout: 60_000, interval: 200 };
 
 interface KnownFile {
@@ -69,8 +73,13 @@ describe.skipIf(!isRoot)('agents and a server', () => {
     }
   });
 
-  test('[H4] [H7] an agent goes on asking while no server can be reached, as often as it is told, and says of each why', async () => {
-    const { events } = startAgent(early, tokenFile(), '--node-connection-retry', '600ms');
+  test('[H4] [H6] [H7] an agent goes on asking while no server can be reached, as often as it is told, and says of each why', async () => {
+    const [program, ...args] = [...server.enter, process.execPath, '-e', acceptAndBeSilent];
+    const silent = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void silent.kill());
+    await once(silent.stdout, 'data');
+    const mute = ['--server', `https://${server.ip}:${String(mutePort)}`];
+    const { events } = startAgent(early, tokenFile(), '--node-connection-retry', '600ms', ...mute);
     const first = await events.state('join', 'backoff');
     const after = events.all.findIndex(({ seq }) => seq === first.seq) + 1;
     const second = await events.state('join', 'backoff', after);
@@ -79,7 +88,8 @@ describe.skipIf(!isRoot)('agents and a server', () => {
     const pauseMs = (second.snapshot.nextRetryAt?.monotonicMs ?? Infinity) - second.monotonicMs;
     expect(pauseMs).toBeLessThan(600 * 1.2 + 1);
     const error = events.chain('join').find(({ code }) => code === 'ERR_JOIN');
-    for (const why of [`${refusingIp}:9345: ECONNREFUSED`, `${blackHoleIp}:9345: no connection within 4.0 s`]) {
+    const mutely = `${server.ip}:${String(mutePort)}: no TLS handshake within 4.0 s`;
+    for (const why of [`${refusingIp}:9345: ECONNREFUSED`, `${blackHoleIp}:9345: no connection within 4.0 s`, mutely]) {
       expect(error?.message, JSON.stringify(events.chain('join'))).toContain(why);
     }
     expect(error?.message).toContain(`${server.ip}:9345: ECONNREFUSED`);
