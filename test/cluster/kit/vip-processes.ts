@@ -15,6 +15,7 @@ import { renderKubeconfig } from '../../../src/cluster/kubeconfigs.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import type { LeaseTimes } from '../../../src/vip/coordination/timing.ts';
 import { must } from '../rig/run.ts';
+import type { NodeClock } from '../vip-rig/skewed-clocks.ts';
 import type { VipRig } from '../vip-rig/vip-rig.ts';
 
 const program = path.resolve(import.meta.dirname, '../../../bin/k3s-lite.js');
@@ -51,6 +52,8 @@ export interface VipProcessesOptions {
   readonly tls: string;
   readonly times: LeaseTimes;
   readonly addresses: readonly string[];
+  /** Nodes whose clocks are not this machine's. */
+  readonly clocks?: ReadonlyMap<string, NodeClock>;
 }
 
 export class VipProcesses implements AsyncDisposable {
@@ -71,7 +74,7 @@ export class VipProcesses implements AsyncDisposable {
   }
 
   start(name: string): VipProcess {
-    const { rig, nodes, apiPort, tls, times, addresses } = this.#options;
+    const { rig, nodes, apiPort, tls, times, addresses, clocks } = this.#options;
     const at = nodes.indexOf(name);
     const stateDir = rig.stateDir(name);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
@@ -93,11 +96,12 @@ export class VipProcesses implements AsyncDisposable {
       'retry-period': times.retryPeriodMs,
     };
     const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${String(value)}`);
-    const [enter = '', ...before] = rig.place(name).enter;
-    const node = [process.execPath, '--import', stall, program];
-    const child = spawn(enter, [...before, ...node, 'internal', 'vip', ...args], {
+    const { enter, flags: nodeFlags, env } = clocks?.get(name) ?? { ...rig.place(name), flags: [], env: process.env };
+    const [first = '', ...before] = enter;
+    const node = [process.execPath, ...nodeFlags, '--import', stall, program];
+    const child = spawn(first, [...before, ...node, 'internal', 'vip', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, STALL_MS: String(stallMs) },
+      env: { ...env, STALL_MS: String(stallMs) },
     });
     this.#running.add(child);
     const lines: { atMs: number; text: string }[] = [];

@@ -2,6 +2,7 @@
 import type { ActuatorSighting, HeldAddress, TakeOutcome } from '../../../src/vip/actuator.ts';
 import type { ActuatorCounters } from '../../../src/vip/actuate/create-actuator.ts';
 import type { ProbeTimes } from '../../../src/vip/actuate/duplicate-probe.ts';
+import type { Tenure } from './judge.ts';
 
 export interface NodeOptions {
   readonly name: string;
@@ -47,6 +48,8 @@ export interface Calls {
   /** Frames in hexadecimal, sent again and again; none: no more. */
   ask(frames: readonly string[], everyMs: number): Promise<void>;
   spoken(): Promise<readonly Spoken[]>;
+  /** The same, by who spoke when: little, however long it was. */
+  history(address: string): Promise<readonly Tenure[]>;
   forget(): Promise<void>;
   say(frame: string): Promise<void>;
 }

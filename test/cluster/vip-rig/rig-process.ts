@@ -10,6 +10,7 @@ import { claimIn } from '../../../src/vip/actuate/claim.ts';
 import { createActuator } from '../../../src/vip/actuate/create-actuator.ts';
 import { packetLinks } from '../../../src/vip/actuate/packet-link.ts';
 import type { Asked, Calls, NodeOptions, Reply, Spoken } from './calls.ts';
+import { History } from './judge.ts';
 
 const echoPort = 9000;
 const sendEveryMs = 2;
@@ -101,11 +102,15 @@ function observer(): Handlers {
   if (open === undefined) throw new Error('no FFI on this machine');
   const link = open(2);
   const heard: Spoken[] = [];
+  const history = new History();
   setInterval(() => {
     const atMs = systemClock.monotonicMs();
     for (const frame of link.receive()) {
       const claim = claimIn(frame);
-      if (claim?.isProbe === false) heard.push({ atMs, address: claim.address, mac: claim.mac });
+      if (claim?.isProbe !== false) continue;
+      const spoken = { atMs, address: claim.address, mac: claim.mac };
+      heard.push(spoken);
+      history.hear(spoken);
     }
   }, 1);
   let asking: NodeJS.Timeout | undefined;
@@ -121,8 +126,10 @@ function observer(): Handlers {
       return Promise.resolve();
     },
     spoken: () => Promise.resolve(heard),
+    history: (address) => Promise.resolve(history.of(address)),
     forget() {
       heard.length = 0;
+      history.clear();
       return Promise.resolve();
     },
     say(frame) {
