@@ -21,7 +21,7 @@ import { parseMaintenanceWindows } from '../vip/plan/voluntary-moves.ts';
 import { serveVip, type VipView } from '../vip/serve-vip.ts';
 import { parsePools, type AddressPool } from '../vip/service/address-pool.ts';
 import { followWanted } from '../vip/service/follow-wanted.ts';
-import type { Holders } from '../vip/service/service-status.ts';
+import { holdersOf } from '../vip/service/service-status.ts';
 import { vipEventText, vipStream } from '../vip/vip-event.ts';
 import { vipMetrics } from '../vip/vip-metrics.ts';
 import { bootTime } from './boot-time.ts';
@@ -197,10 +197,6 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
     events.flush();
   }
 }
-
-/** What is granted; an address that is on its way has no holder. */
-const holdersOf = ({ grants }: StoredAssignment): Holders =>
-  new Map([...grants.values()].flatMap(({ address, owner, state }) => (state === 'granted' ? [[address, owner]] : [])));
 
 function poolsOf(texts: readonly string[]): readonly AddressPool[] {
   try {

@@ -2,7 +2,7 @@
  * What is written to a Service: its addresses, a condition that says how it stands, and events. Pure;
  * nothing here is decided by whether the writing succeeds.
  */
-import type { NodeName, VipAddress } from '../model.ts';
+import type { Assignment, NodeName, VipAddress } from '../model.ts';
 import { statusAddresses, type Allocation } from './allocate.ts';
 import { vipCondition, type KubeService } from './kube-objects.ts';
 
@@ -14,8 +14,12 @@ export interface ServiceNotice {
   readonly message: string;
 }
 
-/** Who holds what, as far as it is granted. */
+/** Who holds what. */
 export type Holders = ReadonlyMap<VipAddress, NodeName>;
+
+/** An address that is on its way is still its owner's: it is told as moved, once, and not as lost and found. */
+export const holdersOf = ({ grants }: Pick<Assignment, 'grants'>): Holders =>
+  new Map([...grants.values()].map(({ address, owner }) => [address, owner]));
 
 export interface Standing {
   readonly status: 'True' | 'False';
