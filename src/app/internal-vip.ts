@@ -150,7 +150,10 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
       socketPath,
       target: {
         known,
-        metrics: () => metrics.text(statusOf(known())),
+        metrics: () => {
+          const own = { leftMs: view.own().leftMs, durationMs: timing.leaseDurationMs, nowMs: clock.monotonicMs() };
+          return metrics.text(statusOf(known()), own);
+        },
         // One after the other: each begins with what the one before has written.
         operate: (verb, request) =>
           operations(() => operate({ verb, request, known: known(), follower, api: others, namespace, clock, signal })),

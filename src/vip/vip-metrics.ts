@@ -6,6 +6,7 @@
 import type { Envelope } from '../event/event.ts';
 import type { Subscriber } from '../event/stream.ts';
 import type { StatusAnswer } from './control-model.ts';
+import { nodeOfLease } from './coordination/cluster-api.ts';
 import type { VipEvent } from './vip-event.ts';
 
 const prefix = 'k3s_lite_vip_';
@@ -15,6 +16,12 @@ const rows = [
   ['imbalance_ratio', 'gauge', 'Highest load of a node by its share of the capacity; 1 is even.'],
   ['unassigned', 'gauge', 'Addresses that no node holds.'],
   ['lease_good', 'gauge', 'Whether this node may answer for its addresses.'],
+  [
+    'lease_margin_seconds',
+    'gauge',
+    'Least time in the last minute until this node had to be silent; 0: its Lease is not good.',
+  ],
+  ['lease_duration_seconds', 'gauge', 'After so long another node may have the addresses of one that is silent.'],
   ['coordinator_epoch', 'gauge', 'Grows with each change of the coordinator.'],
   ['moves_total', 'counter', 'Addresses that were given to a node, by reason.'],
   ['takes_total', 'counter', 'Addresses that this node began to answer for.'],
@@ -28,11 +35,24 @@ const rows = [
 type Metric = (typeof rows)[number][0];
 type Labels = Readonly<Record<string, string>>;
 
+/** A scrape comes seldom; a Lease that was nearly lost is well again within seconds. */
+const marginOverMs = 60_000;
+
+/** What only this node's process knows of its Lease. */
+export interface OwnLease {
+  /** Until this node has to be silent; undefined: it has to be. */
+  readonly leftMs: number | undefined;
+  readonly durationMs: number;
+  readonly nowMs: number;
+}
+
 export interface VipMetrics extends Subscriber<VipEvent> {
-  text(status: StatusAnswer): string;
+  text(status: StatusAnswer, own: OwnLease): string;
 }
 
 export function vipMetrics(): VipMetrics {
+  /** What was left when a renewal had failed. */
+  let margins: readonly { readonly atMs: number; readonly leftMs: number }[] = [];
   const counters = new Map<Metric, Map<string, number>>();
   const count = (metric: Metric, labels: Labels, by = 1) => {
     const samples = counters.get(metric) ?? new Map<string, number>();
@@ -41,7 +61,7 @@ export function vipMetrics(): VipMetrics {
     samples.set(key, (samples.get(key) ?? 0) + by);
   };
   return {
-    onEvent({ event }: Envelope<VipEvent>) {
+    onEvent({ event, monotonicMs }: Envelope<VipEvent>) {
       if (event.type === 'vip.move' && event.is === 'granted') count('moves_total', { reason: event.reason });
       else if (event.type === 'vip.taken') {
         count('takes_total', {});
@@ -50,10 +70,17 @@ export function vipMetrics(): VipMetrics {
       else if (event.type === 'vip.silent') count('silences_total', { reason: event.reason });
       else if (event.type === 'vip.conflict') count('conflicts_total', { mac: event.mac });
       else if (event.type === 'vip.lease') count('lease_transitions_total', { lease: event.lease, to: event.to });
-      else if (event.type === 'vip.retry') count('api_errors_total', { lease: event.lease, class: event.class });
+      else if (event.type === 'vip.retry') {
+        count('api_errors_total', { lease: event.lease, class: event.class });
+        if (nodeOfLease(event.lease) !== undefined && Number.isFinite(event.leftMs)) {
+          margins = [...recent(margins, monotonicMs), { atMs: monotonicMs, leftMs: event.leftMs }];
+        }
+      }
     },
-    text(status) {
-      const gauges = gaugesOf(status);
+    text(status, own) {
+      margins = recent(margins, own.nowMs);
+      const marginMs = Math.min(own.leftMs ?? 0, ...margins.map(({ leftMs }) => leftMs));
+      const gauges = gaugesOf(status, marginMs, own.durationMs);
       return rows
         .map(([metric, type, help]) => {
           const samples = gauges.get(metric) ?? [...(counters.get(metric) ?? [])];
@@ -66,13 +93,18 @@ export function vipMetrics(): VipMetrics {
   };
 }
 
-function gaugesOf({ nodes, addresses, imbalance, leaseGood, epoch }: StatusAnswer) {
+const recent = <T extends { readonly atMs: number }>(all: readonly T[], nowMs: number): readonly T[] =>
+  all.filter(({ atMs }) => atMs > nowMs - marginOverMs);
+
+function gaugesOf({ nodes, addresses, imbalance, leaseGood, epoch }: StatusAnswer, marginMs: number, leaseMs: number) {
   const unassigned = addresses.filter(({ owner }) => owner === undefined).length;
   return new Map<Metric, readonly (readonly [string, number])[]>([
     ['held', nodes.map(({ name, held }) => [labelsText({ node: name }), held])],
     ['imbalance_ratio', [['', imbalance]]],
     ['unassigned', [['', unassigned]]],
     ['lease_good', [['', leaseGood ? 1 : 0]]],
+    ['lease_margin_seconds', [['', Math.max(0, marginMs) / 1000]]],
+    ['lease_duration_seconds', [['', leaseMs / 1000]]],
     ['coordinator_epoch', [['', epoch]]],
   ]);
 }

@@ -17,10 +17,12 @@ const status: StatusAnswer = {
   addresses: [{ address: '10.1.2.3', state: 'unassigned', weight: 1, services: [] }],
 };
 
+const own = { leftMs: 3500, durationMs: 5000, nowMs: 0 };
+
 function textAfter(...events: readonly VipEvent[]): string {
   const metrics = vipMetrics();
   for (const [seq, event] of events.entries()) metrics.onEvent({ seq, wallMs: 0, monotonicMs: 0, event });
-  return metrics.text(status);
+  return metrics.text(status, own);
 }
 
 test('what is now is read, what happened is counted', () => {
@@ -41,6 +43,8 @@ test('what is now is read, what happened is counted', () => {
     'imbalance_ratio 1.5',
     'unassigned 1',
     'lease_good 1',
+    'lease_margin_seconds 3.5',
+    'lease_duration_seconds 5',
     'moves_total{reason="dead"} 1',
     'takes_total 2',
     'take_seconds_total 0.02',
@@ -52,10 +56,33 @@ test('what is now is read, what happened is counted', () => {
   }
 });
 
+test('the margin of the own Lease is the least of a minute, and none when it is lost', () => {
+  const metrics = vipMetrics();
+  const failed = (lease: string, atMs: number, leftMs: number) => {
+    const event = { type: 'vip.retry', lease, class: 'transient', attempts: 1, text: '', inMs: 0, leftMs } as const;
+    metrics.onEvent({ seq: atMs, wallMs: 0, monotonicMs: atMs, event });
+  };
+  failed('vip-node-a', 1000, 900);
+  failed('vip-node-a', 2000, 400);
+  failed('vip-coordinator', 3000, 1);
+  failed('vip-node-a', 4000, Infinity);
+  const marginAt = (nowMs: number, leftMs: number | undefined = 3500) =>
+    / (\S+)\n/.exec(
+      metrics.text(status, { ...own, nowMs, leftMs }).split('\nk3s_lite_vip_lease_margin_seconds')[1] ?? '',
+    )?.[1];
+  expect(marginAt(5000)).toBe('0.4');
+  expect(marginAt(5000, 100)).toBe('0.1');
+  expect(marginAt(70_000)).toBe('3.5');
+  const none = metrics.text(status, { ...own, leftMs: undefined });
+  expect(none).toContain('\nk3s_lite_vip_lease_margin_seconds 0\n');
+});
+
 test('the rules of alarm speak of metrics that there are', () => {
   const rules = readFileSync(path.resolve(import.meta.dirname, '../../packaging/vip-alerts.yaml'), 'utf8');
   const used = [...rules.matchAll(/k3s_lite_vip_\w+/g)].map(([name]) => name);
-  const text = textAfter({ type: 'vip.conflict', address: '10.1.2.3', mac: '02:00:00:00:00:01' });
+  const retry = { type: 'vip.retry', lease: 'vip-node-a', class: 'transient', attempts: 1, text: '' } as const;
+  const conflict = { type: 'vip.conflict', address: '10.1.2.3', mac: '02:00:00:00:00:01' } as const;
+  const text = textAfter(conflict, { ...retry, inMs: 50, leftMs: 900 });
   expect(used.length).toBeGreaterThan(3);
   for (const name of used) expect(text).toContain(`# TYPE ${name} `);
 });
