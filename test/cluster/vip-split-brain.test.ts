@@ -13,6 +13,8 @@ import type { Fault } from './kit/vip-faults.ts';
 const isRoot = process.getuid?.() === 0;
 const times = { leaseDurationMs: 2000, renewDeadlineMs: 1000, retryPeriodMs: 600 };
 const [vip, ...otherVips] = ['10.98.0.50', '10.98.0.51', 'fd98::50'];
+/** They are set at random, by up to a day. */
+const leastSkewMs = 60_000;
 const faults: readonly Pick<Fault, 'kind' | 'way'>[] = [
   { kind: 'partition', way: 'from the API' },
   { kind: 'black hole', way: 'answers are lost' },
@@ -40,6 +42,9 @@ describe.skipIf(!isRoot)('an observer of every frame', () => {
     console.info(`${text}: ${String(handovers)} hand-overs, ${silentMs.toFixed(0)} ms without an answer at most`);
     expect(complaints).toEqual([]);
     expect(handovers).toBeGreaterThan(0);
+    if (fault.kind !== 'skewed clocks') return;
+    const clocks = await Promise.all(vips.nodes.map((name) => vips.renewedAtMs(name)));
+    expect(Math.max(...clocks) - Math.min(...clocks)).toBeGreaterThan(leastSkewMs);
   });
 
   test('[V10] hears it, and the holder too, when somebody answers whom nobody has granted it', async () => {

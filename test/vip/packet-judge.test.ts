@@ -5,7 +5,7 @@ const granted = (text: string): readonly Granted[] =>
   text.split(' ').map((grant) => ({ node: grant.slice(0, 1), generation: Number(grant.slice(1)) }));
 const complaintsOf = (spoke: string, grants: string, since = 0) =>
   judge(
-    [...spoke].map((node) => ({ node })),
+    Array.from(spoke, (node) => ({ node })),
     granted(grants),
     since,
   ).complaints;
@@ -56,7 +56,7 @@ describe('who has answered is held against what was granted', () => {
 
 test('frames become tenures of who spoke, in their order', () => {
   const address = '10.0.0.1';
-  const spoken = [...'aabba'].map((mac, at) => ({ address, mac, atMs: at }));
+  const spoken = Array.from('aabba', (mac, at) => ({ address, mac, atMs: at }));
   expect(tenures([...spoken, { address: '10.0.0.2', mac: 'c', atMs: 9 }], address)).toEqual([
     { mac: 'a', fromMs: 0, untilMs: 1 },
     { mac: 'b', fromMs: 2, untilMs: 3 },

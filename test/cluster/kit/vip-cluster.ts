@@ -29,7 +29,7 @@ const patience = { timeout: 60_000, interval: 50 };
 const signal = new AbortController().signal;
 
 const assignmentSchema = z.object({ data: z.object({ assignment: z.string() }) });
-const leaseSchema = z.object({ spec: z.object({ holderIdentity: z.string().default('') }) });
+const leaseSchema = z.object({ spec: z.object({ holderIdentity: z.string().default(''), renewTime: z.string() }) });
 
 export interface VipClusterOptions {
   readonly nodes: readonly string[];
@@ -169,9 +169,12 @@ export class VipCluster implements AsyncDisposable {
 
   /** The node whose process decides. */
   async coordinator(): Promise<string> {
-    const path = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/vip-coordinator';
-    const { spec } = leaseSchema.parse(await this.#parts.client.get(path, signal));
-    return spec.holderIdentity.split('/')[0] ?? '';
+    return (await this.#lease('vip-coordinator')).holderIdentity.split('/')[0] ?? '';
+  }
+
+  /** When its Lease was renewed, by its own wall clock. */
+  async renewedAtMs(name: string): Promise<number> {
+    return Date.parse((await this.#lease(`vip-node-${name}`)).renewTime);
   }
 
   /** What was ever granted of an address: as it was stored, and as nodes say that they have taken it. */
@@ -192,6 +195,11 @@ export class VipCluster implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#parts.end();
+  }
+
+  async #lease(name: string): Promise<z.infer<typeof leaseSchema>['spec']> {
+    const path = `/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/${name}`;
+    return leaseSchema.parse(await this.#parts.client.get(path, signal)).spec;
   }
 
   async #followAssignment(): Promise<void> {
