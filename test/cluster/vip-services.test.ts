@@ -251,3 +251,50 @@ test('a Service that is no load balancer any more has nothing of ours in its sta
   await expect.poll(() => told('four'), patience).toBe('');
   expect(one.log).toEqual([]);
 });
+
+test('[V4] annotations say which nodes may have an address, which it would rather have, and which addresses keep apart', async () => {
+  await using _coordinator = coordinator();
+  const remove = async (...names: readonly string[]) => {
+    for (const name of names) await client.delete(`/api/v1/namespaces/default/services/${name}`, signal);
+    // Else what comes next would have their addresses, with their nodes.
+    await expect.poll(() => owners.size, patience).toBe(0);
+  };
+  await remove('one', 'two', 'three', 'local', 'web', 'secure', 'greedy');
+  const label = (name: string, zone: string) => {
+    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name, labels: { zone } } };
+    return client.apply(`/api/v1/nodes/${name}`, node, signal);
+  };
+  for (const [name, zone] of [
+    ['node-a', 'west'],
+    ['node-b', 'west'],
+    ['node-c', 'east'],
+  ] as const)
+    await label(name, zone);
+  await createService('east', { annotations: { 'k3s-lite.io/vip-node-selector': 'zone=east' } });
+  await expect.poll(() => holderOf('east'), patience).toBe('node-c');
+  // Its node is no longer one of those, and another one is.
+  await label('node-c', 'west');
+  await expect.poll(() => told('east'), patience).toMatch(/False NoNode/);
+  await label('node-a', 'east');
+  await expect.poll(() => holderOf('east'), patience).toBe('node-a');
+  await remove('east');
+
+  for (const wish of ['node-b', 'node-c', 'node-a']) {
+    await createService('wishes', { annotations: { 'k3s-lite.io/vip-preferred-nodes': `${wish}=100` } });
+    await expect.poll(() => holderOf('wishes'), patience).toBe(wish);
+    await remove('wishes');
+  }
+
+  // Of the third node that has nothing yet, or of three that have one each, evenness alone would take any.
+  for (const group of ['x', 'y']) {
+    const members = ['1', '2', '3'].map((number) => `${group}${number}`);
+    await createService(`${group}-alone`);
+    await expect.poll(() => told(`${group}-alone`), patience).toContain('True Held');
+    for (const name of members) {
+      await createService(name, { annotations: { 'k3s-lite.io/vip-group': group } });
+      await expect.poll(() => told(name), patience).toContain('True Held');
+    }
+    expect(new Set(await Promise.all(members.map(holderOf)))).toEqual(new Set(nodeNames));
+    await remove(...members, `${group}-alone`);
+  }
+});

@@ -18,6 +18,8 @@ export const blackHoleIp = '10.99.0.9';
 
 export interface ClusterRig extends AsyncDisposable {
   machine(name: string): Machine;
+  /** Pulls or plugs in a machine's cable. */
+  cable(name: string, state: 'up' | 'down'): void;
 }
 
 /** Disposing takes everything away, whatever state it is in. @throws an Error after it has cleaned up */
@@ -56,6 +58,7 @@ export async function clusterRig(names: readonly string[]): Promise<ClusterRig> 
       if (found === undefined) throw new Error(`the rig has no machine ${name}`);
       return found;
     },
+    cable: (name, state) => void must('ip', '-n', bridge, 'link', 'set', name, state),
     async [Symbol.asyncDispose]() {
       const left = await cleanUpRig(place);
       if (left.length > 0) throw new Error(`the rig leaves behind:\n${left.join('\n')}`);
