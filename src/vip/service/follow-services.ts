@@ -58,8 +58,10 @@ export interface ServiceFollower {
   publish(holders: Holders | undefined): void;
 }
 
-/** What was deleted while a watch was broken is seen by then. */
+/** What was deleted while a watch was broken is seen by then; */
 const relistMs = 60_000;
+/** and by then what was deleted between the first list and the beginning of the watch. */
+const firstRelistMs = 1000;
 const awayPace: Backoff = { firstMs: 250, factor: 2, maxMs: 5_000, jitter: 0.2 };
 /** Changes that come together are one. */
 const settleMs = 10;
@@ -101,7 +103,7 @@ export function followServices(options: FollowServicesOptions): ServiceFollower 
     const broken = Promise.race(watching);
     broken.catch(pause.wake);
     try {
-      let relistAtMs = clock.monotonicMs() + relistMs;
+      let relistAtMs = clock.monotonicMs() + firstRelistMs;
       for (;;) {
         pause.forgetHints();
         look();
