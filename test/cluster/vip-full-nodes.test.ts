@@ -22,6 +22,9 @@ const isRoot = process.getuid?.() === 0;
 const patience = { timeout: 60_000, interval: 100 };
 const nodes = ['s1', 'a1', 'a2'];
 const leaseMs = 3000;
+const renewMs = 1500;
+/** Less than a renewal may be tried, and longer than one request may take. */
+const hangsMs = 1100;
 const vipFlags = [
   ...['--vip-pool', 'lan=10.99.0.200-10.99.0.209', '--vip-default-class'],
   ...['--vip-lease-duration', '3s', '--vip-renew-deadline', '1500ms', '--vip-retry-period', '1s'],
@@ -199,6 +202,27 @@ describe.skipIf(!isRoot)('three whole nodes with virtual IPs', () => {
     const refused = machine('client').k3sLite('up', ...vipFlags, '--vip-renew-deadline', '3s');
     expect(refused.code).toBe(3);
     expect(refused.output).toMatch(/--vip-lease-duration .* is not longer than --vip-renew-deadline/);
+  });
+
+  test('[V8] [V12] etcd hangs for a moment: what failed is counted, the margin shows it, and nothing moves', async () => {
+    const etcd = running.get('s1')?.events.states('etcd').at(-1)?.snapshot.pid;
+    if (etcd === undefined) throw new Error('etcd does not run');
+    const samples = (pattern: string) => {
+      const texts = nodes.map((node) => machine(node).k3sLite('vip', 'metrics').output).join('');
+      const lines = texts.matchAll(new RegExp(`^k3s_lite_vip_${pattern} (\\S+)$`, 'gm'));
+      return [...lines].map(([, value]) => Number(value));
+    };
+    const failures = () => samples('api_errors_total{lease="vip-node-.*}').reduce((sum, value) => sum + value, 0);
+    const [before, ownersBefore] = [failures(), held()];
+    const afterwards = async () => {
+      process.kill(etcd, 'SIGSTOP');
+      await new Promise((resolve) => setTimeout(resolve, hangsMs));
+      process.kill(etcd, 'SIGCONT');
+      return failures();
+    };
+    await expect.poll(afterwards, patience).toBeGreaterThan(before);
+    expect(Math.min(...samples('lease_margin_seconds'))).toBeLessThan(renewMs / 1000);
+    expect(held()).toEqual(ownersBefore);
   });
 
   test('[V6] a node is drained on command, and gets its share back afterwards', async () => {
