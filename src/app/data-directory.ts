@@ -1,6 +1,7 @@
 /** Takes the data directory for this k3s-lite, and what an earlier one left running in it: adopted if it matches, else ended. */
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { layoutOf } from '../cluster/layout.ts';
 import { makePrivateFolder } from '../control/socket-file.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { noticeTo } from '../event/notice.ts';
@@ -102,7 +103,10 @@ export function enterDataDirectory(paths: Paths, clock: Clock): Disposable {
       // While we still hold it: nobody else can be using them.
       for (const name of ['notify', 'lb']) removeIfEmpty(path.join(runDir, name));
       // As long as something is recorded, somebody may have to stop it.
-      if (removeIfEmpty(path.join(runDir, 'runs'))) removeLastUp(runDir);
+      if (removeIfEmpty(path.join(runDir, 'runs'))) {
+        removeLastUp(runDir);
+        rmSync(layoutOf(paths).peerHealth, { force: true });
+      }
       removeIfEmpty(runDir);
       lock[Symbol.dispose]();
     },

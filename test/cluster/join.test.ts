@@ -32,6 +32,7 @@ interface ServerLine {
   readonly address: string;
   readonly state: string;
   readonly connections: number;
+  readonly marks: readonly string[];
 }
 
 const pidOf = ({ events }: MachineUp, unit: string): number => events.states(unit).at(-1)?.snapshot.pid ?? 0;
@@ -264,6 +265,21 @@ describe.skipIf(!isRoot)('agents and a server', () => {
         .poll(() => /^peers .*/m.exec(machine.k3sLite('status').output)?.[0] ?? '', patience)
         .toMatch(/2 of 2 peers answer, the slowest in \d+\.\d ms/);
     }
+  });
+
+  test('[H9] they reach the balancer of each node, which keeps the only server all the same', async () => {
+    const pid = serverUp === undefined ? 0 : pidOf(serverUp, 'peers');
+    const listed = () => {
+      const [{ servers }] = JSON.parse(early.k3sLite('lb', 'list', '--json').output) as [{ servers: ServerLine[] }];
+      return servers[0];
+    };
+    const signal = (name: string) => expect(server.run('kill', name, String(pid)).code).toBe(0);
+    signal('-STOP');
+    await expect.poll(() => listed()?.marks, patience).toContain('silent');
+    expect(listed()?.connections).toBeGreaterThanOrEqual(3);
+    signal('-CONT');
+    await expect.poll(() => listed()?.marks, patience).not.toContain('silent');
+    await expect.poll(() => listed()?.state, patience).toBe('active');
   });
 
   test('[H11] an agent’s certificates are made anew while it runs, by its old ones: the token was rotated meanwhile', async () => {
