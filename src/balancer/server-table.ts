@@ -79,7 +79,7 @@ const removed: Cell = [
   { to: 'invalid', close: 'removed' },
 ];
 const failed: Rule = { to: 'failed', close: 'failed' };
-const broken: Cell = { ...failed, when: 'too many in a row' };
+const broken: Rule = { ...failed, when: 'too many in a row' };
 const silenced = (to: ServerState): { readonly 'heartbeat lost': Cell } => ({
   'heartbeat lost': { to, close: 'silent' },
 });
@@ -162,7 +162,8 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'dial failed': failed,
     'check ok': { to: 'active', mark: 'trusted' },
     'check failed': failed,
-    'connection broken': broken,
+    // Perhaps it is dying: who tries again at once must not come to it while its port still accepts.
+    'connection broken': [broken, { to: 'active', mark: 'suspect' }],
     ...silenced('failed'),
     'rival active': { to: 'preferred', close: 'takeover' },
   },

@@ -44,6 +44,14 @@ describe('one active server under sticky', () => {
     expect(routing.dialled(a, 'late').order()).toEqual([a, b]);
   });
 
+  test('one that breaks a connection is not dialled again before it was asked: it may be dying', () => {
+    const routing = settled().closed(a, 'ECONNRESET');
+    expect(routing.text).toBe(`${a}=active(1) ${b}=preferred`);
+    expect(routing.effects).toContainEqual({ type: 'recheck', server: routing.ref(a) });
+    expect(routing.order()).toEqual([b, a]);
+    expect(routing.checked(a).order()).toEqual([a, b]);
+  });
+
   test('a slow one that turns out to be gone fails over', () => {
     const routing = settled().dialled(a, 'slow').dialled(b).dialled(a, 'failed');
     expect(routing.text).toBe(`${a}=failed(2) ${b}=preferred(1)`);

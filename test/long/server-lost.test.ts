@@ -112,7 +112,7 @@ describe.skipIf(!isRoot)('one of three servers is lost', () => {
       enter: machine('a1').enter,
     };
     using retrying = retryingClient({ ...around, withinMs: 1_000, tries: 20 });
-    using waiting = retryingClient({ ...around, withinMs: 60_000, tries: 2 });
+    using waiting = retryingClient({ ...around, withinMs: 60_000, tries: 20 });
     const moreThan = async (count: number) => {
       const before = retrying.asked();
       await expect.poll(() => retrying.asked(), patience).toBeGreaterThan(before + count);
