@@ -7,7 +7,7 @@
  */
 import { formatDurationMs } from '../kernel/duration.ts';
 import { refOf, type ServerRef } from './routing-input.ts';
-import { isDialable, isUnheard, type RoutingState, type Server } from './routing-state.ts';
+import { isDialable, isMute, isUnheard, isWaiting, type RoutingState, type Server } from './routing-state.ts';
 
 export interface Candidate {
   readonly server: ServerRef;
@@ -26,6 +26,8 @@ const tiers = [
   'unchecked',
   'leaving',
   'standby',
+  'waiting',
+  'mute',
   'failed',
   'silent',
   'draining',
@@ -35,11 +37,16 @@ type Tier = (typeof tiers)[number];
 /** Among these `weighted-random` draws as among equals. */
 const drawn = new Set<Tier>(['active', 'preferred', 'healthy']);
 
+/** Of these, who answered last comes first. */
+const troubled = new Set<Tier>(['waiting', 'mute', 'failed', 'silent']);
+
 export function tierOf(state: RoutingState, server: Server): Tier {
   if (state.pinned === server.address) return 'pinned';
   if (server.isDraining) return 'draining';
   // Its checks go well all the same: the best of those that have something against them.
   if (isUnheard(server)) return (server.answeredAtMs ?? -1) > (server.unheardSinceMs ?? 0) ? 'failed' : 'silent';
+  if (isWaiting(server)) return 'waiting';
+  if (isMute(server) && (server.isSuspect || server.lastError?.silentSinceMs !== undefined)) return 'mute';
   if (server.isLeaving && server.state !== 'failed') return 'leaving';
   if (server.isSuspect) return 'suspect';
   return server.state === 'invalid' ? 'failed' : server.state;
@@ -64,7 +71,7 @@ export function inOrder(state: RoutingState, random: () => number): readonly Ser
       // Efraimidis and Spirakis: the largest of random^(1/weight) is drawn in proportion to the weights.
       draw: isDrawn ? (server.weight > 0 ? random() ** (1 / server.weight) : -1) : server.connections,
       // When all have failed, who answered last is the likeliest to answer again.
-      answeredAtMs: tier === 'failed' ? (server.answeredAtMs ?? -1) : 0,
+      answeredAtMs: troubled.has(tier) ? (server.answeredAtMs ?? -1) : 0,
     };
   });
   placed.sort(
@@ -103,6 +110,10 @@ function tierReason(state: RoutingState, server: Server, nowMs: number): string 
       return 'the default, not in the list: for when nothing of it is left';
     case 'failed':
       return `failed ${agoMs} ago${failure}: only when nothing better is left`;
+    case 'waiting':
+      return `its check has no answer for ${agoMs}${failure}: it may only wait for etcd`;
+    case 'mute':
+      return 'accepts connections and does not even greet: after those that do';
     case 'silent':
       return `nothing is heard of its machine for ${formatDurationMs(nowMs - (server.unheardSinceMs ?? nowMs))}: after those that only failed`;
     case 'draining':

@@ -49,6 +49,7 @@ function apply(draft: Draft, input: Input): void {
     case 'silent':
       // The kernel accepts for a process that is stopped: only a check tells that from a slow one.
       if (known(draft, input.server) === undefined) return;
+      draft.change(input.server.address, { mutedAtMs: draft.nowMs });
       draft.input(input.server.address, 'fell silent', 'silent connection');
       draft.effect({ type: 'recheck', server: input.server });
       return;

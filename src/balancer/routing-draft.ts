@@ -7,8 +7,10 @@ import { refOf, type Effect } from './routing-input.ts';
 import {
   heardOf,
   isDialable,
+  isMute,
   isProven,
   isUnheard,
+  isWaiting,
   isWell,
   serverAt,
   stateNumber,
@@ -89,6 +91,7 @@ export class Draft {
       lastError: undefined,
       isReprieved: false,
       answeredAtMs: undefined,
+      mutedAtMs: undefined,
       ...heardOf({ address: server.address, unheardSinceMs: undefined }, this.heartbeats, this.nowMs),
     };
     this.servers = [...this.servers, added];
@@ -128,16 +131,17 @@ export class Draft {
       return;
     }
     this.#enter(server, rule.to, cause);
-    if (rule.close === 'failed' && !this.hasAlternative(address)) {
+    const isGone = isMute(server) || rule.close === 'silent';
+    if (rule.close === 'failed' && !isGone && !this.hasAlternative(address)) {
       // The check may be wrong, and there is nothing to gain: the connections tell for themselves. One that is only
       // silent, as all are while etcd elects, has until another one answers.
       if (this.#silentSinceMs(address) !== undefined) this.change(address, { isReprieved: true });
       if (server.connections > 0) this.tell({ type: 'lb.spared', server: address, count: server.connections });
-    } else if (rule.close === 'silent' && !this.#isHeardElsewhere(address)) {
+    } else if ((rule.close === 'failed' || rule.close === 'silent') && isGone && !this.#mayAnswerInstead(address)) {
       // Until another one shows that it is there.
       this.change(address, { isReprieved: true });
       if (server.connections > 0) this.tell({ type: 'lb.spared', server: address, count: server.connections });
-    } else if (rule.close === 'failed' && !this.#isOutlived(address)) {
+    } else if (rule.close === 'failed' && !isGone && !this.#isOutlived(address)) {
       // Perhaps all are silent, as while etcd elects: another one would not answer sooner.
       this.change(address, { isReprieved: true });
       this.close(address, 'takeover', this.#graceMs('takeover'));
@@ -195,12 +199,9 @@ export class Draft {
     return this.#others(address).some((other) => other.state !== 'failed');
   }
 
-  /** Or it will be: a machine that is heard, whose server only says nothing, as all do while etcd elects. */
-  #isHeardElsewhere(address: string): boolean {
-    return this.#others(address).some(
-      ({ state, isHeard, lastError }) =>
-        state !== 'failed' || (isHeard && lastError?.source === 'check' && lastError.silentSinceMs !== undefined),
-    );
+  /** Or it will be, when it has waited: what is gone answers no sooner. */
+  #mayAnswerInstead(address: string): boolean {
+    return this.#others(address).some((other) => other.state !== 'failed' || isWaiting(other));
   }
 
   #others(address: string): readonly Server[] {

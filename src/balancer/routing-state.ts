@@ -88,6 +88,8 @@ export interface Server {
   readonly isReprieved: boolean;
   /** When a check last went well. */
   readonly answeredAtMs: number | undefined;
+  /** When a connection to it last fell silent: accepted, told something, and not even greeted. */
+  readonly mutedAtMs: number | undefined;
   /** Its machine answers heartbeats; false also where nobody keeps any with it. */
   readonly isHeard: boolean;
   /** Since when its machine, which did, answers none; undefined: it does, or never did. */
@@ -165,6 +167,18 @@ export function heardOf(
 
 /** Its machine has fallen silent. */
 export const isUnheard = ({ unheardSinceMs }: Server): boolean => unheardSinceMs !== undefined;
+
+/** It does not even greet, and no check has gone well since: its process hangs, or its machine is gone. */
+export const isMute = ({ mutedAtMs, answeredAtMs }: Server): boolean =>
+  mutedAtMs !== undefined && mutedAtMs >= (answeredAtMs ?? Number.NEGATIVE_INFINITY);
+
+/** Its check has no answer, and nothing else is against it: it may only wait, as all do while etcd elects. */
+export const isWaiting = (server: Server): boolean =>
+  server.state === 'failed' &&
+  server.lastError?.source === 'check' &&
+  server.lastError.silentSinceMs !== undefined &&
+  !isMute(server) &&
+  !isUnheard(server);
 
 /** Better than merely there: what the fall-back makes way for. */
 export const isWell = ({ state }: Server): boolean => stateNumber(state) >= stateNumber('healthy');

@@ -101,6 +101,26 @@ describe('fail-open', () => {
     expect(routing.checked(b).closings).toEqual([`${a} within 0`]);
   });
 
+  test('of several that fell silent at once, one that does not even greet is left at once: the others may only wait', () => {
+    const routing = settled();
+    routing.nowMs = 2000;
+    routing.input({ type: 'silent', server: routing.ref(a) }).checked(b, 'silent');
+    // While its own check is still under way.
+    expect(routing.order()).toEqual([b, a]);
+    expect(routing.checked(a, 'silent').closings).toEqual([`${a} within 0`]);
+    expect(routing.order()).toEqual([b, a]);
+    routing.nowMs = 2100;
+    expect(routing.checked(a).order()).toEqual([a, b]);
+  });
+
+  test('one that does not greet is kept when the others said no', () => {
+    const routing = settled().checked(b, 'failed');
+    routing.nowMs = 2000;
+    routing.input({ type: 'silent', server: routing.ref(a) });
+    expect(routing.order()).toEqual([a, b]);
+    expect(routing.checked(a, 'silent').closings).toEqual([]);
+  });
+
   test('the one with the connections may be it', () => {
     const routing = settled();
     routing.nowMs = 2000;
@@ -256,10 +276,10 @@ describe('what an operator does', () => {
 
 test('a server that accepts and then says nothing is asked at once; one that carries nothing is what it was', () => {
   const routing = settled();
-  const before = routing.state;
+  const [before, order] = [routing.text, routing.order()];
   routing.input({ type: 'silent', server: routing.ref(b) });
   expect(routing.effects).toEqual([{ type: 'recheck', server: routing.ref(b) }]);
-  expect(routing.state).toBe(before);
+  expect([routing.text, routing.order()]).toEqual([before, order]);
 });
 
 describe('broken connections', () => {

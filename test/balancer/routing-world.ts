@@ -55,6 +55,7 @@ const command = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('old check' as const), which: pick }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('mute' as const), server: address }) },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('end' as const), which: pick, broken: fc.boolean() }) },
   {
     weight: 2,
@@ -116,6 +117,12 @@ export class World {
         if (serverAt(routing.state, command.server) !== undefined) routing.checked(command.server, command.outcome);
         else return;
         break;
+      case 'mute': {
+        const server = serverAt(routing.state, command.server);
+        if (server === undefined) return;
+        routing.input({ type: 'silent', server });
+        break;
+      }
       case 'old check': {
         const server = this.#seen[command.which % Math.max(1, this.#seen.length)];
         if (server === undefined) return;

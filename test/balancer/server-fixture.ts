@@ -26,6 +26,7 @@ export const plainServer: Server = {
   lastError: undefined,
   isReprieved: false,
   answeredAtMs: undefined,
+  mutedAtMs: undefined,
   isHeard: false,
   unheardSinceMs: undefined,
 };
