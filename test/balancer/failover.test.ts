@@ -119,6 +119,28 @@ test('[L9] a stopped server, for which the kernel goes on accepting: its clients
   await expect.poll(() => lb.state(first.address), { timeout: 10_000 }).toBe('preferred');
 });
 
+test('[L9] a stopped server among others whose checks are silent too, as while etcd elects: clients are with those that greet', async () => {
+  await using world = await behind('a', 'b', 'c');
+  const { port, lb, servers } = world;
+  const stopped = world.named(await ask(port));
+  const others = servers.filter((server) => server !== stopped);
+  for (const { child } of others) child.kill('SIGUSR2');
+  stopped.child.kill('SIGSTOP');
+  // Each server is found silent by its check in its own time; so long somebody asks again and again.
+  let slowestMs = 0;
+  while (servers.some(({ address }) => lb.state(address) !== 'failed')) {
+    const begunMs = performance.now();
+    await ask(port);
+    slowestMs = Math.max(slowestMs, performance.now() - begunMs);
+  }
+  for (let asked = 0; asked < 20; asked += 1) {
+    const answered = await ask(port);
+    expect(others.map(({ name }) => name)).toContain(answered);
+  }
+  console.log(`the slowest question while one was stopped took ${slowestMs.toFixed(0)} ms`);
+  stopped.child.kill('SIGCONT');
+});
+
 test('[L9] servers restarted one after the other, each drained before: no request of a client fails', async () => {
   await using world = await behind('a', 'b', 'c');
   const { port, lb, servers } = world;
