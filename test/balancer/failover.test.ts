@@ -137,6 +137,9 @@ test('[L9] a stopped server among others whose checks are silent too, as while e
     const answered = await ask(port);
     expect(others.map(({ name }) => name)).toContain(answered);
   }
+  // Nobody waits for what does not even greet, though no other server has answered a check since.
+  const closing = lb.events().find((event) => event.type === 'lb.closing' && event.server === stopped.address);
+  expect(closing).toMatchObject({ reason: 'failed', withinMs: 0 });
   console.log(`the slowest question while one was stopped took ${slowestMs.toFixed(0)} ms`);
   stopped.child.kill('SIGCONT');
 });
