@@ -13,10 +13,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { busyboxImage } from '../../src/cluster/first-pod.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { statusAnswer } from '../../src/vip/control-model.ts';
-import { putBusyboxImage } from './kit/busybox-image.ts';
-import { serviceClient, type ServiceClient } from './kit/service-client.ts';
-import { clusterRig, type ClusterRig } from './rig/cluster-rig.ts';
-import type { MachineUp } from './rig/machine.ts';
+import { putBusyboxImage } from '../cluster/kit/busybox-image.ts';
+import { serviceClient, type ServiceClient } from '../cluster/kit/service-client.ts';
+import { clusterRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
+import type { MachineUp } from '../cluster/rig/machine.ts';
 
 const isRoot = process.getuid?.() === 0;
 const patience = { timeout: 60_000, interval: 100 };
