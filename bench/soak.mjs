@@ -48,11 +48,12 @@ async function soak(scene) {
     { coming: servers },
     { seed, signal: end.signal, onChange: () => memory.push(rssMbOf(proxy.pid)) },
   );
+  // Awaited below: what ends it early must not end this process before its scene is taken down.
+  changes.catch(() => undefined);
   const [fresh, held] = await Promise.all([
     scene.load('connections', proxy.address, minutes * 60, clients, perSecond),
     scene.load('hold', proxy.address, minutes * 60, staying),
-  ]);
-  end.abort();
+  ]).finally(() => end.abort());
   const changed = await changes;
   await untilCalm(sockets, idleSockets);
   const quarter = Math.max(1, Math.floor(memory.length / 4));

@@ -68,8 +68,10 @@ async function whileServersGo(scene, seconds) {
     async meanwhile() {
       await proxy.update([...staying, ...coming]);
       const changes = comeAndGo(scene, proxy, { staying, coming }, { seed: 1, signal: end.signal });
-      const fresh = await scene.load('connections', proxy.address, seconds, 4 * clients, freshPerSecond);
-      end.abort();
+      changes.catch(() => undefined);
+      const fresh = await scene
+        .load('connections', proxy.address, seconds, 4 * clients, freshPerSecond)
+        .finally(() => end.abort());
       return { ...fresh, changes: await changes };
     },
   });

@@ -99,7 +99,7 @@ function tierReason(state: RoutingState, server: Server, nowMs: number): string 
     case 'healthy':
       return `well for ${agoMs}`;
     case 'suspect':
-      return `active with ${carried}, but slow when last dialled`;
+      return `active with ${carried}, under suspicion${failure}: slow when last dialled, or a connection broke`;
     case 'recovering':
       return `answered once, ${agoMs} ago`;
     case 'unchecked':

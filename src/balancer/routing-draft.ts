@@ -100,12 +100,14 @@ export class Draft {
   }
 
   failure(address: string, source: ServerError['source'], reason: string, silentSinceMs?: number): void {
+    const server = serverAt(this, address);
+    // What a check has said stays a check's to take back.
+    if (source !== 'check' && server?.state === 'failed' && server.lastError?.source === 'check') return;
     this.change(address, { lastError: { source, reason, atMs: this.nowMs, silentSinceMs } });
   }
 
   /** Its machine has fallen silent. */
   silence(address: string): void {
-    // What a check has said stays a check's to take back.
     if (serverAt(this, address)?.state !== 'failed') this.failure(address, 'heartbeat', 'its machine is silent');
     this.input(address, 'heartbeat lost', 'no heartbeat from its machine');
   }

@@ -8,7 +8,7 @@ import { hostOfServer } from './server-address.ts';
  * In ascending order of preference; the number of each is its metric. Source: K3s's balancer.
  *
  * - invalid: removed from the list; is never dialled, and gone with its last connection
- * - failed: the last dial or check of it failed; dialled only when nothing better is left
+ * - failed: the last dial or check of it failed, too many of its connections broke, or its machine fell silent; dialled only when nothing better is left
  * - standby: the default server, while it is not in the list
  * - unchecked: new, nothing is known of it
  * - recovering: one dial or check went well since it was new or failed
@@ -70,7 +70,7 @@ export interface Server {
   readonly isLeaving: boolean;
   /** An operator lets it run empty. */
   readonly isDraining: boolean;
-  /** Active, but slower than another one when it was last dialled. */
+  /** Active, but slower than another one when it was last dialled, silent on a connection, or one of its connections broke. */
   readonly isSuspect: boolean;
   /** Share of new connections under `weighted-random`; 0: only when nothing else is left. */
   readonly weight: number;
@@ -84,7 +84,7 @@ export interface Server {
   /** Moving average of the time that a dial took. */
   readonly dialMs: number | undefined;
   readonly lastError: ServerError | undefined;
-  /** Its check failed, and no other server had answered since: its connections may go on until one does. */
+  /** Its check failed or its machine fell silent, and no other server had answered since: its connections may go on until one does. */
   readonly isReprieved: boolean;
   /** When a check last went well. */
   readonly answeredAtMs: number | undefined;

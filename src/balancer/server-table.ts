@@ -1,6 +1,6 @@
 /**
  * The states of a server and how it goes from one to another, as a table (L2). A test walks every
- * state and input; the drawing in docs/balancer.md is made from it.
+ * state and input; the drawing in docs/balancer-states.md is made from it.
  *
  * What is not in the table changes nothing. A cell with several rules takes the first whose
  * condition holds. What a change means for *other* servers is not here (reduce.ts).
@@ -52,6 +52,8 @@ export const conditions = {
   'not failed by a check': (server: Server) => server.lastError?.source !== 'check' && !isUnheard(server),
   // Of the two that may be against it, each takes back only what it has said itself.
   'heard of': (server: Server) => !isUnheard(server),
+  // Without checks nothing would ever take a suspicion back: it would be dialled no more.
+  'has answered a check': (server: Server) => server.answeredAtMs !== undefined,
   'too many in a row': (server: Server, { brokenLimit }: Facts) => server.brokenInARow >= brokenLimit,
 } satisfies Record<string, (server: Server, facts: Facts) => boolean>;
 export type Condition = keyof typeof conditions;
@@ -158,12 +160,12 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'dial late': { to: 'active', mark: 'trusted' },
     'dial slow': { to: 'active', mark: 'suspect' },
     // Who tries again must not come to it again while the check that decides is still under way.
-    'fell silent': { to: 'active', mark: 'suspect' },
+    'fell silent': { when: 'has answered a check', to: 'active', mark: 'suspect' },
     'dial failed': failed,
     'check ok': { to: 'active', mark: 'trusted' },
     'check failed': failed,
     // Perhaps it is dying: who tries again at once must not come to it while its port still accepts.
-    'connection broken': [broken, { to: 'active', mark: 'suspect' }],
+    'connection broken': [broken, { when: 'has answered a check', to: 'active', mark: 'suspect' }],
     ...silenced('failed'),
     'rival active': { to: 'preferred', close: 'takeover' },
   },

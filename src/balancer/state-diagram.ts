@@ -85,5 +85,6 @@ const inWords = (when: NonNullable<Rule['when']>): string =>
     'well for long enough': 'has been in this state for more than 60 s',
     'not failed by a check': 'was not failed by a check, and its machine is not silent',
     'heard of': 'is not on a silent machine',
+    'has answered a check': 'has answered a check once',
     'too many in a row': 'is one too many in a row',
   })[when];

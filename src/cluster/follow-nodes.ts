@@ -48,6 +48,7 @@ export async function followNodes(options: FollowNodesOptions): Promise<never> {
       using end = linkedAbort(signal);
       const watching = watchNodes(client, { known: () => known, digest, wake: pause.wake, signal: end.signal });
       let watchEnded: Error | undefined;
+      const isWatching = () => watchEnded === undefined;
       watching.catch((error: unknown) => {
         watchEnded = error instanceof Error ? error : new Error(messageOf(error));
         pause.wake();
@@ -60,8 +61,8 @@ export async function followNodes(options: FollowNodesOptions): Promise<never> {
           const nodes = await listNodes(client, clock, end.signal);
           known = new Map(nodes.map((node) => [nameOf(node), digest(node)]));
           await onNodes(nodes);
-          away = 0;
           if (await pause.wait(rescanMs)) await sleep(clock, settleMs, signal);
+          if (isWatching()) away = 0;
         }
       } finally {
         end.abort(new Error('another connection is made'));

@@ -19,7 +19,7 @@ let loaded: ForeignLibrary | null | undefined;
 
 /** Undefined where there is no FFI for this platform. */
 export function libc(): ForeignLibrary | undefined {
-  loaded ??= load();
+  if (loaded === undefined) loaded = load();
   return loaded ?? undefined;
 }
 

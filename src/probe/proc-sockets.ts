@@ -1,6 +1,6 @@
 /**
- * Listening sockets and who holds them, read from /proc (Linux). Synchronous: these are small reads
- * of memory, and what they find out is only true at this moment.
+ * Listening sockets and who holds them (Linux), by netlink where there is FFI, else from /proc. Synchronous:
+ * these are small reads of memory, and what they find out is only true at this moment.
  *
  * Source: proc(5) for /proc/net/{tcp,tcp6,unix}, /proc/PID/{fd,stat,comm}.
  */
@@ -14,7 +14,7 @@ const tcpListen = '0A';
 /** Flag of a unix socket that accepts connections, __SO_ACCEPTCON. Source: proc(5). */
 const acceptsConnections = 0x10000;
 
-/** TCP listeners on `port`, of all local addresses, found one after the other: taking only the first is cheap. */
+/** TCP listeners on `port`, of all local addresses; without netlink taking only the first is cheaper. */
 export function* tcpListeners(port: number): Generator<Listener> {
   const told = askListeners()?.(port);
   yield* told ?? listenersInProc(port);

@@ -15,6 +15,8 @@ const netlink = { family: 16, raw: 3, closeOnExec: 0o2000000, sockDiag: 4 };
 const messageType = { error: 2, done: 3, byFamily: 20 };
 /** NLM_F_REQUEST | NLM_F_DUMP */
 const dumpRequest = 0x301;
+/** NLM_F_DUMP_INTR: sockets came or went meanwhile, and some may be missing. */
+const interrupted = 0x10;
 const families = { ipv4: 2, ipv6: 10 };
 const tcp = 6;
 /** As a bit of a set: 1 << TCP_LISTEN. Source: include/net/tcp_states.h. */
@@ -32,7 +34,7 @@ let loaded: AskListeners | null | undefined;
 
 /** Undefined where there is no FFI for this platform. */
 export function askListeners(): AskListeners | undefined {
-  loaded ??= load() ?? null;
+  if (loaded === undefined) loaded = load() ?? null;
   return loaded ?? undefined;
 }
 
@@ -93,8 +95,11 @@ export function readDiag(
   for (let start = 0; start + headerBytes <= datagram.length;) {
     const length = datagram.readUInt32LE(start);
     const type = datagram.readUInt16LE(start + 4);
-    if (type === messageType.done) return { listeners, isLast: true };
+    if ((datagram.readUInt16LE(start + 6) & interrupted) !== 0) return undefined;
     const body = datagram.subarray(start + headerBytes, start + length);
+    // Its end says how it went: a negative errno where it could not be made.
+    if (type === messageType.done)
+      return body.length >= 4 && body.readInt32LE(0) === 0 ? { listeners, isLast: true } : undefined;
     if (type !== messageType.byFamily || body.length < at.inode + 4) return undefined;
     const words = body.readUInt8(at.family) === families.ipv4 ? 1 : 4;
     // As /proc/net/tcp writes it: words of 32 bits in the order of bytes of this machine.

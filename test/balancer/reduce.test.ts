@@ -113,6 +113,23 @@ describe('fail-open', () => {
     expect(routing.checked(a).order()).toEqual([a, b]);
   });
 
+  test('what a check has said of one is not forgotten for a dial that fails: it still comes before one that does not greet', () => {
+    const routing = settled();
+    routing.nowMs = 2000;
+    routing
+      .input({ type: 'silent', server: routing.ref(a) })
+      .checked(a, 'silent')
+      .checked(b, 'silent');
+    expect(routing.dialled(b, 'failed').order()).toEqual([b, a]);
+    expect(routing.dialled(b).server(b).state).toBe('failed');
+  });
+
+  test('without checks a broken connection raises no suspicion that nothing would ever take back', () => {
+    const routing = new Routing({ policy: 'weighted-random' }).update(a, b);
+    routing.dialled(a).dialled(a).dialled(b).closed(a, 'ECONNRESET');
+    expect(routing.server(a).isSuspect).toBe(false);
+  });
+
   test('one that does not greet is kept when the others said no', () => {
     const routing = settled().checked(b, 'failed');
     routing.nowMs = 2000;

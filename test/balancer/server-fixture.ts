@@ -75,11 +75,12 @@ const situationsOf: Record<ServerState, Readonly<Record<string, Partial<Server>>
     'preferred, breaking': { brokenInARow: 3, connections: 1 },
   },
   active: {
-    active: { connections: 2 },
-    'active, idle': {},
+    active: { connections: 2, answeredAtMs: nowMs },
+    'active, idle': { answeredAtMs: nowMs },
     'active, suspect': { connections: 2, isSuspect: true },
-    'active, default': { connections: 2, isDefault: true },
-    'active, breaking': { brokenInARow: 3, connections: 1 },
+    'active, default': { connections: 2, isDefault: true, answeredAtMs: nowMs },
+    'active, breaking': { brokenInARow: 3, connections: 1, answeredAtMs: nowMs },
+    'active, never checked': { connections: 2 },
   },
 };
 

@@ -205,6 +205,14 @@ const transitions: Record<string, Row> = {
     'check failed': 'failed + close as failed',
     'rival active': `preferred + ${overtaken}`,
   },
+  'active, never checked': {
+    ...dropped,
+    'dial failed': 'failed + close as failed',
+    'dial slow': 'active + suspect',
+    'check failed': 'failed + close as failed',
+    ...silent,
+    'rival active': `preferred + ${overtaken}`,
+  },
   'active, breaking': {
     ...silent,
     ...dropped,

@@ -23,7 +23,7 @@ const resultSchema = z.object({
 describe.skipIf(!isRoot)('a balancer whose servers come and go all the time', () => {
   test('[L1] [L5] [L7] [L9] loses no connection of a client, and has no socket left at the end', () => {
     const words = ['--minutes', String(seconds / 60), '--rate', String(perSecond), '--seed', '1'];
-    const { stdout, stderr } = spawnSync(process.execPath, [script, ...words], { encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync(process.execPath, [script, ...words], { encoding: 'utf8', timeout: 55_000 });
     const last = stdout.trim().split('\n').at(-1) ?? '';
     const result = resultSchema.parse(JSON.parse(last === '' ? `{"error":${JSON.stringify(stderr)}}` : last));
     console.log(

@@ -58,6 +58,12 @@ test('a kernel that refuses, or says what is not understood, is no answer', () =
     listeners: [{ inode: '4711', hexAddress: '0100007F' }],
     isLast: true,
   });
+  const refused = Buffer.alloc(4);
+  refused.writeInt32LE(-2, 0);
+  expect(readDiag(Buffer.concat([message(20, listener), message(3, refused)]))).toBeUndefined();
+  const torn = message(20, listener);
+  torn.writeUInt16LE(0x12, 6);
+  expect(readDiag(torn)).toBeUndefined();
   expect(readDiag(message(20, listener))).toMatchObject({ isLast: false });
   expect(readDiag(message(2, Buffer.alloc(20)))).toBeUndefined();
   expect(readDiag(message(20, Buffer.alloc(12)))).toBeUndefined();

@@ -15,9 +15,13 @@ export interface KnownMembers {
   readonly members: readonly EtcdMember[];
 }
 
+const most = 100;
+const isHttps = (url: string): boolean => z.url({ protocol: /^https$/ }).safeParse(url).success;
+
 const schema = z.object({
   version: z.literal(1),
-  clientUrls: z.array(z.url({ protocol: /^https$/ })).max(100),
+  // One that cannot be asked is passed over: the members of the same file are needed all the same.
+  clientUrls: z.array(z.string()).transform((urls) => urls.filter(isHttps).slice(0, most)),
   members: z
     .array(
       z.object({
@@ -28,7 +32,7 @@ const schema = z.object({
         isLearner: z.boolean(),
       }),
     )
-    .max(100)
+    .max(most)
     .default([]),
 });
 

@@ -22,9 +22,10 @@ export interface PeerHealthWriterOptions {
 export function peerHealthWriter({ file, bootId, clock, all }: PeerHealthWriterOptions): PeerHealthWriter {
   let isWriting = false;
   let isStale = false;
+  let isOver = false;
   let timer: Disposable | undefined;
   const run = async () => {
-    while (isStale) {
+    while (isStale && !isOver) {
       isStale = false;
       const text = peerHealthText(all(), { bootId, nowMs: clock.monotonicMs() });
       // A folder that is full keeps no heartbeat.
@@ -33,6 +34,7 @@ export function peerHealthWriter({ file, bootId, clock, all }: PeerHealthWriterO
     isWriting = false;
   };
   const write = () => {
+    if (isOver) return;
     timer?.[Symbol.dispose]();
     timer = clock.timer(freshenEveryMs, write);
     isStale = true;
@@ -41,5 +43,11 @@ export function peerHealthWriter({ file, bootId, clock, all }: PeerHealthWriterO
     void run();
   };
   write();
-  return { write, [Symbol.dispose]: () => timer?.[Symbol.dispose]() };
+  return {
+    write,
+    [Symbol.dispose]() {
+      isOver = true;
+      timer?.[Symbol.dispose]();
+    },
+  };
 }

@@ -4,7 +4,7 @@
  *
  * It lies in the run-time folder and is written again and again, so that a service which hangs or has
  * ended keeps no server out: what is old, or of another boot, says nothing. Nor does a node that hears
- * nobody: it is itself that is cut off, as far as one can tell.
+ * nobody, or is about to (as many are doubtful as are alive): it is itself that is cut off, as far as one can tell.
  */
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
@@ -42,7 +42,7 @@ const fileSchema = z.object({
       z.object({
         name: z.string(),
         ip: z.ipv4(),
-        state: z.enum(['new', 'alive', 'silent']),
+        state: z.enum(['new', 'alive', 'doubtful', 'silent']),
         isLost: z.boolean().optional(),
         sinceMs: z.number().optional(),
         reason: z.string().optional(),
@@ -51,7 +51,6 @@ const fileSchema = z.object({
     .max(1000),
 });
 
-/** A peer that is doubtful has one more chance, and counts as alive. */
 export function peerHealthText(all: readonly PeerHealth[], { bootId, nowMs }: Moment): string {
   const file: z.infer<typeof fileSchema> = {
     version: 1,
@@ -60,7 +59,7 @@ export function peerHealthText(all: readonly PeerHealth[], { bootId, nowMs }: Mo
     peers: all.map(({ peer: { name, ip }, state }) => ({
       name,
       ip,
-      state: state.id === 'doubtful' ? (state.latencyMs === undefined ? 'new' : 'alive') : state.id,
+      state: state.id === 'doubtful' && state.latencyMs === undefined ? 'new' : state.id,
       ...(state.id === 'silent' ? { isLost: state.isLost, sinceMs: state.sinceMs, reason: state.reason } : {}),
     })),
   };
@@ -74,7 +73,12 @@ export function readPeerHealth(text: string | undefined, { bootId, nowMs }: Mome
   const ageMs = nowMs - parsed.data.atMs;
   if (ageMs < 0 || ageMs > believedForMs) return noHeartbeats;
   const { peers } = parsed.data;
-  const heard = peers.filter(({ state }) => state === 'alive').map(({ ip }) => ip);
-  if (heard.length === 0) return noHeartbeats;
-  return { heard, lost: peers.filter(({ isLost }) => isLost === true).map(({ ip }) => ip) };
+  const of = (id: (typeof peers)[number]['state']) => peers.filter(({ state }) => state === id);
+  const [alive, doubtful] = [of('alive'), of('doubtful')];
+  if (alive.length <= doubtful.length) return noHeartbeats;
+  // One that is doubtful has another chance, and is heard until then.
+  return {
+    heard: [...alive, ...doubtful].map(({ ip }) => ip),
+    lost: peers.filter(({ isLost }) => isLost === true).map(({ ip }) => ip),
+  };
 }

@@ -60,6 +60,7 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   const watched = new Map<string, Watched>();
   let toldAtMs = -tellEveryMs;
   const broken = deferred<never>();
+  using life = linkedAbort(signal);
   using health = peerHealthWriter({ file: healthFile, bootId, clock, all: () => [...watched.values()] });
 
   const tell = (isNews: boolean) => {
@@ -71,7 +72,7 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
     notify(`STATUS=${peerStatus(all)}`, `X_WARNING=${peerWarning(all)}`, `X_FIGURES=${peerFigures(all)}`);
   };
   const watch = (peer: Peer) => {
-    const end = linkedAbort(signal);
+    const end = linkedAbort(life.signal);
     const entry: Watched = { peer, state: newPeer, stop: () => end.abort(new Error('it is no peer any more')) };
     watched.set(peer.name, entry);
     const link = heartbeatLink({ kind: 'tcp', host: peer.ip, port }, ownFiles(tls));
@@ -108,7 +109,7 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   log(`heartbeats are answered at port ${String(server.port)}`);
   take(readPeers(await readIfThere(peersFile)));
   notify('READY=1');
-  const renewing = keepRenewed(options, files, (next) => server.renew(next));
+  const renewing = keepRenewed({ ...options, signal: life.signal }, files, (next) => server.renew(next));
   const following = followNodes({
     connect,
     digest: (node) => JSON.stringify(peerOf(node) ?? {}),
@@ -118,14 +119,18 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
       await writeIfChanged(peersFile, peersText(peers), 0o600);
     },
     onAway(reason, times) {
-      if (times === 1) log(`the nodes cannot be read: ${reason}; the peers are those known from before`);
+      if (times === 1) log(`the nodes cannot be followed: ${reason}; the peers are those known from before`);
       return Promise.resolve();
     },
     rescanMs,
     clock,
-    signal,
+    signal: life.signal,
   });
-  return await Promise.race([following, renewing, broken.promise]);
+  try {
+    return await Promise.race([following, renewing, broken.promise]);
+  } finally {
+    life.abort(new Error('heartbeats are kept no more'));
+  }
 }
 
 /** What this node asks with. */

@@ -21,14 +21,27 @@ const text = (states: readonly PeerState[], at = now) =>
 test('who is heard and who is lost; of one that refuses or is new nothing is said', () => {
   const doubtful: PeerState = { id: 'doubtful', sinceMs: 0, latencyMs: 1, reason: 'late' };
   const untried: PeerState = { ...doubtful, latencyMs: undefined };
-  expect(readPeerHealth(text([alive, silent, refusing, { id: 'new' }, doubtful, untried]), now)).toEqual({
-    heard: ['192.0.2.0', '192.0.2.4'],
+  expect(readPeerHealth(text([alive, silent, refusing, { id: 'new' }, doubtful, untried, alive]), now)).toEqual({
+    heard: ['192.0.2.0', '192.0.2.6', '192.0.2.4'],
     lost: ['192.0.2.1'],
   });
 });
 
 test('a node that hears nobody says nothing of others: it is itself that is cut off', () => {
   expect(readPeerHealth(text([silent, silent]), now)).toEqual(noHeartbeats);
+});
+
+test('a node whose own cable is out hears its peers fall silent one after the other, and says of none that it is lost', () => {
+  const doubtful: PeerState = { id: 'doubtful', sinceMs: 0, latencyMs: 1, reason: 'late' };
+  for (const states of [
+    [doubtful, doubtful, doubtful],
+    [silent, doubtful, doubtful],
+    [silent, silent, doubtful],
+    [silent, silent, silent],
+  ]) {
+    expect(readPeerHealth(text(states), now)).toEqual(noHeartbeats);
+  }
+  expect(readPeerHealth(text([silent, doubtful, alive, alive]), now).lost).toEqual(['192.0.2.0']);
 });
 
 test('what is old, of another boot or damaged keeps no server out', () => {
