@@ -2,7 +2,7 @@
  * The whole of it: `k3s-lite internal vip` on three nodes with real packets, a real API server and a real
  * etcd. An observer asks for each address every 10 ms and hears every frame.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { vipCluster, type HeardTenure, type VipCluster } from './kit/vip-cluster.ts';
 import { stallMs, type VipProcess } from './kit/vip-processes.ts';
@@ -22,13 +22,14 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
 
   beforeAll(async () => {
     vips = await vipCluster({ nodes, addresses, times });
-    for (const name of nodes) vips.start(name);
     for (const name of nodes) echoes.push(await vips.rig.startNode(name));
   });
   afterAll(async () => {
     await Promise.all(echoes.map((each) => each.kill()));
     await (vips as VipCluster | undefined)?.[Symbol.asyncDispose]();
   });
+
+  beforeEach(() => vips.heal());
 
   const leaving = async (): Promise<{ readonly address: string; readonly holder: VipProcess }> => {
     const [address = ''] = addresses;
@@ -76,8 +77,8 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
       `on a stop: nobody says who has it for ${(after.fromMs - before.untilMs).toFixed(0)} ms; ` +
         `the client’s longest gap ${longestGapMs.toFixed(0)} ms, ${String(lost)} lost`,
     );
-    // Issue 6: 50 ms; five times that, since machines differ.
-    expect(longestGapMs).toBeLessThan(5 * 50);
+    // How short it is test/long/vip-moves.test.ts measures. Here: nobody waits for the end of a Lease.
+    expect(longestGapMs).toBeLessThan(times.leaseDurationMs);
     expect(after.fromMs - before.untilMs).toBeLessThan(times.leaseDurationMs);
     expect(vips.rig.place(holder.name).must('ip', '-brief', 'address', 'show', 'dev', 'eth0')).not.toContain(
       '10.98.0.5',

@@ -130,6 +130,20 @@ export class VipCluster implements AsyncDisposable {
     return found;
   }
 
+  /** Takes back what a test that failed has left: nobody is frozen or cut off, everybody runs. */
+  async heal(): Promise<void> {
+    this.freeze('etcd', false);
+    this.freeze('kube-apiserver', false);
+    for (const name of this.nodes) {
+      this.rig.place(name).cable('up');
+      const found = this.#running.get(name);
+      found?.uplink('up');
+      found?.signal('SIGCONT');
+      if (found?.hasEnded() !== false) this.start(name);
+    }
+    await this.settled();
+  }
+
   /** Of the processes of a program of the control plane. */
   freeze(program: 'etcd' | 'kube-apiserver', isFrozen: boolean): void {
     const pids = programsOf(this.#parts.cluster.paths, program);

@@ -29,6 +29,7 @@ export interface VipProcess {
   /** What it has said, with when. */
   readonly lines: readonly { readonly atMs: number; readonly text: string }[];
   readonly ended: Promise<void>;
+  readonly hasEnded: () => boolean;
   signal(name: NodeJS.Signals): void;
   uplink(state: 'up' | 'down'): void;
 }
@@ -108,13 +109,18 @@ export class VipProcesses implements AsyncDisposable {
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', (text) => lines.push({ atMs: systemClock.monotonicMs(), text }));
     }
+    let hasEnded = false;
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-    void ended.then(() => this.#running.delete(child));
+    void ended.then(() => {
+      hasEnded = true;
+      this.#running.delete(child);
+    });
     return {
       name,
       pid: child.pid ?? 0,
       lines,
       ended,
+      hasEnded: () => hasEnded,
       signal: (signal) => void child.kill(signal),
       uplink: (state) => void must('ip', 'link', 'set', this.#device(at), state),
     };
