@@ -66,13 +66,16 @@ const policy: Omit<PlanPolicy, 'mayRebalance'> = {
 };
 const tellEveryMs = 2000;
 
-/** @throws the reason of `signal` when that aborts and everything is withdrawn; StartupError ERR_CONFIG for times that do not fit */
+/** @throws the reason of `signal` when that aborts and everything is withdrawn; StartupError ERR_CONFIG for pools and windows that cannot be read, and times that do not fit */
 export async function internalVip(options: InternalVipOptions): Promise<never> {
   const { stateDir, nodeName: node, namespace, kubeconfig, env, log } = options;
   using end = linkedAbort(options.signal);
   const { signal } = end;
   const clock = systemClock;
+  // Before there is anything that would have to be ended.
   const timing = timingOf(options);
+  const pools = poolsOf(options.pools);
+  const window = windowOf(options.windows);
   using instance = vipInstance(stateDir, node);
   using sender = notifySender(env['NOTIFY_SOCKET']);
   const events = vipStream({ clock });
@@ -103,9 +106,9 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
     api: others,
     namespace,
     fixed: options.addresses,
-    allocation: { pools: poolsOf(options.pools), takesUnclassed: options.takesUnclassed },
+    allocation: { pools, takesUnclassed: options.takesUnclassed },
     policy,
-    window: windowOf(options.windows),
+    window,
     log: (text) => events.emit({ type: 'vip.notice', text }),
     clock,
     random: Math.random,

@@ -1,6 +1,6 @@
 /**
  * What the settings of virtual IPs mean for their unit, where no variable can say it: flags that are
- * there only when they were given. Pools and times are checked here, with the room that knows them.
+ * there only when they were given. Pools, windows and times are checked here, with the room that knows them.
  */
 import type { Settings } from '../cluster/settings.ts';
 import { StartupError } from '../error/startup-error.ts';
@@ -15,7 +15,7 @@ type VipSettings = Pick<
   'vipPool' | 'vipInterface' | 'vipWindow' | 'vipLeaseDurationMs' | 'vipRenewDeadlineMs' | 'vipRetryPeriodMs'
 >;
 
-/** @throws StartupError ERR_CONFIG that lists what is wrong with the pools and the times */
+/** @throws StartupError ERR_CONFIG that lists what is wrong with the pools, windows and times */
 export function vipOverrides(settings: VipSettings): ReadonlyMap<string, Partial<UnitInput>> {
   const mistakes = [
     ...poolMistakes(settings.vipPool),

@@ -54,6 +54,9 @@ describe.skipIf(!isRoot)('the actuator', () => {
   const mac = (name: string) => rig.place(name).mac;
   const addressesOf = (name: string) => rig.place(name).must('ip', '-brief', 'address', 'show', 'dev', 'eth0');
   const rulesOf = (name: string) => rig.place(name).must('nft', 'list', 'ruleset');
+  /** Without their times, which run. */
+  const lastingRules = (name: string) =>
+    rulesOf(name).replaceAll(/(?:timeout|expires|meta time) [^,}]*?(?=[,} ])|time < "[^"]*"/g, '');
   /** Who has spoken for it, in order. */
   const heard = async (address: string) => speakers(await rig.observer.calls.spoken(), address);
   const lastHeardMs = async (address: string) =>
@@ -177,6 +180,19 @@ describe.skipIf(!isRoot)('the actuator', () => {
     n1.must('ip', 'address', 'delete', '10.98.0.77/32', 'dev', 'eth0');
   });
 
+  test('[V10] one that ends before it has cleaned up leaves the gate of a killed process as it is', async () => {
+    const first = await start('n1');
+    await first.take(vips, inMs(60_000));
+    await nodes[0]?.kill();
+    const before = [addressesOf('n1'), lastingRules('n1')];
+    const next = await rig.startNode('n1');
+    nodes.push(next);
+    await next.calls.end();
+    expect([addressesOf('n1'), lastingRules('n1')]).toEqual(before);
+    await start('n1'); // which tidies up
+    expect(addressesOf('n1')).not.toBe(before[0]);
+  });
+
   test('[V10] what somebody else answers for is refused, with who that is', async () => {
     const n2 = rig.place('n2');
     const other = [`${vip4}/32`, `${vip6}/128`];
@@ -211,7 +227,7 @@ describe.skipIf(!isRoot)('the actuator', () => {
   test('what somebody takes away is told of, and a gate that somebody flushes is back', async () => {
     const node = await start('n1', { lookEveryMs: 200 });
     await node.take(vips, inMs(60_000));
-    const rules = () => rulesOf('n1').replaceAll(/(?:timeout|expires|meta time) [^,}]*?(?=[,} ])|time < "[^"]*"/g, '');
+    const rules = () => lastingRules('n1');
     const before = rules();
     rig.place('n1').must('nft', 'flush', 'ruleset');
     await expect.poll(rules).toBe(before);

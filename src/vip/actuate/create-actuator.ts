@@ -69,6 +69,8 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
   const counts = { announcements: 0, defences: 0, conflicts: 0 };
   let deadlineMs = -Infinity;
   let lookTimer: Disposable | undefined;
+  /** Until then the gate may be all that keeps from answering what an earlier process has left. */
+  let isClean = false;
 
   const table = new AddressTable({
     kernel,
@@ -171,6 +173,7 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
       table.stale = [];
       await table.record();
       await gate.write();
+      isClean = true;
       lookAgain();
       return removed.map(({ address }) => address);
     },
@@ -258,6 +261,7 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
       lookTimer = undefined;
       announcer[Symbol.dispose]();
       try {
+        if (!isClean) return;
         await drop([...entries.keys()]);
         await byKernel.end();
         await gate.end();
