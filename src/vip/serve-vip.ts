@@ -8,6 +8,7 @@
  */
 import { abortError, linkedAbort, onAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/message-of.ts';
 import { saidOnce } from '../kernel/said-once.ts';
 import type { VipActuator } from './actuator.ts';
 import { agentDriver } from './coordination/agent-driver.ts';
@@ -96,7 +97,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   });
   const arm = (deadlineMs: number) => {
     actuator.arm(deadlineMs).catch((error: unknown) => {
-      onEvent({ type: 'vip.actuator-failed', at: 'arm', reason: String(error) });
+      onEvent({ type: 'vip.actuator-failed', at: 'arm', reason: messageOf(error) });
     });
   };
   const lease = { api: leaseApi, clock, bootMs, random, onEvent };

@@ -80,7 +80,8 @@ export function serveLeaseThread({ lease, kernel, post }: LeaseThreadOptions): L
   /** Looks are counted, and not the time between them: one that was frozen itself has not looked. */
   function look(): void {
     inVain += 1;
-    if (inVain === looksInVain) holder?.giveUp('its process is stuck, and could not let go of anything');
+    // Again and again: a Lease that it gets later it cannot let go of either.
+    if (inVain >= looksInVain) holder?.giveUp('its process is stuck, and could not let go of anything');
     timer = clock.timer(aliveEveryMs, look);
   }
   let timer = clock.timer(aliveEveryMs, look);

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import type { KernelNetwork } from '../../../src/vip/actuate/kernel-network.ts';
 import type { LeaseDraft, LeaseRecord, LeaseRules } from '../../../src/vip/coordination/lease-model.ts';
+import { classify } from '../../../src/vip/coordination/error-class.ts';
 import { leaseThreadClient } from '../../../src/vip/lease-thread/lease-thread-client.ts';
 import { looksInVain, serveLeaseThread } from '../../../src/vip/lease-thread/serve-lease-thread.ts';
 import { checkTiming } from '../../../src/vip/coordination/timing.ts';
@@ -29,7 +30,7 @@ function threads() {
   const clock = fakeClock();
   const told: string[] = [];
   const scripts: string[] = [];
-  const api = { isThere: true, writes: 0, record: undefined as LeaseRecord | undefined };
+  const api = { isThere: true, isRefusing: false, writes: 0, record: undefined as LeaseRecord | undefined };
   const kernel = {
     changeGate(script: string) {
       if (script.includes('refused')) return Promise.reject(new Error('nft refuses it'));
@@ -38,6 +39,7 @@ function threads() {
     },
   } as Partial<KernelNetwork> as KernelNetwork;
   const hangs = new Promise<never>(() => undefined);
+  const refused = { ok: false, verdict: classify({ kind: 'timeout', afterMs: 1 }) } as const;
   /** Neither are the main thread's messages sent, nor are those to it taken. */
   let isStuck = false;
   const missed: unknown[] = [];
@@ -46,8 +48,12 @@ function threads() {
   const thread = serveLeaseThread({
     lease: {
       api: {
-        readLease: () => (api.isThere ? Promise.resolve({ ok: true, value: api.record }) : hangs),
+        readLease: () => {
+          if (api.isRefusing) return Promise.resolve(refused);
+          return api.isThere ? Promise.resolve({ ok: true, value: api.record }) : hangs;
+        },
         writeLease(_name: string, draft: LeaseDraft) {
+          if (api.isRefusing) return Promise.resolve(refused);
           if (!api.isThere) return hangs;
           api.writes += 1;
           api.record = { ...draft, version: String(api.writes), uid: 'u' };
@@ -148,6 +154,26 @@ test('[V9] [V10] one that stays stuck is given up: the switch opens, and the Lea
   own.withdrawn(1);
   await clock.advance(10);
   expect(told).toContain('allow 2');
+});
+
+test('[V9] [V10] a Lease that comes to one that is stuck already is given up too', async () => {
+  using both = threads();
+  const { clock, own, told, api } = both;
+  api.isRefusing = true;
+  own.want();
+  await clock.advance(10);
+  both.stick();
+  await clock.advance((looksInVain + 2) * 1000);
+  expect(api.writes).toBe(0);
+  api.isRefusing = false;
+  await clock.advance(8000);
+  const { writes } = api;
+  expect(writes).toBeGreaterThan(0);
+  await clock.advance(5 * timing.retryPeriodMs);
+  expect(api.writes).toBe(writes);
+  both.moveOn();
+  await clock.settle();
+  expect(told.at(-1)).toContain('withdraw 1: its process is stuck');
 });
 
 test('[V9] an API that hangs opens the switch before the Lease is over, whatever the main thread does', async () => {
