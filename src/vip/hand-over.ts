@@ -5,13 +5,14 @@
  */
 import { sleep, type Clock } from '../kernel/clock.ts';
 import type { AgentDriver } from './coordination/agent-driver.ts';
+import { prepareWithinMs } from './coordination/heirs.ts';
 import type { LeaseHolder } from './coordination/lease-holder.ts';
 import type { OwnLease } from './own-lease.ts';
 
 /** At most: a service manager waits for 10 s, and the withdrawal comes after. */
 const withinMs = 3000;
-/** Nobody has taken anything for so long: nobody will. */
-const idleMs = 700;
+/** Nobody has taken anything for so long: nobody will. The coordinator waits for an heir first, and has to write then. */
+export const idleMs = prepareWithinMs + 500;
 const lookEveryMs = 10;
 
 export interface HandOver {

@@ -2,8 +2,9 @@ import { expect, test } from 'vitest';
 import { newAgent } from '../../src/vip/coordination/agent.ts';
 import type { AgentState, HoldingPhase } from '../../src/vip/coordination/agent-model.ts';
 import type { LeaseView } from '../../src/vip/coordination/lease-holder.ts';
+import { prepareWithinMs } from '../../src/vip/coordination/heirs.ts';
 import { noAssignment } from '../../src/vip/coordination/stored-assignment.ts';
-import { handOver } from '../../src/vip/hand-over.ts';
+import { handOver, idleMs } from '../../src/vip/hand-over.ts';
 import { fakeClock } from '../kit/fake-clock.ts';
 
 interface Place {
@@ -67,7 +68,20 @@ test('one that has something waits until others have it, and it was removed here
 test('nobody takes it: it does not wait for long', async () => {
   const { clock, done } = leaving({ isCoordinator: false });
   await clock.run(done);
-  expect(clock.monotonicMs()).toBeLessThan(800);
+  expect(clock.monotonicMs()).toBeLessThan(idleMs + 100);
+});
+
+test('it waits for longer than the coordinator does for an heir that is not ready', async () => {
+  const { clock, done, becomes } = leaving({ isCoordinator: false });
+  let isOver = false;
+  void done.then(() => (isOver = true));
+  await clock.advance(prepareWithinMs + 200);
+  expect(isOver).toBe(false);
+  becomes(['silent']);
+  await clock.advance(300);
+  expect(isOver).toBe(false);
+  becomes([]);
+  await clock.run(done);
 });
 
 test('others take it for ever: it waits for three seconds', async () => {
