@@ -8,8 +8,9 @@ import type { StoredAssignment } from './stored-assignment.ts';
  * - `preparing`, `taking`, `silencing`, `dropping`: the actuator is at it.
  * - `ready`: it is there with the gate closed, for when its owner lets go.
  * - `open`: we answer for it. - `silent`: nobody gets an answer from us, what arrives is still taken.
+ * - `unsure`: the actuator has failed, and nobody knows what the kernel has of it. It is silenced whatever was granted.
  */
-export type HoldingPhase = 'preparing' | 'ready' | 'taking' | 'open' | 'silencing' | 'silent' | 'dropping';
+export type HoldingPhase = 'preparing' | 'ready' | 'taking' | 'open' | 'unsure' | 'silencing' | 'silent' | 'dropping';
 
 export interface Holding {
   readonly generation: number;
@@ -124,7 +125,7 @@ export type AgentEvent =
       readonly type: 'vip.silent';
       readonly address: VipAddress;
       readonly generation: number;
-      readonly reason: 'revoked' | 'lease' | 'moved';
+      readonly reason: 'revoked' | 'lease';
     }
   | { readonly type: 'vip.dropped'; readonly address: VipAddress; readonly generation: number }
   | { readonly type: 'vip.withdrawn'; readonly tenure: number }

@@ -172,14 +172,15 @@ class AgentDraft {
       if (holding.phase === 'open' && isWanted) {
         const generation = view?.grants.get(address)?.generation ?? holding.generation;
         if (generation !== holding.generation) this.#put(address, { ...holding, generation });
-      } else if (holding.phase === 'open') silence.push(address);
+      } else if (holding.phase === 'open' || holding.phase === 'unsure') silence.push(address);
       else if (holding.phase === 'silent' && !isWanted && this.#isOver(holding)) drop.push(address);
       else if (holding.phase === 'ready' && !isWanted && !isHeir(this.#state, this.#rules, address)) drop.push(address);
     }
     if (silence.length > 0) {
       const reason = ending !== undefined ? 'lease' : 'revoked';
       for (const address of silence) {
-        this.#tell({ type: 'vip.silent', address, generation: holdings.get(address)?.generation ?? 0, reason });
+        const { generation = 0, phase } = holdings.get(address) ?? {};
+        if (phase === 'open') this.#tell({ type: 'vip.silent', address, generation, reason });
         this.#move(address, 'silencing');
       }
       this.#effects.push({ type: 'silence', addresses: silence });
@@ -290,9 +291,8 @@ class AgentDraft {
   #onFailed({ at, addresses, reason }: Extract<AgentInput, { type: 'failed' }>): void {
     this.#tell({ type: 'vip.actuator-failed', at, reason });
     this.#set({ pausedUntilMs: this.#nowMs + failedPauseMs });
-    // Nobody knows what the kernel has of it: it counts as open until it was silenced.
-    for (const address of addresses)
-      if (this.#state.holdings.has(address)) this.#move(address, at === 'drop' ? 'silent' : 'open');
+    // What was dropped was silent before. Of the rest nobody knows what the kernel has: what is granted is taken anew.
+    for (const address of addresses) this.#move(address, at === 'drop' ? 'silent' : 'unsure');
     const { ending } = this.#state;
     if (at === 'verify' && ending !== undefined) this.#set({ ending: { ...ending, isVerifying: false } });
   }
@@ -308,7 +308,7 @@ class AgentDraft {
     }
     // Something of ours that we did not know of: it goes the same way.
     this.#set({ ending: { ...ending, isVerifying: false } });
-    for (const address of left) this.#put(address, { generation: 0, phase: 'open', sinceMs: this.#nowMs });
+    for (const address of left) this.#put(address, { generation: 0, phase: 'unsure', sinceMs: this.#nowMs });
   }
 
   #isOver({ sinceMs }: Holding): boolean {

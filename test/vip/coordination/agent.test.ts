@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { newAgent, stepAgent } from '../../../src/vip/coordination/agent.ts';
-import type { AgentInput, AgentRules } from '../../../src/vip/coordination/agent-model.ts';
+import type { AgentInput, AgentRules, AgentWork } from '../../../src/vip/coordination/agent-model.ts';
 import { noAssignment } from '../../../src/vip/coordination/stored-assignment.ts';
 import type { Grant } from '../../../src/vip/model.ts';
 
@@ -13,11 +13,13 @@ class Driven {
   nowMs = 0;
   revision = 0;
   effects: ReturnType<typeof stepAgent>['effects'] = [];
+  wakeAtMs: number | undefined;
 
   give(input: AgentInput): this {
     const step = stepAgent(this.state, input, rules, this.nowMs);
     this.state = step.state;
     this.effects = step.effects;
+    this.wakeAtMs = step.wakeAtMs;
     return this;
   }
 
@@ -93,4 +95,72 @@ test('a node that is about to end says so, and goes on answering', () => {
   driven.give({ type: 'taken', outcomes: [{ address }] }).give({ type: 'leaving' });
   expect(driven.done).toEqual([{ type: 'publish', notes: { leaving: 'true' } }]);
   expect(driven.state.holdings.get(address)?.phase).toBe('open');
+});
+
+describe('[V10] when the actuator fails, nobody knows what the kernel has of an address:', () => {
+  const granted = (generation: number) => ({ owner: 'b', state: 'granted', generation }) as const;
+  const open = () =>
+    fresh()
+      .shows(granted(4))
+      .give({ type: 'taken', outcomes: [{ address }] });
+  const failures: readonly (readonly [string, AgentWork, () => Driven])[] = [
+    ['taken', 'take', () => fresh().shows(granted(5))],
+    ['taken as its heir', 'take', () => ready().shows({ ...granted(5), isHandedOver: true })],
+    ['prepared, and granted meanwhile', 'prepare', () => heir().shows(granted(5))],
+    [
+      'silenced, and granted anew meanwhile',
+      'silence',
+      () =>
+        open()
+          .shows({ ...granted(4), state: 'revoking', next: 'c' })
+          .shows(granted(5)),
+    ],
+  ];
+  const told = ({ effects }: Driven) => effects.flatMap((effect) => (effect.type === 'tell' ? effect.event.type : []));
+  const fail = (driven: Driven, at: AgentWork): Driven =>
+    driven.give({ type: 'failed', at, addresses: [address], reason: 'nft says no' });
+  const silence = { type: 'silence', addresses: [address] };
+
+  test.each(failures)('what was being %s is silenced, and then taken anew', (_what, at, before) => {
+    const driven = fail(before(), at);
+    expect(driven.state.holdings.get(address)?.phase).toBe('unsure');
+    expect(driven.done).toEqual([]);
+    driven.nowMs = driven.wakeAtMs ?? 0;
+    expect(driven.give({ type: 'wake' }).done).toEqual([silence]);
+    expect(told(driven)).toEqual([]);
+    expect(driven.give({ type: 'silenced', addresses: [address] }).done).toEqual([take(false)]);
+    driven.give({ type: 'taken', outcomes: [{ address }] });
+    expect(driven.state.holdings.get(address)).toMatchObject({ phase: 'open', generation: 5 });
+  });
+
+  test('what is revoked is not let go before it is silent for certain', () => {
+    const driven = fail(fresh().shows(granted(5)), 'take').shows({ ...granted(5), state: 'revoking', next: 'c' });
+    expect(driven.done).toEqual([]);
+    driven.nowMs = driven.wakeAtMs ?? 0;
+    expect(driven.give({ type: 'wake' }).done).toEqual([silence]);
+    driven.give({ type: 'silenced', addresses: [address] });
+    expect(driven.done).toEqual([{ type: 'publish', notes: { released: `${address}=5` } }]);
+  });
+
+  test('an heir prepares anew when it is silenced and removed', () => {
+    const driven = fail(heir(), 'prepare');
+    driven.nowMs = driven.wakeAtMs ?? 0;
+    expect(driven.give({ type: 'wake' }).done).toEqual([silence]);
+    driven.give({ type: 'silenced', addresses: [address] });
+    driven.nowMs = driven.wakeAtMs ?? 0;
+    expect(driven.give({ type: 'wake' }).done).toEqual([{ type: 'drop', addresses: [address] }]);
+    driven.give({ type: 'dropped', addresses: [address] });
+    expect(driven.done).toEqual([{ type: 'prepare', addresses: [address] }]);
+  });
+
+  test('what is there although all was dropped is silenced and dropped before the Lease is given back', () => {
+    const driven = fresh()
+      .give({ type: 'withdraw', tenure: 1 })
+      .give({ type: 'verified', left: [address] });
+    expect(driven.done).toEqual([silence]);
+    driven.give({ type: 'silenced', addresses: [address] });
+    expect(driven.done).toEqual([{ type: 'drop', addresses: [address] }]);
+    expect(driven.give({ type: 'dropped', addresses: [address] }).done).toEqual([{ type: 'verify' }]);
+    expect(driven.give({ type: 'verified', left: [] }).done).toEqual([{ type: 'withdrawn', tenure: 1 }]);
+  });
 });
