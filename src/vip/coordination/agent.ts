@@ -121,6 +121,7 @@ class AgentDraft {
           const { generation, sinceMs } = holding;
           if (refused !== undefined) this.#refuse(address, generation, refused);
           else {
+            this.#accept(address);
             this.#move(address, 'ready');
             this.#tell({ type: 'vip.prepared', address, generation, tookMs: this.#nowMs - sinceMs });
           }
@@ -133,6 +134,7 @@ class AgentDraft {
           const { generation, sinceMs } = holding;
           if (refused !== undefined) this.#refuse(address, generation, refused);
           else {
+            this.#accept(address);
             this.#move(address, 'open');
             this.#tell({ type: 'vip.taken', address, generation, tookMs: this.#nowMs - sinceMs });
           }
@@ -246,6 +248,12 @@ class AgentDraft {
     this.#tell({ type: 'vip.refused', address, generation, refusal });
   }
 
+  /** What was once refused and is here now is not said to be refused any more. */
+  #accept(address: VipAddress): void {
+    const { refusals } = this.#state;
+    if (refusals.has(address)) this.#set({ refusals: new Map([...refusals].filter(([each]) => each !== address)) });
+  }
+
   /** A view of this tenure is missing: asks for one. */
   #read(): void {
     const { allowed, isFresh, reading, readAtMs, calls } = this.#state;
@@ -269,11 +277,15 @@ class AgentDraft {
     const refused = new Map<VipAddress, number>();
     for (const { address, owner, state, generation } of view?.grants.values() ?? []) {
       const phase = holdings.get(address)?.phase;
+      const isOwner = owner === this.#rules.node;
+      const refusal = refusals.get(address);
       if (phase === 'ready' && isHeir(this.#state, this.#rules, address)) prepared.set(address, generation);
-      if (owner !== this.#rules.node) continue;
       const isSilent = phase === undefined || phase === 'silent' || phase === 'dropping';
-      if (state === 'revoking' && isSilent) released.set(address, generation);
-      if (refusals.get(address)?.generation === generation) refused.set(address, generation);
+      if (isOwner && state === 'revoking' && isSilent) released.set(address, generation);
+      // An heir tries again, under the same generation. Until then it says so, also when it is not named any more:
+      // else it would be named again at once.
+      const isCurrent = refusal?.generation === generation && (isOwner || this.#nowMs < refusal.againAtMs);
+      if (isCurrent) refused.set(address, generation);
     }
     const content = {
       ...this.#rules.notes,
@@ -324,7 +336,7 @@ class AgentDraft {
         times.push(sinceMs + this.#rules.lingerMs);
     }
     for (const [address, { againAtMs }] of refusals) {
-      if (isGranted(this.#state, this.#rules, address) && !holdings.has(address)) times.push(againAtMs);
+      if (!holdings.has(address)) times.push(againAtMs);
     }
     if (pausedUntilMs > this.#nowMs) return pausedUntilMs;
     const future = times.filter((atMs) => atMs > this.#nowMs);

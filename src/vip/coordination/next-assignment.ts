@@ -140,7 +140,9 @@ export function nextAssignment(
     const before = grants.get(address);
     if (before === undefined) grant(address, to, reason);
     else if (before.state === 'granted' && before.owner !== to) {
-      if (!alive.has(before.owner) || isReady(state, before, to, nowMs)) revoke(before, to, reason);
+      // One that could not take it has nothing that it could hand over.
+      const hasNothing = refusedBy(state.leases.get(before.owner)).get(address) === before.generation;
+      if (!alive.has(before.owner) || hasNothing || isReady(state, before, to, nowMs)) revoke(before, to, reason);
       else {
         const since = state.preparing.get(address);
         preparing.set(address, since?.to === to ? since : { to, sinceMs: nowMs });
@@ -237,7 +239,7 @@ function planInput(
   };
 }
 
-/** A node that could not take an address is not asked again for that, as long as it says so. */
+/** A node that could not take an address, or be ready for it, is not asked again for that, as long as it says so. */
 function eligibleAddresses(
   { leases, stored }: CoordinatorState,
   addresses: readonly PlanAddress[],
@@ -246,19 +248,19 @@ function eligibleAddresses(
   const refused = new Map<VipAddress, Set<NodeName>>();
   for (const [name, sighting] of leases) {
     for (const [address, generation] of refusedBy(sighting)) {
-      const grant = stored?.assignment.grants.get(address);
-      if (grant?.owner !== name || grant.generation !== generation) continue;
+      if (stored?.assignment.grants.get(address)?.generation !== generation) continue;
       refused.set(address, (refused.get(address) ?? new Set()).add(name));
     }
   }
   if (refused.size === 0) return addresses;
   const all = nodes.map(({ name }) => name);
+  const living = nodes.filter(({ state }) => state !== 'dead');
   return addresses.map((each) => {
     const not = refused.get(each.address);
     if (not === undefined) return each;
     const eligible = new Set([...(each.eligible ?? all)].filter((name) => !not.has(name)));
     // Nobody else could: then it is tried here again.
-    return eligible.size === 0 ? each : { ...each, eligible };
+    return living.some(({ name }) => eligible.has(name)) ? { ...each, eligible } : each;
   });
 }
 

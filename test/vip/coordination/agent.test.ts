@@ -81,13 +81,38 @@ describe('[V10] an heir', () => {
     expect(driven.done).toEqual([{ type: 'prepare', addresses: [address] }]);
   });
 
-  test('that cannot have it does not try again at once', () => {
+  test('that cannot have it says so, named or not, until it tries again', () => {
     const refused = { kind: 'no-interface' } as const;
     const driven = heir().give({ type: 'prepared', outcomes: [{ address, refused }] });
-    expect(driven.done).toEqual([]);
-    driven.nowMs = 6000;
-    expect(driven.give({ type: 'wake' }).done).toEqual([{ type: 'prepare', addresses: [address] }]);
+    expect(driven.done).toEqual([{ type: 'publish', notes: { refused: `${address}=4` } }]);
+    expect(driven.shows({ owner: 'a', state: 'granted', heir: 'c', generation: 4 }).done).toEqual([]);
+    expect(driven.wakeAtMs).toBe(5000);
+    driven.nowMs = 5000;
+    expect(driven.give({ type: 'wake' }).done).toEqual([{ type: 'publish', notes: {} }]);
+    driven.shows({ owner: 'a', state: 'granted', heir: 'b', generation: 4 });
+    expect(driven.done).toEqual([{ type: 'prepare', addresses: [address] }]);
   });
+
+  test('that cannot have it tries again by itself while it is named', () => {
+    const refused = { kind: 'no-interface' } as const;
+    const driven = heir().give({ type: 'prepared', outcomes: [{ address, refused }] });
+    driven.nowMs = driven.wakeAtMs ?? 0;
+    expect(driven.give({ type: 'wake' }).done).toEqual([
+      { type: 'prepare', addresses: [address] },
+      { type: 'publish', notes: {} },
+    ]);
+  });
+});
+
+test('an owner who could not take an address says so until he has taken it after all', () => {
+  const refused = { kind: 'conflict', mac: '02:98:00:00:00:0c' } as const;
+  const driven = fresh().shows({ owner: 'b', state: 'granted', generation: 4 });
+  driven.give({ type: 'taken', outcomes: [{ address, refused }] });
+  expect(driven.done).toEqual([{ type: 'publish', notes: { refused: `${address}=4` } }]);
+  driven.nowMs = driven.wakeAtMs ?? 0;
+  expect(driven.give({ type: 'wake' }).done).toEqual([take(false)]);
+  driven.give({ type: 'taken', outcomes: [{ address }] });
+  expect(driven.done).toEqual([{ type: 'publish', notes: {} }]);
 });
 
 test('a node that is about to end says so, and goes on answering', () => {

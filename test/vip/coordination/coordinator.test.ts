@@ -202,6 +202,47 @@ describe('an heir', () => {
     expect(driven.draft?.grants.get(address)).toEqual({ address, owner: 'a', state: 'granted', generation: 5 });
   });
 
+  test('that cannot have it is passed over as long as it says so; its owner goes on', () => {
+    const driven = moving().written('v2');
+    driven.at(120).give(leaseOf('a', 3, { notes: { refused: `${address}=4` } }));
+    expect(driven.draft?.grants.get(address)).toEqual({ address, owner: 'b', state: 'granted', generation: 4 });
+    // And is not named again at once, although it is not the heir any more.
+    driven.written('v3').give({ type: 'wake' });
+    expect(driven.draft).toBeUndefined();
+    driven
+      .at(1101)
+      .give(leaseOf('b', 5))
+      .give(leaseOf('a', 4, { notes: { refused: `${address}=4` } }));
+    expect(driven.draft).toBeUndefined();
+    driven.at(1120).give(leaseOf('a', 5));
+    expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'granted', heir: 'a' });
+  });
+
+  test('that cannot have it gives way to another one', () => {
+    const driven = settled().at(100).give(leaseOf('c', 3)).written('v1c');
+    driven.give(leaseOf('b', 4, { notes: { leaving: 'true' } }));
+    const first = driven.draft?.grants.get(address)?.heir ?? '';
+    driven.written('v2').give(leaseOf(first, 5, { notes: { refused: `${address}=4` } }));
+    const second = driven.draft?.grants.get(address)?.heir;
+    expect([first, second].sort()).toEqual(['a', 'c']);
+  });
+
+  test('that could not get ready for what a late node has gets it all the same when nobody else lives', () => {
+    const driven = settled().at(600).give(leaseOf('a', 10));
+    driven.at(667).give({ type: 'wake' }).written('v2');
+    driven.at(700).give(leaseOf('a', 11, { notes: { refused: `${address}=4` } }));
+    expect(driven.draft?.grants.get(address)).toEqual({ address, owner: 'b', state: 'granted', generation: 4 });
+    driven.written('v3').at(1000).give({ type: 'wake' });
+    expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'revoking', next: 'a' });
+  });
+
+  test('is not waited for when the owner could not take it: he has nothing', () => {
+    const driven = settled()
+      .at(100)
+      .give(leaseOf('b', 3, { notes: { refused: `${address}=4` } }));
+    expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'revoking', next: 'a' });
+  });
+
   test('what a node has that is about to end goes to others', () => {
     const driven = settled()
       .at(100)
