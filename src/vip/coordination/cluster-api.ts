@@ -9,6 +9,7 @@
 import * as z from 'zod';
 import { linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { unlessMissing } from '../unless-missing.ts';
 import type { VipKube } from '../vip-kube.ts';
 import type { Stored } from './coordinator-model.ts';
 import { classify, type ApiFailure, type Verdict } from './error-class.ts';
@@ -157,14 +158,6 @@ export function clusterApi({ connect, namespace, clock, signal }: ClusterApiOpti
       };
     }
   }
-  const unlessMissing = async <T>(answer: Promise<T>): Promise<T | undefined> => {
-    try {
-      return await answer;
-    } catch (error) {
-      if (refusalSchema.safeParse(error).data?.status === 404) return undefined;
-      throw error;
-    }
-  };
   const storedOf = (object: unknown): Stored => {
     const { metadata, data } = configMapSchema.parse(object);
     return { version: metadata.resourceVersion, assignment: readAssignment(data.assignment) };

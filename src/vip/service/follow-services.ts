@@ -24,7 +24,7 @@ import {
   type KubeNode,
   type ServiceKey,
 } from './kube-objects.ts';
-import { ObjectStore, type ServiceApi } from './object-store.ts';
+import { firstRelistMs, ObjectStore, relistMs, type ServiceApi } from './object-store.ts';
 import { planAddresses } from './plan-addresses.ts';
 import { servicePublisher } from './publish-services.ts';
 import type { Holders } from './service-status.ts';
@@ -58,10 +58,6 @@ export interface ServiceFollower {
   publish(holders: Holders | undefined): void;
 }
 
-/** What was deleted while a watch was broken is seen by then; */
-const relistMs = 60_000;
-/** and by then what was deleted between the first list and the beginning of the watch. */
-const firstRelistMs = 1000;
 const awayPace: Backoff = { firstMs: 250, factor: 2, maxMs: 5_000, jitter: 0.2 };
 /** Changes that come together are one. */
 const settleMs = 10;

@@ -14,10 +14,11 @@ import type { PlanPolicy } from '../plan/plan-model.ts';
 import { voluntaryMoves } from '../plan/voluntary-moves.ts';
 import type { AllocationPolicy } from './allocate.ts';
 import { followServices, type ServiceFollower, type ServicesView } from './follow-services.ts';
+import { followWishes, type FollowWishesOptions } from './follow-wishes.ts';
 import type { KubeNode } from './kube-objects.ts';
 import type { ServiceApi } from './object-store.ts';
 import type { Holders } from './service-status.ts';
-import { noWishes, readWishes, stateOf, wishesName, withPins, type Wishes } from './wishes.ts';
+import { noWishes, stateOf, withPins, type Wishes } from './wishes.ts';
 
 export interface FollowWantedOptions {
   readonly api: ServiceApi;
@@ -74,23 +75,25 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
     policy: { ...policy, mayRebalance: windowBy(asked).isOpen },
   });
 
-  /** Until something was told, or a window has opened or closed. */
-  const untilNews = async (pause: WakeablePause): Promise<void> => {
-    const { isOpen } = windowBy(wishes);
-    for (;;) {
+  /** Until something was told, or a window has opened or closed since this was. */
+  const untilNews = async (pause: WakeablePause, { mayRebalance }: PlanPolicy): Promise<void> => {
+    while (windowBy(wishes).isOpen === mayRebalance) {
       const { changesAtMs = Infinity } = windowBy(wishes);
       const lookInMs = window === undefined ? Infinity : Math.min(changesAtMs - clock.wallMs(), windowLookMs);
-      if ((await pause.wait(Math.max(lookInMs, 0))) || windowBy(wishes).isOpen !== isOpen) return;
+      if (await pause.wait(Math.max(lookInMs, 0))) return;
     }
   };
 
-  const followWishes = async (end: AbortSignal): Promise<void> => {
-    const query = { fieldSelector: `metadata.name=${wishesName}` };
-    for await (const { type, object } of api.watch(`/api/v1/namespaces/${namespace}/configmaps`, query, end)) {
-      wishes = type === 'DELETED' ? noWishes : readWishes(object);
+  const wishing: FollowWishesOptions = {
+    api,
+    namespace,
+    present: () => wishes,
+    onWishes(asked) {
+      wishes = asked;
       say(undefined);
       wake?.();
-    }
+    },
+    clock,
   };
 
   return {
@@ -132,14 +135,22 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
       follower.publish(holders);
       const onEnd = (fault: string | undefined) =>
         say(fault === undefined ? undefined : `what operators ask for cannot be read: ${fault}`);
-      const wishing = keepFollowing(followWishes, { pauseMs: rewatchMs, clock, onEnd, signal: end.signal });
-      const running = Promise.allSettled([follower.run(), wishing]);
+      const running = Promise.allSettled([
+        follower.run(),
+        keepFollowing((until) => followWishes(wishing, until), {
+          pauseMs: rewatchMs,
+          clock,
+          onEnd,
+          signal: end.signal,
+        }),
+      ]);
       try {
         for (;;) {
           pause.forgetHints();
           // Services that have not been read yet are not gone.
-          if (services !== undefined) yield wantedBy(wishes);
-          await untilNews(pause);
+          const wanted = wantedBy(wishes);
+          if (services !== undefined) yield wanted;
+          await untilNews(pause, wanted.policy);
         }
       } finally {
         follower = wake = undefined;

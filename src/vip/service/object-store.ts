@@ -8,6 +8,11 @@ import type { VipKube } from '../vip-kube.ts';
 
 export type ServiceApi = Omit<VipKube, 'replace'>;
 
+/** What was deleted while a watch was broken is seen by then; */
+export const relistMs = 60_000;
+/** and by then what was deleted between the first list and the beginning of the watch. */
+export const firstRelistMs = 1000;
+
 const list = z.object({ items: z.array(z.unknown()).nullish() });
 
 interface Named {

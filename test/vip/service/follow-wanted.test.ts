@@ -3,6 +3,7 @@ import type { WatchEvent } from '../../../src/cluster/kube-client.ts';
 import { parseMaintenanceWindows } from '../../../src/vip/plan/voluntary-moves.ts';
 import { followWanted } from '../../../src/vip/service/follow-wanted.ts';
 import type { ServiceApi } from '../../../src/vip/service/object-store.ts';
+import { noWishes, wishesName, wishesObject, type Wishes } from '../../../src/vip/service/wishes.ts';
 import { fakeClock } from '../../kit/fake-clock.ts';
 
 const never = (signal: AbortSignal) =>
@@ -20,12 +21,29 @@ const emptyCluster: ServiceApi = {
   delete: () => Promise.resolve(),
 } as ServiceApi;
 
+/** Nothing more happens in it than was listed first. */
+function silentCluster(): ServiceApi {
+  let lists = 0;
+  return {
+    ...emptyCluster,
+    get: (path, signal) => ((lists += 1) <= 3 ? emptyCluster.get(path, signal) : never(signal)),
+  };
+}
+
 test('voluntary moves may be made when a window opens, and no longer when it closes, without anything else happening', async () => {
   // 2026-01-01T00:00:00Z
   const clock = fakeClock();
   const end = new AbortController();
+  let written: Wishes = noWishes;
+  const api: ServiceApi = {
+    ...emptyCluster,
+    get: (path, signal) =>
+      path.endsWith(wishesName)
+        ? Promise.resolve(wishesObject('kube-system', written))
+        : emptyCluster.get(path, signal),
+  };
   const follower = followWanted({
-    api: emptyCluster,
+    api,
     namespace: 'kube-system',
     fixed: ['10.1.2.3'],
     allocation: { pools: [], takesUnclassed: false },
@@ -54,9 +72,34 @@ test('voluntary moves may be made when a window opens, and no longer when it clo
   await clock.advance(hourMs);
   expect(changes.slice(2)).toEqual(['03:00 closed']);
   // Asked for by an operator.
-  follower.wished({ ...follower.wishes, rebalanceUntilMs: clock.wallMs() + 60_000 });
+  written = { ...follower.wishes, rebalanceUntilMs: clock.wallMs() + 60_000 };
+  follower.wished(written);
   await clock.advance(120_000);
   expect(changes.slice(3)).toEqual(['03:30 open', '03:31 closed']);
   end.abort(new Error('enough'));
   await following.catch(() => undefined);
+});
+
+test('a window that opens while its change cannot be taken is told when it can', async () => {
+  const clock = fakeClock();
+  const end = new AbortController();
+  const follower = followWanted({
+    api: silentCluster(),
+    namespace: 'kube-system',
+    fixed: ['10.1.2.3'],
+    allocation: { pools: [], takesUnclassed: false },
+    policy: { startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 1, movesPerHour: 1 },
+    window: parseMaintenanceWindows(['0 2 * * * 1h']),
+    log: () => undefined,
+    clock,
+    random: () => 0.5,
+  });
+  const wanted = follower.follow(end.signal)[Symbol.asyncIterator]();
+  expect(await clock.run(wanted.next())).toMatchObject({ value: { policy: { mayRebalance: false } } });
+  await clock.advance(2.5 * 3_600_000);
+  const next = wanted.next();
+  await clock.advance(1);
+  expect(await clock.run(next, 1000)).toMatchObject({ value: { policy: { mayRebalance: true } } });
+  end.abort(new Error('enough'));
+  await wanted.return?.();
 });
