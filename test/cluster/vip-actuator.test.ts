@@ -189,6 +189,7 @@ describe.skipIf(!isRoot)('the actuator', () => {
     nodes.push(next);
     await next.calls.end();
     expect([addressesOf('n1'), lastingRules('n1')]).toEqual(before);
+    await next.kill();
     await start('n1'); // which tidies up
     expect(addressesOf('n1')).not.toBe(before[0]);
   });
