@@ -179,6 +179,8 @@ describe.skipIf(!isRoot)('agents and a server', () => {
 
   test('[H1] [H2] [H3] an agent whose only `--server` is dead finds the cluster again, at once, through those it knows', async () => {
     await agents[0]?.interrupt();
+    const knownBefore = readFileSync(path.join(early.dataDir, 'agent/known-servers.json'), 'utf8');
+    const heardBefore = early.run('sh', '-c', 'cat /run/k3s-lite/*/peer-health.json').output;
     const up = early.up('agent', ['--server', `https://${refusingIp}:9345`, '--token-file', tokenFile()]);
     agents[0] = up;
     await up.events.ready();
@@ -187,8 +189,12 @@ describe.skipIf(!isRoot)('agents and a server', () => {
     expect(known.servers.find((one) => one.origin === origin)).toMatchObject({
       latencyMs: expect.any(Number) as number,
     });
-    // The one that has answered before is asked first: the dead one has not even been tried.
-    expect(readFileSync(path.join(early.dataDir, 'logs/join.log'), 'utf8')).toContain(`found through ${origin};`);
+    // The one that has answered before is asked first, and the dead one not even tried; unless this machine was so
+    // busy that heartbeats were late: then that one has refused before.
+    const said = readFileSync(path.join(early.dataDir, 'logs/join.log'), 'utf8');
+    expect(said, `known before: ${knownBefore}\nheard before: ${heardBefore}`).toMatch(
+      new RegExp(`found through ${origin}( \\(https://${refusingIp}:9345: ECONNREFUSED\\))?;`),
+    );
     expect(kubectl('get', 'node', 'a1', '--no-headers').output).toMatch(/^a1 +Ready /);
   });
 

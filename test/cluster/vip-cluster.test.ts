@@ -151,14 +151,19 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
   test('[V7] [V8] etcd pauses for less than the renew deadline: nothing moves', async () => {
     await vips.rig.observer.calls.forget();
     const fromMs = now();
-    vips.freeze('etcd', true);
-    await pause(1100);
-    vips.freeze('etcd', false);
+    const failed = () =>
+      nodes.flatMap((name) =>
+        vips.processOf(name).lines.filter(({ atMs, text }) => atMs > fromMs && text.includes('failed (ambiguous)')),
+      );
+    // Whether a renewal begins early enough in a pause to fail in it is a matter of luck.
+    for (let round = 0; round < 6 && failed().length === 0; round += 1) {
+      vips.freeze('etcd', true);
+      await pause(1100);
+      vips.freeze('etcd', false);
+      await pause(times.renewDeadlineMs);
+    }
     await pause(2 * times.leaseDurationMs);
-    const failed = nodes.flatMap((name) =>
-      vips.processOf(name).lines.filter(({ atMs, text }) => atMs > fromMs && text.includes('failed (ambiguous)')),
-    );
-    expect(failed.length).toBeGreaterThan(0);
+    expect(failed().length).toBeGreaterThan(0);
     for (const address of addresses) expect(await vips.historyOf(address)).toHaveLength(1);
   });
 
