@@ -30,6 +30,7 @@ export const demands = {
   H3: 'Servers are tried in the order of measured latency and health',
   H4: 'Servers that cannot be reached are retried with exponential backoff; a network is never a fatal reason',
   H5: 'The authority is fetched from any server that answers, and checked against the token’s hash',
+  H6: 'TLS handshakes have a time limit of their own',
   H7: 'Flags `--node-connection-retry`, `--etcd-request-timeout`, `--cluster-reset`',
   H8: 'Six nodes (three of etcd, two of the control plane, one worker) of which the first, which all were given, is lost: all others are restarted, and all are Ready',
   H9: 'Nodes keep heartbeats with each other (gRPC health protocol): a silent peer is known within seconds',
@@ -44,6 +45,16 @@ export const demands = {
   L7: 'Dialling is safe against list changes at any interleaving',
   L8: 'Metrics, decision log, and a live interface: list, explain, drain, pin, simulate',
   L9: 'Proven on several nodes, restarts, partition, rolling update, many connections, a soak',
+  V1: 'Services of type LoadBalancer get virtual IPs, announced by ARP from the elected node',
+  V2: 'Balanced assignment: no node holds more than its fair share',
+  V3: 'Rebalanced when nodes come and go, with as few moves as possible',
+  V4: '`externalTrafficPolicy: Local` only on nodes with a ready endpoint; affinity and anti-affinity between addresses and nodes',
+  V5: 'The distribution is monitored: addresses per node, imbalance, an alert',
+  V7: 'Transient and permanent errors are told apart',
+  V8: 'Transient errors are retried, with backoff, while the Lease is valid',
+  V9: 'When retries fail: silent, withdrawn and released, so that another node takes over at once',
+  V10: 'Taking and dropping an address is atomic: never half, never on two nodes, cleaned up after a crash',
+  V12: 'Metrics and events of elections, retries, moves and failovers',
 };
 
 /** Tests that run real processes or the real components, by the beginning of their path. */
