@@ -5,10 +5,9 @@
  * A port is looked for in the kernel's table of listeners: at any address, and without a connection
  * that its holder would see.
  */
-import { watch, type FSWatcher } from 'node:fs';
-import path from 'node:path';
 import type { ReadinessError } from '../error/readiness-error.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { watchFile } from '../kernel/watch-file.ts';
 import { tcpListeners } from '../probe/proc-sockets.ts';
 import type { UnitSnapshot } from '../unit/state.ts';
 import type { UnitRunner } from './unit-runner.ts';
@@ -41,11 +40,12 @@ function watchUnit(clock: Clock, runner: UnitRunner): Disposable {
       const failedOnIt = failedOnPort(runner.channel.current.lastError, Number(port));
       return watchPort(clock, Number(port), failedOnIt, () => runner.retry());
     }),
+    // Where it cannot be watched, the slow retry is left.
     ...[...program, ...(claims?.paths ?? [])].map((file) => watchFile(file, () => runner.retry())),
   ];
   return {
     [Symbol.dispose]: () => {
-      for (const item of items) item[Symbol.dispose]();
+      for (const item of items) item?.[Symbol.dispose]();
     },
   };
 }
@@ -79,18 +79,4 @@ function watchPort(clock: Clock, port: number, failedOnIt: boolean, freed: () =>
 function failedOnPort(error: ReadinessError | undefined, port: number): boolean {
   const reason = error?.detail.reason ?? '';
   return /address already in use|EADDRINUSE/i.test(reason) && new RegExp(`\\b${String(port)}\\b`).test(reason);
-}
-
-/** Watches the folder, because a file that does not exist yet cannot be watched. */
-function watchFile(file: string, changed: () => void): Disposable {
-  let watcher: FSWatcher | undefined;
-  try {
-    watcher = watch(path.dirname(file), { persistent: false }, (_event, name) => {
-      if (name === null || name === path.basename(file)) changed();
-    });
-    watcher.on('error', () => watcher?.close());
-  } catch {
-    // The folder does not exist either: the slow retry is left.
-  }
-  return { [Symbol.dispose]: () => watcher?.close() };
 }

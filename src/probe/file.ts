@@ -1,6 +1,6 @@
 /** file: a file exists. Its folder is watched, so that it is noticed when it appears. */
-import { existsSync, watch } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { existsSync } from 'node:fs';
+import { watchFile } from '../kernel/watch-file.ts';
 import { ProbeFailure, type Probe } from './probe.ts';
 
 export function fileProbe(path: string): Probe {
@@ -8,20 +8,8 @@ export function fileProbe(path: string): Probe {
     describe: () => `file ${path}`,
     // A look costs microseconds, and the watch sees nothing while the folder itself does not exist.
     pace: { kind: 'eager', capMs: 10, forMs: 5_000 },
-    onHint(wake) {
-      try {
-        const watcher = watch(dirname(path), { persistent: false }, (_event, name) => {
-          if (name === null || name === basename(path)) wake('file');
-        });
-        // The folder was removed, or watches have run out: the attempts go on by time.
-        watcher.on('error', () => {
-          watcher.close();
-        });
-        return { [Symbol.dispose]: () => watcher.close() };
-      } catch {
-        return { [Symbol.dispose]: () => undefined };
-      }
-    },
+    // Where it cannot be watched any more, the attempts go on by time.
+    onHint: (wake) => watchFile(path, () => wake('file')) ?? { [Symbol.dispose]: () => undefined },
     check() {
       return existsSync(path) ? Promise.resolve() : Promise.reject(new ProbeFailure('does not exist yet'));
     },

@@ -2,10 +2,9 @@
  * Follows what the heartbeats of this node show, for as long as a balancer runs: reads their file when
  * it changes, and now and then, for a file that nobody writes any more has to be noticed too.
  */
-import { watch } from 'node:fs';
-import path from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
 import { wakeablePause } from '../../kernel/wakeable-pause.ts';
+import { watchFile } from '../../kernel/watch-file.ts';
 import { readIfThere } from '../stored-file.ts';
 import { noHeartbeats, readPeerHealth, type Heartbeats } from './peer-health.ts';
 
@@ -49,21 +48,5 @@ export async function followPeerHealth(options: FollowPeerHealthOptions): Promis
     }
   } finally {
     watching?.[Symbol.dispose]();
-  }
-}
-
-/** Of its folder: the file is replaced each time. Undefined when that cannot be watched; time goes on all the same. */
-function watchFile(file: string, wake: () => void, onEnd: () => void): Disposable | undefined {
-  try {
-    const watcher = watch(path.dirname(file), { persistent: false }, (_event, name) => {
-      if (name === null || name === path.basename(file)) wake();
-    });
-    watcher.on('error', () => {
-      watcher.close();
-      onEnd();
-    });
-    return { [Symbol.dispose]: () => watcher.close() };
-  } catch {
-    return undefined;
   }
 }
