@@ -15,7 +15,7 @@ import { heartbeatsNow } from '../cluster/peers/follow-peer-health.ts';
 import { sleep, systemClock } from '../kernel/clock.ts';
 import { systemProc } from '../process/proc-reader.ts';
 import { runBalancer, type BalancerProcess } from './internal-balancer.ts';
-import { pathsOf } from './paths.ts';
+import { ownPaths } from './paths.ts';
 
 /** Between two looks at what `join` writes, at a node's first start alone. */
 const joinedEveryMs = 50;
@@ -28,8 +28,8 @@ export interface InternalApiBalancerOptions extends BalancerProcess {
 
 /** @throws the reason of `signal` when that aborts; ERR_NOT_READY if the address is taken */
 export async function internalApiBalancer({ port, policy, ...around }: InternalApiBalancerOptions): Promise<never> {
-  const { dataDir, log } = around;
-  const layout = layoutOf(pathsOf({ dataDir, env: around.env, uid: process.getuid?.() ?? 0 }));
+  const { log } = around;
+  const layout = layoutOf(ownPaths(around));
   const clock = systemClock;
   const settings = settingsSchema.parse({
     name: 'apiserver',

@@ -16,7 +16,8 @@ import { readStore, storeText } from '../balancer/server-store.ts';
 import { readSettings, type BalancerSettings } from '../balancer/settings.ts';
 import { followPeerHealth } from '../cluster/peers/follow-peer-health.ts';
 import type { Heartbeats } from '../cluster/peers/peer-health.ts';
-import { readIfThere, writeIfChanged } from '../cluster/stored-file.ts';
+import { fileKeeper } from '../cluster/file-keeper.ts';
+import { readIfThere } from '../cluster/stored-file.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { abortable } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
@@ -25,7 +26,7 @@ import { describeAddress } from '../probe/connection.ts';
 import { notifySender } from '../probe/notify-sender.ts';
 import { systemProc } from '../process/proc-reader.ts';
 import { serveBalancerControl } from './balancer-control.ts';
-import { balancerSocket, pathsOf } from './paths.ts';
+import { balancerSocket, ownPaths } from './paths.ts';
 
 export interface BalancerProcess {
   readonly dataDir: string;
@@ -100,7 +101,7 @@ export async function runBalancer(
   await fill(balancer, settings, discovery?.seeds ?? [], log);
   using _store = keepStore(balancer, events, settings, log);
   await using _control = await serveBalancerControl({
-    socketPath: balancerSocket(pathsOf({ dataDir, env, uid: process.getuid?.() ?? 0 }), settings.name),
+    socketPath: balancerSocket(ownPaths({ dataDir, env }), settings.name),
     target: {
       name: settings.name,
       listen,
@@ -119,7 +120,7 @@ export async function runBalancer(
 }
 
 function followHeartbeats(balancer: Balancer, file: string, signal: AbortSignal): Promise<never> {
-  const onChange = (heartbeats: Heartbeats) => balancer.heartbeats(heartbeats);
+  const onChange = ({ lost }: Heartbeats) => balancer.heartbeats({ lost });
   return followPeerHealth({ file, bootId: systemProc.bootId(), clock: systemClock, onChange, signal });
 }
 
@@ -171,21 +172,11 @@ function keepStore(
   log: (line: string) => void,
 ): Disposable {
   if (store === undefined) return { [Symbol.dispose]: () => undefined };
-  let writing: Promise<void> | undefined;
-  let isStale = false;
-  const write = async () => {
-    while (isStale) {
-      isStale = false;
-      await writeIfChanged(store, storeText(balancer.state, systemClock.wallMs()), 0o600).catch((error: unknown) =>
-        log(`cannot write ${path.basename(store)}: ${String(error)}`),
-      );
-    }
-    writing = undefined;
-  };
-  const changed = () => {
-    isStale = true;
-    writing ??= write();
-  };
+  const { changed } = fileKeeper({
+    file: store,
+    text: () => storeText(balancer.state, systemClock.wallMs()),
+    onError: (error) => log(`cannot write ${path.basename(store)}: ${String(error)}`),
+  });
   changed();
   return events.subscribe({
     onEvent({ event }) {

@@ -16,7 +16,7 @@ import { layoutOf } from '../cluster/layout.ts';
 import { etcdTls } from '../cluster/members/own-member.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { runBalancer, type BalancerProcess } from './internal-balancer.ts';
-import { pathsOf } from './paths.ts';
+import { ownPaths } from './paths.ts';
 
 export interface InternalEtcdBalancerOptions extends BalancerProcess {
   /** Where it listens, on loopback. */
@@ -25,8 +25,8 @@ export interface InternalEtcdBalancerOptions extends BalancerProcess {
 
 /** @throws the reason of `signal` when that aborts; ERR_NOT_READY if the address is taken */
 export async function internalEtcdBalancer({ port, ...around }: InternalEtcdBalancerOptions): Promise<never> {
-  const { dataDir, log } = around;
-  const layout = layoutOf(pathsOf({ dataDir, env: around.env, uid: process.getuid?.() ?? 0 }));
+  const { log } = around;
+  const layout = layoutOf(ownPaths(around));
   const clock = systemClock;
   const tls = etcdTls(layout.serverTls);
   const settings = settingsSchema.parse({

@@ -6,7 +6,7 @@ import { servePeers } from '../cluster/peers/serve-peers.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { notifySender } from '../probe/notify-sender.ts';
 import { systemProc } from '../process/proc-reader.ts';
-import { pathsOf } from './paths.ts';
+import { ownPaths } from './paths.ts';
 
 export interface InternalPeersOptions {
   readonly dataDir: string;
@@ -22,7 +22,7 @@ export interface InternalPeersOptions {
 /** @throws the reason of `signal` when that aborts */
 export async function internalPeers(options: InternalPeersOptions): Promise<never> {
   const { dataDir, kubeconfig, nodeName, port, env, log, signal } = options;
-  const { agentTls, peers, peerHealth } = layoutOf(pathsOf({ dataDir, env, uid: process.getuid?.() ?? 0 }));
+  const { agentTls, peers, peerHealth } = layoutOf(ownPaths({ dataDir, env }));
   using sender = notifySender(env['NOTIFY_SOCKET']);
   return await servePeers({
     nodeName,

@@ -61,3 +61,7 @@ export function pathsOf({ dataDir, env, uid }: PathInput): Paths {
       : path.join(folder('XDG_CONFIG_HOME') ?? path.join(home, '.config'), 'k3s-lite'),
   };
 }
+
+/** Of the process that asks. */
+export const ownPaths = ({ dataDir, env }: Pick<PathInput, 'dataDir' | 'env'>): Paths =>
+  pathsOf({ dataDir, env, uid: process.getuid?.() ?? 0 });

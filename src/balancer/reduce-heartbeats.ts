@@ -8,14 +8,16 @@
  */
 import type { Draft } from './routing-draft.ts';
 import { refOf } from './routing-input.ts';
-import { heardOf, isUnheard, type Heartbeats } from './routing-state.ts';
+import { isUnheard, unheardSince, type Heartbeats } from './routing-state.ts';
 import { hostOfServer } from './server-address.ts';
 
-export function applyHeartbeats(draft: Draft, { heard, lost }: Heartbeats): void {
-  draft.heartbeats = { heard, lost };
+export function applyHeartbeats(draft: Draft, { lost }: Heartbeats): void {
+  draft.heartbeats = { lost };
   const before = draft.servers;
   // All of them first: for each one that is lost it is asked who is left.
-  for (const server of before) draft.change(server.address, heardOf(server, draft.heartbeats, draft.nowMs));
+  for (const server of before) {
+    draft.change(server.address, { unheardSinceMs: unheardSince(server, draft.heartbeats, draft.nowMs) });
+  }
   for (const server of before) {
     const isLost = lost.includes(hostOfServer(server.address));
     if (isLost === isUnheard(server)) continue;

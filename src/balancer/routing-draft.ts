@@ -5,7 +5,6 @@
 import type { BalancerEvent } from './balancer-event.ts';
 import { refOf, type Effect } from './routing-input.ts';
 import {
-  heardOf,
   isDialable,
   isMute,
   isProven,
@@ -14,6 +13,7 @@ import {
   isWell,
   serverAt,
   stateNumber,
+  unheardSince,
   type CloseReason,
   type Heartbeats,
   type RoutingState,
@@ -92,7 +92,7 @@ export class Draft {
       isReprieved: false,
       answeredAtMs: undefined,
       mutedAtMs: undefined,
-      ...heardOf({ address: server.address, unheardSinceMs: undefined }, this.heartbeats, this.nowMs),
+      unheardSinceMs: unheardSince({ address: server.address, unheardSinceMs: undefined }, this.heartbeats, this.nowMs),
     };
     this.servers = [...this.servers, added];
     this.tell({ type: 'lb.server', server: server.address, isDefault: server.isDefault, to: server.state, cause });

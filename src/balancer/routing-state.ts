@@ -90,15 +90,13 @@ export interface Server {
   readonly answeredAtMs: number | undefined;
   /** When a connection to it last fell silent: accepted, told something, and not even greeted. */
   readonly mutedAtMs: number | undefined;
-  /** Its machine answers heartbeats; false also where nobody keeps any with it. */
-  readonly isHeard: boolean;
   /** Since when its machine, which did, answers none; undefined: it does, or never did. */
   readonly unheardSinceMs: number | undefined;
 }
 
-/** Machines by host, as the heartbeats of this node show them. A host in neither: nothing is known. */
+/** What the heartbeats of this node show. */
 export interface Heartbeats {
-  readonly heard: readonly string[];
+  /** Hosts whose machines did answer, and do not any more. */
   readonly lost: readonly string[];
 }
 
@@ -143,7 +141,7 @@ export const emptyRouting = (rules: Partial<Rules> = {}): RoutingState => ({
   servers: [],
   pinned: undefined,
   lastIncarnation: 0,
-  heartbeats: { heard: [], lost: [] },
+  heartbeats: { lost: [] },
 });
 
 export const serverAt = (state: RoutingState, address: string): Server | undefined =>
@@ -155,14 +153,13 @@ export const isDialable = ({ state }: Server): boolean => state !== 'invalid';
 /** Known to be there: it has answered since it was new or failed. */
 export const isProven = ({ state }: Server): boolean => stateNumber(state) >= stateNumber('recovering');
 
-/** What is known of the machine of a server. */
-export function heardOf(
+/** Since when the machine of a server is silent. */
+export function unheardSince(
   { address, unheardSinceMs }: Pick<Server, 'address' | 'unheardSinceMs'>,
-  { heard, lost }: Heartbeats,
+  { lost }: Heartbeats,
   nowMs: number,
-): Pick<Server, 'isHeard' | 'unheardSinceMs'> {
-  const host = hostOfServer(address);
-  return { isHeard: heard.includes(host), unheardSinceMs: lost.includes(host) ? (unheardSinceMs ?? nowMs) : undefined };
+): number | undefined {
+  return lost.includes(hostOfServer(address)) ? (unheardSinceMs ?? nowMs) : undefined;
 }
 
 /** Its machine has fallen silent. */

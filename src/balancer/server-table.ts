@@ -82,9 +82,7 @@ const removed: Cell = [
 ];
 const failed: Rule = { to: 'failed', close: 'failed' };
 const broken: Rule = { ...failed, when: 'too many in a row' };
-const silenced = (to: ServerState): { readonly 'heartbeat lost': Cell } => ({
-  'heartbeat lost': { to, close: 'silent' },
-});
+const silenced: { readonly 'heartbeat lost': Cell } = { 'heartbeat lost': { to: 'failed', close: 'silent' } };
 const stillSilent = (to: ServerState): { readonly 'heartbeat lost': Cell } => ({
   'heartbeat lost': { when: 'has connections', to, close: 'silent' },
 });
@@ -122,7 +120,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'dial late': { to: 'recovering' },
     'dial failed': { to: 'failed' },
     'check ok': { to: 'recovering' },
-    ...silenced('failed'),
+    ...silenced,
     ...overtaken('unchecked'),
     // A failed check alone says little of a server that is starting: it may be dialable.
   },
@@ -132,7 +130,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     // Its connections go on until another server is known to be well.
     'check failed': { to: 'failed' },
     'check ok': [{ when: 'has connections', to: 'claims active' }, { to: 'preferred' }],
-    ...silenced('failed'),
+    ...silenced,
     ...overtaken('recovering'),
   },
   healthy: {
@@ -141,7 +139,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'dial failed': failed,
     'check failed': failed,
     'connection broken': broken,
-    ...silenced('failed'),
+    ...silenced,
     ...overtaken('healthy'),
   },
   preferred: {
@@ -151,7 +149,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'check ok': { when: 'well for long enough', to: 'healthy' },
     'check failed': failed,
     'connection broken': broken,
-    ...silenced('failed'),
+    ...silenced,
     ...overtaken('preferred'),
   },
   active: {
@@ -166,7 +164,7 @@ export const serverTable: Readonly<Record<ServerState, Readonly<Partial<Record<S
     'check failed': failed,
     // Perhaps it is dying: who tries again at once must not come to it while its port still accepts.
     'connection broken': [broken, { when: 'has answered a check', to: 'active', mark: 'suspect' }],
-    ...silenced('failed'),
+    ...silenced,
     'rival active': { to: 'preferred', close: 'takeover' },
   },
 };

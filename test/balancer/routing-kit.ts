@@ -56,9 +56,9 @@ export class Routing {
     return this.input({ type: 'closed', server: this.ref(address), broken });
   }
 
-  /** Of hosts: whose machines are heard, and whose are not any more. */
-  heartbeats(heard: readonly string[], lost: readonly string[] = []): this {
-    return this.input({ type: 'heartbeats', heard, lost });
+  /** @param lost - hosts whose machines are not heard any more; all others are, or nobody knows */
+  heartbeats(lost: readonly string[]): this {
+    return this.input({ type: 'heartbeats', lost });
   }
 
   /** Two checks: from unchecked or failed to preferred, or to active with connections. */

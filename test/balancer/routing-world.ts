@@ -33,7 +33,6 @@ const command = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant('heartbeats' as const),
-      heard: fc.subarray(hosts),
       lost: fc.subarray(hosts),
     }),
   },
@@ -100,10 +99,7 @@ export class World {
         routing.input({ type: 'default', address: command.server ?? undefined });
         break;
       case 'heartbeats':
-        routing.heartbeats(
-          command.heard.filter((host) => !command.lost.includes(host)),
-          command.lost,
-        );
+        routing.heartbeats(command.lost);
         break;
       case 'begin dial': {
         const server = candidates(routing.state, routing.nowMs, routing.random)[command.place]?.server;

@@ -27,7 +27,6 @@ export const plainServer: Server = {
   isReprieved: false,
   answeredAtMs: undefined,
   mutedAtMs: undefined,
-  isHeard: false,
   unheardSinceMs: undefined,
 };
 

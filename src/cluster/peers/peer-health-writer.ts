@@ -3,7 +3,7 @@
  * again, so that whoever reads it sees that somebody still looks.
  */
 import type { Clock } from '../../kernel/clock.ts';
-import { writeIfChanged } from '../stored-file.ts';
+import { fileKeeper } from '../file-keeper.ts';
 import { freshenEveryMs, peerHealthText } from './peer-health.ts';
 import type { PeerHealth } from './peer-text.ts';
 
@@ -20,27 +20,15 @@ export interface PeerHealthWriterOptions {
 }
 
 export function peerHealthWriter({ file, bootId, clock, all }: PeerHealthWriterOptions): PeerHealthWriter {
-  let isWriting = false;
-  let isStale = false;
+  // A folder that is full keeps no heartbeat.
+  const keeper = fileKeeper({ file, text: () => peerHealthText(all(), { bootId, nowMs: clock.monotonicMs() }) });
   let isOver = false;
   let timer: Disposable | undefined;
-  const run = async () => {
-    while (isStale && !isOver) {
-      isStale = false;
-      const text = peerHealthText(all(), { bootId, nowMs: clock.monotonicMs() });
-      // A folder that is full keeps no heartbeat.
-      await writeIfChanged(file, text, 0o600).catch(() => undefined);
-    }
-    isWriting = false;
-  };
   const write = () => {
     if (isOver) return;
     timer?.[Symbol.dispose]();
     timer = clock.timer(freshenEveryMs, write);
-    isStale = true;
-    if (isWriting) return;
-    isWriting = true;
-    void run();
+    keeper.changed();
   };
   write();
   return {
@@ -48,6 +36,7 @@ export function peerHealthWriter({ file, bootId, clock, all }: PeerHealthWriterO
     [Symbol.dispose]() {
       isOver = true;
       timer?.[Symbol.dispose]();
+      keeper[Symbol.dispose]();
     },
   };
 }
