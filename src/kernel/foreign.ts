@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import type koffi from 'koffi';
+import { lazily } from './lazily.ts';
 
 export interface ForeignLibrary {
   /** Declares a function by its C prototype. Its result is a number: all of ours return an int or a long. */
@@ -15,17 +16,12 @@ export interface ForeignLibrary {
   errno(): number;
 }
 
-let loaded: ForeignLibrary | null | undefined;
-
 /** Undefined where there is no FFI for this platform. */
-export function libc(): ForeignLibrary | undefined {
-  if (loaded === undefined) loaded = load();
-  return loaded ?? undefined;
-}
+export const libc = lazily(load);
 
-function load(): ForeignLibrary | null {
+function load(): ForeignLibrary | undefined {
   // The numbers and layouts that its users know are those of Linux.
-  if (process.platform !== 'linux') return null;
+  if (process.platform !== 'linux') return undefined;
   try {
     const library = binding().load(null);
     return {
@@ -34,7 +30,7 @@ function load(): ForeignLibrary | null {
       errno: () => binding().errno(),
     };
   } catch {
-    return null;
+    return undefined;
   }
 }
 

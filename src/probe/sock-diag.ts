@@ -6,13 +6,14 @@
  * Sources: sock_diag(7), netlink(7); include/uapi/linux/{netlink,sock_diag,inet_diag}.h for the numbers.
  */
 import { libc } from '../kernel/foreign.ts';
+import { lazily } from '../kernel/lazily.ts';
 import type { Listener } from './listener.ts';
 
 /** Listeners of both families, or undefined when this kernel does not answer. */
 export type AskListeners = (port: number) => readonly Listener[] | undefined;
 
 const netlink = { family: 16, raw: 3, closeOnExec: 0o2000000, sockDiag: 4 };
-const messageType = { error: 2, done: 3, byFamily: 20 };
+const messageType = { done: 3, byFamily: 20 };
 /** NLM_F_REQUEST | NLM_F_DUMP */
 const dumpRequest = 0x301;
 /** NLM_F_DUMP_INTR: sockets came or went meanwhile, and some may be missing. */
@@ -30,13 +31,8 @@ const at = { family: 0, source: 8, inode: 68 };
 /** Some hundred listeners; a longer answer comes in several. */
 const answerBytes = 32 * 1024;
 
-let loaded: AskListeners | null | undefined;
-
 /** Undefined where there is no FFI for this platform. */
-export function askListeners(): AskListeners | undefined {
-  if (loaded === undefined) loaded = load() ?? null;
-  return loaded ?? undefined;
-}
+export const askListeners = lazily(load);
 
 function load(): AskListeners | undefined {
   const library = libc();

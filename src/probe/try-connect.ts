@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os';
 import { libc } from '../kernel/foreign.ts';
-import { net } from '../kernel/lazily.ts';
+import { lazily, net } from '../kernel/lazily.ts';
 import type { Address } from './connection.ts';
 
 /** True if a connection is accepted, or would be. */
@@ -20,12 +20,7 @@ const longestPath = 108;
 const { EINPROGRESS, EALREADY, EAGAIN } = constants.errno;
 
 /** Undefined where there is no FFI for this platform. */
-export function tryConnect(): TryConnect | undefined {
-  loaded ??= load() ?? null;
-  return loaded ?? undefined;
-}
-
-let loaded: TryConnect | null | undefined;
+export const tryConnect = lazily(load);
 
 function load(): TryConnect | undefined {
   const library = libc();

@@ -10,6 +10,7 @@
  * through execa. Not here: what becomes of the process (`child-exits.ts`).
  */
 import { errnoName, libc, type ForeignLibrary } from '../kernel/foreign.ts';
+import { lazily } from '../kernel/lazily.ts';
 import { errnoOf } from './spawn-error.ts';
 
 export interface PosixSpawnRequest {
@@ -38,12 +39,7 @@ const structBytes = 1024;
 const sigsetBytes = 128;
 
 /** Undefined where it cannot be used. */
-export function posixSpawner(): PosixSpawner | undefined {
-  loaded ??= load() ?? null;
-  return loaded ?? undefined;
-}
-
-let loaded: PosixSpawner | null | undefined;
+export const posixSpawner = lazily(load);
 
 function load(): PosixSpawner | undefined {
   // Signals, and so the news of a child's end, reach the main thread alone.
