@@ -19,7 +19,7 @@ import { plan } from '../vip/plan/plan.ts';
 import type { PlanPolicy } from '../vip/plan/plan-model.ts';
 import { parseMaintenanceWindows } from '../vip/plan/voluntary-moves.ts';
 import { serveVip, type VipView } from '../vip/serve-vip.ts';
-import { parsePools, type AddressPool } from '../vip/service/address-pool.ts';
+import { parsePools } from '../vip/service/address-pool.ts';
 import { followWanted } from '../vip/service/follow-wanted.ts';
 import { holdersOf } from '../vip/service/service-status.ts';
 import { vipEventText, vipStream } from '../vip/vip-event.ts';
@@ -74,8 +74,8 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
   const clock = systemClock;
   // Before there is anything that would have to be ended.
   const timing = timingOf(options);
-  const pools = poolsOf(options.pools);
-  const window = windowOf(options.windows);
+  const pools = configured('pools', options.pools, parsePools);
+  const window = configured('windows', options.windows, parseMaintenanceWindows);
   using instance = vipInstance(stateDir, node);
   using sender = notifySender(env['NOTIFY_SOCKET']);
   const events = vipStream({ clock });
@@ -204,19 +204,12 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
   }
 }
 
-function poolsOf(texts: readonly string[]): readonly AddressPool[] {
+/** @param what - what it is read from, by its name */
+function configured<T>(what: 'pools' | 'windows', texts: readonly string[], read: (texts: readonly string[]) => T): T {
   try {
-    return parsePools(texts);
+    return read(texts);
   } catch (error) {
-    throw new StartupError('ERR_CONFIG', `cannot use the pools: ${messageOf(error)}`, { pools: texts });
-  }
-}
-
-function windowOf(texts: readonly string[]) {
-  try {
-    return parseMaintenanceWindows(texts);
-  } catch (error) {
-    throw new StartupError('ERR_CONFIG', `cannot use the windows: ${messageOf(error)}`, { windows: texts });
+    throw new StartupError('ERR_CONFIG', `cannot use the ${what}: ${messageOf(error)}`, { [what]: texts });
   }
 }
 

@@ -18,8 +18,8 @@ type VipSettings = Pick<
 /** @throws StartupError ERR_CONFIG that lists what is wrong with the pools, windows and times */
 export function vipOverrides(settings: VipSettings): ReadonlyMap<string, Partial<UnitInput>> {
   const mistakes = [
-    ...poolMistakes(settings.vipPool),
-    ...windowMistakes(settings.vipWindow),
+    ...mistakesOf('--vip-pool', () => parsePools(settings.vipPool)),
+    ...mistakesOf('--vip-window', () => parseMaintenanceWindows(settings.vipWindow)),
     ...timeMistakes(settings),
   ];
   if (mistakes.length > 0) {
@@ -38,21 +38,12 @@ export function vipOverrides(settings: VipSettings): ReadonlyMap<string, Partial
   return Object.keys(flags).length === 0 ? new Map() : new Map([['vip', { flags }]]);
 }
 
-function poolMistakes(pools: readonly string[]): readonly string[] {
+function mistakesOf(flag: string, read: () => unknown): readonly string[] {
   try {
-    parsePools(pools);
+    read();
     return [];
   } catch (error) {
-    return [`--vip-pool: ${messageOf(error)}`];
-  }
-}
-
-function windowMistakes(windows: readonly string[]): readonly string[] {
-  try {
-    parseMaintenanceWindows(windows);
-    return [];
-  } catch (error) {
-    return [`--vip-window: ${messageOf(error)}`];
+    return [`${flag}: ${messageOf(error)}`];
   }
 }
 

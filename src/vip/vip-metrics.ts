@@ -39,7 +39,7 @@ type Labels = Readonly<Record<string, string>>;
 const marginOverMs = 60_000;
 
 /** What only this node's process knows of its Lease. */
-export interface OwnLease {
+export interface LeaseMargin {
   /** Until this node has to be silent; undefined: it has to be. */
   readonly leftMs: number | undefined;
   readonly durationMs: number;
@@ -47,7 +47,7 @@ export interface OwnLease {
 }
 
 export interface VipMetrics extends Subscriber<VipEvent> {
-  text(status: StatusAnswer, own: OwnLease): string;
+  text(status: StatusAnswer, own: LeaseMargin): string;
 }
 
 export function vipMetrics(): VipMetrics {

@@ -9,7 +9,7 @@
  * read never goes back, it will not be spoken for under that generation again.
  */
 import { unreachable } from '../../kernel/unreachable.ts';
-import type { TakeRefusal } from '../actuator.ts';
+import type { TakeOutcome, TakeRefusal } from '../actuator.ts';
 import type { VipAddress } from '../model.ts';
 import type {
   AgentEffect,
@@ -115,30 +115,10 @@ class AgentDraft {
         this.#set({ isLeaving: true });
         return;
       case 'prepared':
-        for (const { address, refused } of input.outcomes) {
-          const holding = state.holdings.get(address);
-          if (holding?.phase !== 'preparing') continue;
-          const { generation, sinceMs } = holding;
-          if (refused !== undefined) this.#refuse(address, generation, refused);
-          else {
-            this.#accept(address);
-            this.#move(address, 'ready');
-            this.#tell({ type: 'vip.prepared', address, generation, tookMs: this.#nowMs - sinceMs });
-          }
-        }
+        this.#arrived(input.outcomes, { from: 'preparing', to: 'ready', type: 'vip.prepared' });
         return;
       case 'taken':
-        for (const { address, refused } of input.outcomes) {
-          const holding = state.holdings.get(address);
-          if (holding?.phase !== 'taking') continue;
-          const { generation, sinceMs } = holding;
-          if (refused !== undefined) this.#refuse(address, generation, refused);
-          else {
-            this.#accept(address);
-            this.#move(address, 'open');
-            this.#tell({ type: 'vip.taken', address, generation, tookMs: this.#nowMs - sinceMs });
-          }
-        }
+        this.#arrived(input.outcomes, { from: 'taking', to: 'open', type: 'vip.taken' });
         return;
       case 'silenced':
         for (const address of input.addresses) this.#move(address, 'silent', 'silencing');
@@ -239,6 +219,25 @@ class AgentDraft {
       this.#put(address, { generation, phase: 'preparing', sinceMs: this.#nowMs });
     }
     if (addresses.length > 0) this.#effects.push({ type: 'prepare', addresses });
+  }
+
+  /** What the actuator was asked for is there, or was refused. */
+  #arrived(
+    outcomes: readonly TakeOutcome[],
+    { from, to, type }: { from: HoldingPhase; to: HoldingPhase; type: 'vip.prepared' | 'vip.taken' },
+  ): void {
+    for (const { address, refused } of outcomes) {
+      const holding = this.#state.holdings.get(address);
+      if (holding?.phase !== from) continue;
+      const { generation, sinceMs } = holding;
+      if (refused !== undefined) {
+        this.#refuse(address, generation, refused);
+        continue;
+      }
+      this.#accept(address);
+      this.#move(address, to);
+      this.#tell({ type, address, generation, tookMs: this.#nowMs - sinceMs });
+    }
   }
 
   #refuse(address: VipAddress, generation: number, refusal: TakeRefusal): void {

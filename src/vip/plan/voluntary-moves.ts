@@ -19,8 +19,9 @@ function anyOf(windows: readonly MaintenanceWindow[]): MaintenanceWindow {
   const openAt = (wallMs: number) => windows.map((each) => each.at(wallMs)).filter(({ isOpen }) => isOpen);
   return {
     at(wallMs) {
-      if (openAt(wallMs).length === 0) {
-        return { isOpen: false, changesAtMs: least(windows.map((each) => each.at(wallMs).changesAtMs)) };
+      const now = windows.map((each) => each.at(wallMs));
+      if (!now.some(({ isOpen }) => isOpen)) {
+        return { isOpen: false, changesAtMs: least(now.map(({ changesAtMs }) => changesAtMs)) };
       }
       let closesAtMs = wallMs;
       for (let count = 0; count < mostInARow; count += 1) {
