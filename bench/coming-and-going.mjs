@@ -18,7 +18,7 @@ const leaveMs = 6_000;
  * @param onChange called before each change
  * @returns how often the list was changed, when `signal` has been aborted
  */
-export async function comeAndGo(scene, proxy, { staying = [], coming }, { seed, signal, onChange = () => undefined }) {
+async function comeAndGo(scene, proxy, { staying = [], coming }, { seed, signal, onChange = () => undefined }) {
   const random = seededRandom(seed);
   const below = (count) => Math.floor(random() * count);
   let present = [...coming];
@@ -36,4 +36,20 @@ export async function comeAndGo(scene, proxy, { staying = [], coming }, { seed, 
     await proxy.update([...staying, ...present]);
     if (leaving !== undefined) sleep(leaveMs).then(() => leaving.child.kill('SIGTERM'));
   }
+}
+
+/**
+ * As {@link comeAndGo} for as long as a load lasts.
+ *
+ * @template T
+ * @param {() => Promise<T>} load
+ * @returns {Promise<{ loaded: T, changes: number }>}
+ */
+export async function whileComingAndGoing(scene, proxy, servers, how, load) {
+  const end = new AbortController();
+  const changes = comeAndGo(scene, proxy, servers, { ...how, signal: end.signal });
+  // Awaited below: what ends it early must not end this process before its scene is taken down.
+  changes.catch(() => undefined);
+  const loaded = await load().finally(() => end.abort());
+  return { loaded, changes: await changes };
 }

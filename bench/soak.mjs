@@ -8,7 +8,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Scene } from './balancer-scene.mjs';
-import { comeAndGo } from './coming-and-going.mjs';
+import { whileComingAndGoing } from './coming-and-going.mjs';
 import { machine, nativePrograms, withFolder } from './place.mjs';
 import { median } from './statistics.mjs';
 
@@ -41,20 +41,16 @@ async function soak(scene) {
   const idleSockets = sockets();
   const idleMb = rssMbOf(proxy.pid);
   const memory = [];
-  const end = new AbortController();
-  const changes = comeAndGo(
-    scene,
-    proxy,
-    { coming: servers },
-    { seed, signal: end.signal, onChange: () => memory.push(rssMbOf(proxy.pid)) },
+  const how = { seed, onChange: () => memory.push(rssMbOf(proxy.pid)) };
+  const {
+    loaded: [fresh, held],
+    changes,
+  } = await whileComingAndGoing(scene, proxy, { coming: servers }, how, () =>
+    Promise.all([
+      scene.load('connections', proxy.address, minutes * 60, clients, perSecond),
+      scene.load('hold', proxy.address, minutes * 60, staying),
+    ]),
   );
-  // Awaited below: what ends it early must not end this process before its scene is taken down.
-  changes.catch(() => undefined);
-  const [fresh, held] = await Promise.all([
-    scene.load('connections', proxy.address, minutes * 60, clients, perSecond),
-    scene.load('hold', proxy.address, minutes * 60, staying),
-  ]).finally(() => end.abort());
-  const changed = await changes;
   await untilCalm(sockets, idleSockets);
   const quarter = Math.max(1, Math.floor(memory.length / 4));
   const [before, after] = [memory.slice(quarter, 2 * quarter), memory.slice(-quarter)].map(median);
@@ -66,7 +62,7 @@ async function soak(scene) {
     lost: fresh.Failed,
     held: held.Done,
     endedWithTheirServer: held.Failed,
-    changes: changed,
+    changes,
     socketsLeft: sockets() - idleSockets,
     sockets: { start: idleSockets, end: sockets() },
     byServer: countByServer(await proxy.events()),

@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { hasPackages } from '../../scripts/setup/debian.mjs';
 import { cpuMsOf, Scene } from '../balancer-scene.mjs';
-import { comeAndGo } from '../coming-and-going.mjs';
+import { whileComingAndGoing } from '../coming-and-going.mjs';
 import { nativePrograms, Skip, withFolder } from '../place.mjs';
 import { interleave } from '../statistics.mjs';
 import { row } from './small-graphs.mjs';
@@ -62,17 +62,14 @@ async function whileServersGo(scene, seconds) {
     [await scene.server(), await scene.server()],
   ];
   const proxy = await scene.ours({ policy: 'weighted-random' }, ...staying);
-  const end = new AbortController();
   return await scene.hold(proxy, heldConnections, {
     seconds,
     async meanwhile() {
       await proxy.update([...staying, ...coming]);
-      const changes = comeAndGo(scene, proxy, { staying, coming }, { seed: 1, signal: end.signal });
-      changes.catch(() => undefined);
-      const fresh = await scene
-        .load('connections', proxy.address, seconds, 4 * clients, freshPerSecond)
-        .finally(() => end.abort());
-      return { ...fresh, changes: await changes };
+      const { loaded, changes } = await whileComingAndGoing(scene, proxy, { staying, coming }, { seed: 1 }, () =>
+        scene.load('connections', proxy.address, seconds, 4 * clients, freshPerSecond),
+      );
+      return { ...loaded, changes };
     },
   });
 }
