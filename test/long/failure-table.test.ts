@@ -14,47 +14,38 @@ import * as z from 'zod';
 import { busyboxImage } from '../../src/cluster/first-pod.ts';
 import { etcdTls } from '../../src/cluster/members/own-member.ts';
 import { putBusyboxImage } from '../cluster/kit/busybox-image.ts';
-import { retryingClient, type RetryingClient } from '../cluster/kit/retrying-client.ts';
+import {
+  serverNames,
+  threeServers,
+  type ThreeServers,
+  type ThreeServersOptions,
+} from '../cluster/kit/three-servers.ts';
 import { webContainer, webPort } from '../cluster/kit/web-container.ts';
-import { clusterRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
-import type { MachineUp } from '../cluster/rig/machine.ts';
 
 const isRoot = process.getuid?.() === 0;
-const servers = ['s1', 's2', 's3'] as const;
-type Server = (typeof servers)[number];
+type Server = (typeof serverNames)[number];
 /** Source: Kubernetes, a Node is given up after 40 to 50 s. */
 const patience = { timeout: 180_000, interval: 250 };
 const limitMs = 230_000;
-/** Source: src/app/flags.ts, --lb-server-port. */
-const balancerPort = 6444;
 /** Asked at once, each from a port of its own. */
 const questions = 30;
 const leases = ['kube-controller-manager', 'kube-scheduler'] as const;
 const etcdStatus = z.object({ header: z.object({ member_id: z.string() }), leader: z.string().optional() });
-const listing = z.array(z.object({ servers: z.array(z.object({ address: z.string(), state: z.string() })) }));
 
 describe.skipIf(!isRoot)('what goes on while servers are lost', () => {
-  let rig: ClusterRig;
-  const running = new Map<string, MachineUp>();
+  let rig: ThreeServers;
   const machine = (name: string) => rig.machine(name);
   /** No request hangs longer than what waits for it. */
   const kubectl = (on: string, ...args: string[]) =>
     machine(on)
       .k3sLite('kubectl', '--request-timeout=5s', ...args)
       .output.trim();
-  const up = (name: string): MachineUp => {
-    const how = name === 's1' ? ['--cluster-init'] : ['--server', `https://${machine('s1').ip}:9345`];
-    const token = path.join(machine(name).dataDir, 'given-token');
-    const started = machine(name).up(name === 'a1' ? 'agent' : 'up', [...how, '--token-file', token]);
-    running.set(name, started);
-    return started;
-  };
   const powerOff = (name: Server) => {
     machine(name).powerOff();
-    running.delete(name);
+    rig.running.delete(name);
   };
   const othersThan = (name: Server): [Server, Server] => {
-    const [one = 's1', other = 's1'] = servers.filter((each) => each !== name);
+    const [one = 's1', other = 's1'] = serverNames.filter((each) => each !== name);
     return [one, other];
   };
   const canWrite = (on: string) =>
@@ -75,24 +66,22 @@ describe.skipIf(!isRoot)('what goes on while servers are lost', () => {
   };
   const member = (on: string) => etcdStatus.parse(JSON.parse(etcd(on, 'status', {})));
   const hasEtcdLead = (on: string) => member(on).leader === member(on).header.member_id;
-  const balanced = () =>
-    listing.parse(JSON.parse(machine('a1').k3sLite('lb', 'list', '--json').output))[0]?.servers ?? [];
   const active = () =>
-    balanced()
+    rig
+      .states()
       .find(({ state }) => state === 'active')
       ?.address.split(':')[0];
-  const countWell = () => balanced().filter(({ state }) => ['active', 'preferred', 'healthy'].includes(state)).length;
 
   /** Everything of Kubernetes that can lead or be used leads and is used there. */
   const makeFirst = async (name: Server) => {
-    const leads = servers.find(hasEtcdLead);
+    const leads = serverNames.find(hasEtcdLead);
     if (leads !== name) etcd(leads ?? name, 'transfer-leadership', { targetID: member(name).header.member_id });
     await expect.poll(() => hasEtcdLead(name), patience).toBe(true);
     const others = othersThan(name);
     for (const other of others) machine('a1').k3sLite('lb', 'drain', `${machine(other).ip}:6443`, '--grace', '0s');
     await expect.poll(active, patience).toBe(machine(name).ip);
     for (const other of others) machine('a1').k3sLite('lb', 'undrain', `${machine(other).ip}:6443`);
-    await expect.poll(countWell, patience).toBe(3);
+    await expect.poll(() => rig.wellOnes(), patience).toBe(3);
   };
 
   /** How many of the questions to cluster DNS are answered, by a node that asks its service. */
@@ -139,51 +128,28 @@ describe.skipIf(!isRoot)('what goes on while servers are lost', () => {
     await expect.poll(answeredByDns, patience).toBe(questions);
   };
 
-  const client = (): RetryingClient =>
-    retryingClient({
-      tls: path.join(machine('s1').dataDir, 'server/tls'),
-      port: balancerPort,
-      enter: machine('a1').enter,
-    });
-  const askedMore = async (one: RetryingClient, count: number) => {
-    const before = one.asked();
-    await expect.poll(() => one.asked(), patience).toBeGreaterThan(before + count);
-  };
-
   beforeAll(async () => {
-    rig = await clusterRig([...servers, 'a1']);
-    for (const name of [...servers, 'a1']) {
-      writeFileSync(path.join(machine(name).dataDir, 'given-token'), 'a-token-of-my-choice\n', { mode: 0o600 });
-    }
-    putBusyboxImage(machine('a1').dataDir, busyboxImage);
-    await up('s1').events.ready();
-    await Promise.all(['s2', 's3', 'a1'].map((name) => up(name).events.ready()));
+    const prepare: ThreeServersOptions['prepare'] = (on) => putBusyboxImage(on('a1').dataDir, busyboxImage);
+    rig = await threeServers({ hasNodes: true, prepare, patience });
   });
-  afterAll(async () => {
-    try {
-      await running.get('a1')?.interrupt();
-      await Promise.allSettled([...running.values()].map((one) => one.interrupt()));
-    } finally {
-      await rig[Symbol.asyncDispose]();
-    }
-  });
+  afterAll(() => (rig as ThreeServers | undefined)?.[Symbol.asyncDispose]());
 
   test(
     'one of three, which leads everything, loses its power: others lead, and take writes',
     { timeout: limitMs },
     async () => {
       await haveWeb();
-      const lost = servers.find((name) => name === leaderOf('kube-controller-manager', 's1')) ?? 's1';
+      const lost = serverNames.find((name) => name === leaderOf('kube-controller-manager', 's1')) ?? 's1';
       const [other] = othersThan(lost);
       await makeFirst(lost);
       const led = leases.filter((lease) => leaderOf(lease, other) === lost);
       expect(led).toContain('kube-controller-manager');
-      using asking = client();
-      await askedMore(asking, 20);
+      using asking = rig.client();
+      await rig.askedMore(asking, 20);
       const cutMs = performance.now();
       const since = () => `${((performance.now() - cutMs) / 1000).toFixed(1)} s`;
       powerOff(lost);
-      await askedMore(asking, 100);
+      await rig.askedMore(asking, 100);
       const dnsThen = answeredByDns();
       for (const lease of led) {
         await expect.poll(() => leaderOf(lease, other), patience).not.toBe(lost);
@@ -203,8 +169,8 @@ describe.skipIf(!isRoot)('what goes on while servers are lost', () => {
       console.log(`${lost} is NotReady after ${since()}`);
       await expect.poll(answeredByDns, patience).toBe(questions);
       console.log(`cluster DNS: ${String(dnsThen)} of ${String(questions)} at first, all after ${since()}`);
-      await up(lost).events.ready();
-      await expect.poll(countWell, patience).toBe(3);
+      await rig.up(lost).events.ready();
+      await expect.poll(() => rig.wellOnes(), patience).toBe(3);
     },
   );
 
@@ -220,11 +186,11 @@ describe.skipIf(!isRoot)('what goes on while servers are lost', () => {
       console.log(`two of three off: cluster DNS answers ${String(answeredByDns())} of ${String(questions)}`);
       expect(webAnswers()).toEqual(['still-here', 'still-here']);
       const cutMs = performance.now();
-      const second = up('s2');
+      const second = rig.up('s2');
       await expect.poll(() => canWrite('s1'), patience).toBe(true);
       console.log(`a write, ${((performance.now() - cutMs) / 1000).toFixed(1)} s after the second one was started`);
       await second.events.ready();
-      await up('s3').events.ready();
+      await rig.up('s3').events.ready();
       await expect.poll(answeredByDns, patience).toBe(questions);
       expect(webLife()).toBe(before);
     },
@@ -236,19 +202,19 @@ describe.skipIf(!isRoot)('what goes on while servers are lost', () => {
     async () => {
       await haveWeb();
       const before = webLife();
-      for (const name of servers) powerOff(name);
+      for (const name of serverNames) powerOff(name);
       expect(webAnswers()).toEqual(['still-here', 'still-here']);
       console.log(`all servers off: cluster DNS answers ${String(answeredByDns())} of ${String(questions)}`);
-      const last = up('s3');
+      const last = rig.up('s3');
       // It waits for a second one; what runs is not touched by that.
       await last.events.state('etcd', 'starting');
       expect(webAnswers()).toEqual(['still-here', 'still-here']);
-      await Promise.all([last, up('s1')].map(({ events }) => events.ready()));
+      await Promise.all([last, rig.up('s1')].map(({ events }) => events.ready()));
       await expect.poll(() => canWrite('s3'), patience).toBe(true);
       await expect.poll(() => kubectl('s3', 'get', 'node', 'a1', '--no-headers'), patience).toMatch(/^a1 +Ready /);
       expect(webAnswers()).toEqual(['still-here', 'still-here']);
       expect(webLife()).toBe(before);
-      await up('s2').events.ready();
+      await rig.up('s2').events.ready();
       await expect.poll(answeredByDns, patience).toBe(questions);
     },
   );

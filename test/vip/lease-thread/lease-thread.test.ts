@@ -100,6 +100,16 @@ function threads() {
   };
 }
 
+/** It holds its Lease, and its main thread is stuck. */
+async function stuck() {
+  const both = threads();
+  both.own.want();
+  await both.clock.advance(10);
+  await both.clock.run(both.gate.write());
+  both.stick();
+  return both;
+}
+
 test('the Lease is held and the switch armed, and what the main thread wishes opens until the deadline and no longer', async () => {
   using both = threads();
   const { clock, gate, own, armedMs, told } = both;
@@ -117,12 +127,8 @@ test('the Lease is held and the switch armed, and what the main thread wishes op
 });
 
 test('[V9] a main thread that is stuck for longer than a Lease loses nothing', async () => {
-  using both = threads();
-  const { clock, gate, own, armedMs, told, api } = both;
-  own.want();
-  await clock.advance(10);
-  await clock.run(gate.write());
-  both.stick();
+  using both = await stuck();
+  const { clock, own, armedMs, told, api } = both;
   const writes = api.writes;
   await clock.advance(4 * timing.leaseDurationMs);
   expect(api.writes).toBeGreaterThanOrEqual(writes + 11);
@@ -135,12 +141,8 @@ test('[V9] a main thread that is stuck for longer than a Lease loses nothing', a
 });
 
 test('[V9] [V10] one that stays stuck is given up: the switch opens, and the Lease runs out', async () => {
-  using both = threads();
-  const { clock, gate, own, armedMs, told, api } = both;
-  own.want();
-  await clock.advance(10);
-  await clock.run(gate.write());
-  both.stick();
+  using both = await stuck();
+  const { clock, own, armedMs, told, api } = both;
   await clock.advance((looksInVain + 1) * 1000);
   expect(armedMs()).toBe(0);
   const { writes } = api;

@@ -4,7 +4,7 @@ import { parseMaintenanceWindows } from '../../../src/vip/plan/voluntary-moves.t
 import { followWanted } from '../../../src/vip/service/follow-wanted.ts';
 import type { ServiceApi } from '../../../src/vip/service/object-store.ts';
 import { noWishes, wishesName, wishesObject, type Wishes } from '../../../src/vip/service/wishes.ts';
-import { fakeClock } from '../../kit/fake-clock.ts';
+import { fakeClock, type FakeClock } from '../../kit/fake-clock.ts';
 
 const never = (signal: AbortSignal) =>
   new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('enough'))));
@@ -30,6 +30,20 @@ function silentCluster(): ServiceApi {
   };
 }
 
+/** With one address, and a window each night. */
+const followIn = (api: ServiceApi, clock: FakeClock) =>
+  followWanted({
+    api,
+    namespace: 'kube-system',
+    fixed: ['10.1.2.3'],
+    allocation: { pools: [], takesUnclassed: false },
+    policy: { startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 1, movesPerHour: 1 },
+    window: parseMaintenanceWindows(['0 2 * * * 1h']),
+    log: () => undefined,
+    clock,
+    random: () => 0.5,
+  });
+
 test('voluntary moves may be made when a window opens, and no longer when it closes, without anything else happening', async () => {
   // 2026-01-01T00:00:00Z
   const clock = fakeClock();
@@ -42,17 +56,7 @@ test('voluntary moves may be made when a window opens, and no longer when it clo
         ? Promise.resolve(wishesObject('kube-system', written))
         : emptyCluster.get(path, signal),
   };
-  const follower = followWanted({
-    api,
-    namespace: 'kube-system',
-    fixed: ['10.1.2.3'],
-    allocation: { pools: [], takesUnclassed: false },
-    policy: { startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 1, movesPerHour: 1 },
-    window: parseMaintenanceWindows(['0 2 * * * 1h']),
-    log: () => undefined,
-    clock,
-    random: () => 0.5,
-  });
+  const follower = followIn(api, clock);
   const changes: string[] = [];
   let last: boolean | undefined;
   const following = (async () => {
@@ -83,17 +87,7 @@ test('voluntary moves may be made when a window opens, and no longer when it clo
 test('a window that opens while its change cannot be taken is told when it can', async () => {
   const clock = fakeClock();
   const end = new AbortController();
-  const follower = followWanted({
-    api: silentCluster(),
-    namespace: 'kube-system',
-    fixed: ['10.1.2.3'],
-    allocation: { pools: [], takesUnclassed: false },
-    policy: { startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 1, movesPerHour: 1 },
-    window: parseMaintenanceWindows(['0 2 * * * 1h']),
-    log: () => undefined,
-    clock,
-    random: () => 0.5,
-  });
+  const follower = followIn(silentCluster(), clock);
   const wanted = follower.follow(end.signal)[Symbol.asyncIterator]();
   expect(await clock.run(wanted.next())).toMatchObject({ value: { policy: { mayRebalance: false } } });
   await clock.advance(2.5 * 3_600_000);
