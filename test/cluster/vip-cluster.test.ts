@@ -36,6 +36,8 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
     const holder = await vips.speakerOf(address);
     if (holder === undefined) throw new Error('nobody answers');
     await vips.rig.observer.calls.forget();
+    // Heard since then: of one that dies at once nothing would be remembered, and its heir be the first.
+    await expect.poll(async () => (await vips.historyOf(address)).map(({ node }) => node)).toEqual([holder]);
     return { address, holder: vips.processOf(holder) };
   };
   /** Of an address that had to go: it was one node's, then another's, and never both's. */
