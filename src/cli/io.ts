@@ -20,17 +20,26 @@ export function processIo(): ProcessIo {
     hasLostOutput = true;
     err(`k3s-lite: cannot write to standard output: ${error.message}\n`);
   });
+  const isTerminal = isTty(stdout);
   const forced = env['FORCE_COLOR'] !== undefined && env['FORCE_COLOR'] !== '0';
   return {
     out,
     err,
     // Nothing can be drawn on a dumb terminal: it gets what a file gets.
-    outIsTty: stdout.isTTY && env['TERM'] !== 'dumb',
-    errIsTty: stderr.isTTY,
+    outIsTty: isTerminal && env['TERM'] !== 'dumb',
+    errIsTty: isTty(stderr),
     columns: stdout.columns || unlimitedColumns,
-    colour: forced || (stdout.isTTY && env['NO_COLOR'] === undefined && env['TERM'] !== 'dumb'),
+    colour: forced || (isTerminal && env['NO_COLOR'] === undefined && env['TERM'] !== 'dumb'),
     hasLostOutput: () => hasLostOutput,
   };
+}
+
+/**
+ * Of a pipe or a file `isTTY` is undefined, whatever its type says; picocolors would take that for "find
+ * out yourself", and colours everything where CI is set.
+ */
+function isTty({ isTTY }: { readonly isTTY?: boolean | undefined }): boolean {
+  return isTTY === true;
 }
 
 /** Writes until it fails, by event (pipe, terminal) or by throwing (file): then nothing more is written or kept. */
