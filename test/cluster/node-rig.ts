@@ -120,6 +120,13 @@ export async function nodeRig(flags: readonly string[] = []): Promise<NodeRig> {
     return exited;
   };
 
+  /** Lazily: the last of a killed process may still be on its way out, and after a power cut nothing is busy. */
+  const unmountOurs = () => {
+    const points = readMounts().map(({ point }) => point);
+    const ours = points.filter((point) => point.startsWith(`${dataDir}/`) || point.startsWith(`${runDir}/`));
+    if (ours.length > 0) must('umount', '--lazy', ...ours.reverse());
+  };
+
   const powerOff = async ({ reboot }: { readonly reboot: boolean }): Promise<void> => {
     // Again until nothing is left: one that was just being started is not in the first list.
     for (;;) {
@@ -130,9 +137,7 @@ export async function nodeRig(flags: readonly string[] = []): Promise<NodeRig> {
     }
     await exited;
     if (!reboot) return;
-    const points = readMounts().map(({ point }) => point);
-    const ours = points.filter((point) => point.startsWith(`${dataDir}/`) || point.startsWith(`${runDir}/`));
-    if (ours.length > 0) must('umount', ...ours.reverse());
+    unmountOurs();
     rmSync(runDir, { recursive: true, force: true });
     run([...enter, 'ip', 'link', 'delete', 'cni0']);
     run([...enter, 'nft', 'flush', 'ruleset']);
@@ -170,7 +175,9 @@ export async function nodeRig(flags: readonly string[] = []): Promise<NodeRig> {
       for (const child of children) child.kill('SIGKILL');
       await interrupt('SIGTERM');
       network[Symbol.dispose]();
-      rmSync(dataDir, { recursive: true, force: true });
+      // Nothing is left of a node that was stopped; of one that failed, what a test was about.
+      unmountOurs();
+      for (const folder of [dataDir, runDir]) rmSync(folder, { recursive: true, force: true });
     },
   };
 }

@@ -9,6 +9,7 @@ import * as z from 'zod';
 import { kubeClient, readCredentials, type KubeClient } from '../../src/cluster/kube-client.ts';
 import { layoutOf } from '../../src/cluster/layout.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
+import { deferred } from '../../src/kernel/deferred.ts';
 import type { PlanNode } from '../../src/vip/plan/plan-model.ts';
 import { plan } from '../../src/vip/plan/plan.ts';
 import { parsePools } from '../../src/vip/service/address-pool.ts';
@@ -44,10 +45,11 @@ afterAll(async () => {
 /** The assignment outlives a coordinator. */
 const owners = new Map<string, string>();
 
-/** A coordinator without Leases: it plans at each look, and what it plans is done at once. */
-function coordinator() {
+/** A coordinator without Leases: it plans at each look, the first of which is awaited, and what it plans is done at once. */
+async function coordinator() {
   const dead = new Set<string>();
   let view: ServicesView | undefined;
+  const seen = deferred();
   const ended = new AbortController();
   const log: string[] = [];
   const assign = (follower: ServiceFollower) => {
@@ -74,6 +76,7 @@ function coordinator() {
     onView: (next) => {
       view = next;
       assign(follower);
+      seen.resolve();
     },
     log: (line) => log.push(line),
     clock: systemClock,
@@ -81,6 +84,7 @@ function coordinator() {
     signal: ended.signal,
   });
   const running = follower.run().catch(() => undefined);
+  await seen.promise;
   return {
     log,
     lose(name: string) {
@@ -158,7 +162,7 @@ async function endpointOn(name: string, nodeName: string): Promise<void> {
 }
 
 test('Services get addresses of the pool, their status says who holds them, and each node has its share', async () => {
-  await using _coordinator = coordinator();
+  await using _coordinator = await coordinator();
   for (const name of ['one', 'two', 'three']) await createService(name);
   for (const name of ['one', 'two', 'three']) {
     await expect.poll(() => told(name), patience).toMatch(/^(10\.77\.0\.\d) True Held: \1 on node-\w$/);
@@ -169,7 +173,7 @@ test('Services get addresses of the pool, their status says who holds them, and 
 });
 
 test('a node is lost: its addresses alone move, and that is told', async () => {
-  await using one = coordinator();
+  await using one = await coordinator();
   await expect.poll(() => told('one'), patience).toContain('True Held');
   const before = new Map(
     await Promise.all(['one', 'two', 'three'].map(async (name) => [name, await holderOf(name)] as const)),
@@ -183,7 +187,7 @@ test('a node is lost: its addresses alone move, and that is told', async () => {
 
 test('after a restart every Service has the address that it had, and nothing is told twice', async () => {
   const before = await Promise.all(['one', 'two', 'three'].map(async (name) => (await told(name)).split(' ')[0]));
-  await using _coordinator = coordinator();
+  await using _coordinator = await coordinator();
   await createService('four');
   await expect.poll(() => told('four'), patience).toContain('True Held');
   expect(await Promise.all(['one', 'two', 'three'].map(async (name) => (await told(name)).split(' ')[0]))).toEqual(
@@ -194,7 +198,7 @@ test('after a restart every Service has the address that it had, and nothing is 
 });
 
 test('[V4] with externalTrafficPolicy Local the address is on the node with the ready endpoint, and follows it', async () => {
-  await using _coordinator = coordinator();
+  await using _coordinator = await coordinator();
   await createService('local', { spec: { externalTrafficPolicy: 'Local', allocateLoadBalancerNodePorts: true } });
   await expect.poll(() => told('local'), patience).toMatch(/False NoNode: 10\.77\.0\.\d on no node$/);
   for (const name of ['node-b', 'node-c', 'node-a']) {
@@ -206,7 +210,7 @@ test('[V4] with externalTrafficPolicy Local the address is on the node with the 
 });
 
 test('a pool that is used up is told by condition and event; what becomes free is given away', async () => {
-  await using _coordinator = coordinator();
+  await using _coordinator = await coordinator();
   // 8 addresses; five are taken by now.
   for (const name of ['six', 'seven', 'eight']) await createService(name);
   for (const name of ['six', 'seven', 'eight']) await expect.poll(() => told(name), patience).toContain('True Held');
@@ -222,7 +226,7 @@ test('a pool that is used up is told by condition and event; what becomes free i
 });
 
 test('two Services share an address by a key; an exact one that another has is a conflict', async () => {
-  await using _coordinator = coordinator();
+  await using _coordinator = await coordinator();
   for (const name of ['seven', 'eight', 'nine'])
     await client.delete(`/api/v1/namespaces/default/services/${name}`, signal);
   const annotations = { 'k3s-lite.io/vip-sharing-key': 'edge' };
@@ -237,7 +241,7 @@ test('two Services share an address by a key; an exact one that another has is a
 });
 
 test('a Service that is no load balancer any more has nothing of ours in its status', async () => {
-  await using one = coordinator();
+  await using one = await coordinator();
   await expect.poll(() => told('four'), patience).toContain('True Held');
   const { code, err } = await cluster.kubectl(
     'patch',
@@ -253,7 +257,7 @@ test('a Service that is no load balancer any more has nothing of ours in its sta
 });
 
 test('[V4] annotations say which nodes may have an address, which it would rather have, and which addresses keep apart', async () => {
-  await using _coordinator = coordinator();
+  await using _coordinator = await coordinator();
   const remove = async (...names: readonly string[]) => {
     for (const name of names) await client.delete(`/api/v1/namespaces/default/services/${name}`, signal);
     // Else what comes next would have their addresses, with their nodes.
