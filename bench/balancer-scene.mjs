@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -72,6 +72,8 @@ export class Scene {
       `policy: ${policy}`,
     ]);
     const dataDir = path.join(this.#folder, `data${this.#count}`);
+    // It is killed, and leaves it.
+    atEnd(() => rmSync(runDirOf(dataDir), { recursive: true, force: true }));
     const child = this.#spawn('0', [
       process.execPath,
       cli,
@@ -168,11 +170,14 @@ function swallow({ address }) {
   return atEnd(remove);
 }
 
+/** Source: src/app/paths.ts, for root. */
+const runDirOf = (dataDir) =>
+  path.join('/run/k3s-lite', createHash('sha256').update(dataDir).digest('hex').slice(0, 12));
+
 /** Asks our balancer on its control socket; with a body it is told something. */
 async function control(dataDir, where, body) {
   if (process.getuid() !== 0) throw new Error('the control socket is looked for as root only');
-  const own = createHash('sha256').update(dataDir).digest('hex').slice(0, 12);
-  const socketPath = path.join('/run/k3s-lite', own, 'lb/bench.sock');
+  const socketPath = path.join(runDirOf(dataDir), 'lb/bench.sock');
   const outgoing = request({ socketPath, path: where, method: body === undefined ? 'GET' : 'POST' });
   outgoing.end(body === undefined ? undefined : JSON.stringify(body));
   const [response] = await once(outgoing, 'response');

@@ -1,7 +1,7 @@
 /**
  * The one ordered stream of events. Emitting assigns `seq` and pushes to a bounded ring;
- * subscribers drain in their own turn of the event loop with a time slice, and one that falls
- * behind is told how many it missed. So nobody slow or throwing delays a unit (design contract 5).
+ * subscribers drain in their own turn of the event loop, after units that can be started, with a time slice, and one that
+ * falls behind is told how many it missed. So nobody slow or throwing delays a unit (design contract 5).
  */
 import type { Clock } from '../kernel/clock.ts';
 import type { Envelope, Event } from './event.ts';
@@ -81,7 +81,7 @@ export function createStreamOf<E>(options: StreamOptions<E>): EventStream<E> {
   const schedule = () => {
     if (scheduled) return;
     scheduled = true;
-    clock.soon(() => {
+    clock.later(() => {
       scheduled = false;
       if (drain(clock.monotonicMs() + sliceMs)) schedule();
     });

@@ -11,6 +11,7 @@ import { systemClock, type Clock } from '../kernel/clock.ts';
 import { createProbe } from '../probe/create-probe.ts';
 import { createListenWatch } from '../probe/listen-watch.ts';
 import { createNotifyPort } from '../probe/notify-socket.ts';
+import { askListeners } from '../probe/sock-diag.ts';
 import { tryConnect } from '../probe/try-connect.ts';
 import { openCgroupTree, type CgroupTree } from '../process/cgroup.ts';
 import { openLimitGroups } from '../process/limit-groups.ts';
@@ -68,7 +69,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     notice,
   });
   const connectNow = tryConnect();
-  const listening = connectNow && createListenWatch(clock, connectNow);
+  const listening = connectNow && createListenWatch(clock, connectNow, askListeners());
   const executor = createExecutor({
     graph,
     events,

@@ -19,7 +19,14 @@ export interface Clock {
   timer(delayMs: number, fire: () => void): Disposable;
   /** Calls `run` in a later turn of the event loop, after pending input and output. */
   soon(run: () => void): Disposable;
+  /** As `soon`, for what somebody else should not wait for: after all of `soon`, unless that goes on for many turns. */
+  later(run: () => void): Disposable;
 }
+
+/** How many turns of `soon` what is for later lets pass. */
+const patientTurns = 8;
+/** Asked for by `soon` and not run yet. */
+let waiting = 0;
 
 export const systemClock: Clock = {
   // Not `performance.now()`: its first call loads a dozen modules of Node.js, on the way to the first unit.
@@ -37,7 +44,31 @@ export const systemClock: Clock = {
     };
   },
   soon(run) {
-    const handle = setImmediate(run);
+    let isWaiting = true;
+    waiting += 1;
+    const end = () => {
+      if (isWaiting) waiting -= 1;
+      isWaiting = false;
+    };
+    const handle = setImmediate(() => {
+      end();
+      run();
+    });
+    return {
+      [Symbol.dispose]: () => {
+        clearImmediate(handle);
+        end();
+      },
+    };
+  },
+  later(run) {
+    let turns = 0;
+    const look = () => {
+      turns += 1;
+      if (waiting > 0 && turns <= patientTurns) handle = setImmediate(look);
+      else run();
+    };
+    let handle = setImmediate(look);
     return {
       [Symbol.dispose]: () => {
         clearImmediate(handle);

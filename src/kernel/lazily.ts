@@ -7,5 +7,6 @@ export function lazily<T>(make: () => T): () => T {
   return () => (made ??= { value: make() }).value;
 }
 
-/** `node:net`, synchronously and not before it is used. */
+/** `node:net` and `node:http`, synchronously and not before they are used. */
 export const net = lazily(() => process.getBuiltinModule('node:net'));
+export const http = lazily(() => process.getBuiltinModule('node:http'));

@@ -67,6 +67,13 @@ export interface ConnectionOptions {
 /** Nobody listens there, or nothing is there to connect to. */
 const absent = new Set(['ECONNREFUSED', 'ENOENT']);
 
+/** A connection that is being made: the caller hears of its error, and ends it. */
+export function connectTo(address: Address): Socket {
+  return address.kind === 'unix'
+    ? net().connect(address.path)
+    : net().connect({ host: address.host, port: address.port });
+}
+
 /**
  * Opens a connection. The caller ends it.
  *
@@ -75,15 +82,14 @@ const absent = new Set(['ECONNREFUSED', 'ENOENT']);
 export function openConnection(
   address: Address,
   signal: AbortSignal,
-  { owner, isWatched }: ConnectionOptions = {},
+  options: ConnectionOptions = {},
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(abortError(signal));
       return;
     }
-    const socket =
-      address.kind === 'unix' ? net().connect(address.path) : net().connect({ host: address.host, port: address.port });
+    const socket = connectTo(address);
     const settle = () => {
       abort[Symbol.dispose]();
       socket.off('connect', onConnect);
@@ -96,9 +102,7 @@ export function openConnection(
     const onError = (cause: Error) => {
       settle();
       socket.destroy();
-      const isAbsent = absent.has((cause as NodeJS.ErrnoException).code ?? '');
-      if (isAbsent) owner?.nobodyListens(address);
-      reject(connectionFailure(cause, isAbsent && isWatched?.() === true));
+      reject(connectionFailure(cause, address, options));
     };
     const abort = onAbort(signal, () => {
       settle();
@@ -113,6 +117,13 @@ export function openConnection(
 }
 
 /** An error of a connection as the failure of a check: one line, the error kept as the cause. */
-export function connectionFailure(cause: Error, isWatched = false): ProbeFailure {
-  return cause instanceof ProbeFailure ? cause : new ProbeFailure(outcomeOf(cause), { cause, isWatched });
+export function connectionFailure(
+  cause: Error,
+  address?: Address,
+  { owner, isWatched }: ConnectionOptions = {},
+): ProbeFailure {
+  if (cause instanceof ProbeFailure) return cause;
+  const isAbsent = address !== undefined && absent.has((cause as NodeJS.ErrnoException).code ?? '');
+  if (isAbsent) owner?.nobodyListens(address);
+  return new ProbeFailure(outcomeOf(cause), { cause, isWatched: isAbsent && isWatched?.() === true });
 }

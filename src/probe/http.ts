@@ -9,7 +9,8 @@ import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { abortError, onAbort } from '../kernel/abort.ts';
-import { addressOfUrl, connectionFailure, openConnection, paceOf } from './connection.ts';
+import { http } from '../kernel/lazily.ts';
+import { addressOfUrl, connectionFailure, connectTo, openConnection, paceOf } from './connection.ts';
 import { asksKubernetes, failedChecks } from './kubernetes-checks.ts';
 import { listenHint } from './listen-hint.ts';
 import type { ListenWatch } from './listen-watch.ts';
@@ -49,9 +50,11 @@ export function httpProbe(options: HttpProbeOptions): Probe {
   const { onHint, isWatched } = listenHint(address, watch, options.owner);
   let agent: Agent | undefined;
 
-  const openFor = async (signal: AbortSignal): Promise<Socket> => {
-    const socket = await openConnection(address, signal, { owner: options.owner, isWatched });
-    if (url.protocol === 'http:') return socket;
+  const watched = { owner: options.owner, isWatched };
+  const failureOf = (error: Error) => connectionFailure(error, address, watched);
+
+  const openSecure = async (signal: AbortSignal): Promise<Socket> => {
+    const socket = await openConnection(address, signal, watched);
     return secureConnection(socket, { host: address.host, files: options.tls ?? {}, protocol: 'http/1.1' }, signal);
   };
 
@@ -61,11 +64,13 @@ export function httpProbe(options: HttpProbeOptions): Probe {
     onHint,
     async check(signal) {
       // Loaded at the first attempt, while the process that is asked is starting anyway.
-      const { Agent, request } = await import('node:http');
+      const { Agent, request } = http();
       agent ??= new Agent({ keepAlive: true, maxSockets: 1, timeout: keptForMs });
       const current = agent;
       current.createConnection = (_options, callback) => {
-        openFor(signal).then(
+        // While it is being made the request is already written.
+        if (url.protocol === 'http:') return connectTo(address);
+        openSecure(signal).then(
           (socket) => callback?.(null, socket),
           (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
         );
@@ -75,8 +80,7 @@ export function httpProbe(options: HttpProbeOptions): Probe {
       try {
         const answer = await exchange(
           request({ agent: current, path, headers: { host: url.host, ...options.headers } }),
-          options,
-          signal,
+          { options, failureOf, signal },
         );
         // Before the answer counts, and so at the first one, not at the one that ends the waiting.
         if (answer.socket !== null) options.owner?.verify(address, answer.socket);
@@ -113,7 +117,13 @@ interface Answer {
   readonly socket: Socket | null;
 }
 
-function exchange(request: ClientRequest, options: HttpProbeOptions, signal: AbortSignal): Promise<Answer> {
+interface Exchange {
+  readonly options: HttpProbeOptions;
+  readonly failureOf: (error: Error) => ProbeFailure;
+  readonly signal: AbortSignal;
+}
+
+function exchange(request: ClientRequest, { options, failureOf, signal }: Exchange): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const abort = onAbort(signal, () => {
       request.destroy();
@@ -121,7 +131,7 @@ function exchange(request: ClientRequest, options: HttpProbeOptions, signal: Abo
     });
     const fail = (error: Error) => {
       abort[Symbol.dispose]();
-      reject(signal.aborted ? error : connectionFailure(error));
+      reject(signal.aborted ? error : failureOf(error));
     };
     request.on('error', fail);
     request.on('response', (response) => {

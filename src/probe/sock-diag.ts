@@ -1,5 +1,5 @@
 /**
- * Asks the kernel for the TCP sockets that listen on a port, by netlink: 0.1 ms, whatever else is
+ * Asks the kernel for the TCP sockets that listen, by netlink: 0.1 ms, whatever else is
  * connected. /proc/net/tcp, the other way, walks the whole table of connections (12 ms each, where
  * memory is large), and the event loop stands still meanwhile.
  *
@@ -9,7 +9,7 @@ import { libc } from '../kernel/foreign.ts';
 import { lazily } from '../kernel/lazily.ts';
 import type { Listener } from './listener.ts';
 
-/** Listeners of both families, or undefined when this kernel does not answer. */
+/** Listeners of both families, at one port or (0) at any, or undefined when this kernel does not answer. */
 export type AskListeners = (port: number) => readonly Listener[] | undefined;
 
 const netlink = { family: 16, raw: 3, closeOnExec: 0o2000000, sockDiag: 4 };
@@ -27,7 +27,7 @@ const dontWait = 0x40;
 const headerBytes = 16;
 const requestBytes = headerBytes + 56;
 /** In `inet_diag_msg`, after the header. */
-const at = { family: 0, source: 8, inode: 68 };
+const at = { family: 0, port: 4, source: 8, inode: 68 };
 /** Some hundred listeners; a longer answer comes in several. */
 const answerBytes = 32 * 1024;
 
@@ -106,7 +106,7 @@ export function readDiag(
         .toUpperCase()
         .padStart(8, '0'),
     ).join('');
-    listeners.push({ inode: String(body.readUInt32LE(at.inode)), hexAddress });
+    listeners.push({ inode: String(body.readUInt32LE(at.inode)), port: body.readUInt16BE(at.port), hexAddress });
     // Each begins at a multiple of four.
     start += (length + 3) & ~3;
   }

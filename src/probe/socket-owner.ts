@@ -14,8 +14,11 @@ import { findHolder, hexAddressesOf, holdsSocket, processFacts, tcpListeners, un
 export interface OwnerCheck {
   /** To be told when nobody listens at the address now. */
   nobodyListens(address: Address): void;
-  /** @throws {@link ProbeFailure} "127.0.0.1:2379 is held by pid 812 etcd, not by this unit" */
-  verify(address: Address, socket: Socket): void;
+  /**
+   * @param socket - a connection to it; without one the address is of this machine
+   * @throws {@link ProbeFailure} "127.0.0.1:2379 is held by pid 812 etcd, not by this unit"
+   */
+  verify(address: Address, socket?: Socket): void;
 }
 
 export interface OwnerCheckOptions {
@@ -35,7 +38,7 @@ export function ownerCheck({ pids, note }: OwnerCheckOptions): OwnerCheck {
   // (a server that says "not yet", or the health check) looks.
   const justRefused = new Set<string>();
 
-  const verify = (address: Address, socket: Socket): void => {
+  const verify = (address: Address, socket?: Socket): void => {
     const place = describeAddress(address);
     const ours = pids();
     if (ours.length === 0 || verified.has(place) || !isLocal(address, socket)) return;
@@ -68,19 +71,20 @@ export function ownerCheck({ pids, note }: OwnerCheckOptions): OwnerCheck {
   };
 }
 
-function isLocal(address: Address, socket: Socket): boolean {
-  if (address.kind === 'unix') return true;
+function isLocal(address: Address, socket: Socket | undefined): boolean {
+  if (address.kind === 'unix' || socket === undefined) return true;
   const { remoteAddress } = socket;
   return remoteAddress !== undefined && (isLoopback(remoteAddress) || remoteAddress === socket.localAddress);
 }
 
 /** Inodes of the sockets that can have accepted the connection: bound to its address, or to any. */
-function* listenersAt(address: Address, socket: Socket): Generator<string> {
+function* listenersAt(address: Address, socket: Socket | undefined): Generator<string> {
   if (address.kind === 'unix') {
     for (const { inode } of unixListeners(address.path)) yield inode;
     return;
   }
-  const exact = hexAddressesOf(socket.remoteAddress ?? '');
+  const hosts = address.host === 'localhost' ? ['127.0.0.1', '::1'] : [address.host];
+  const exact = (socket?.remoteAddress === undefined ? hosts : [socket.remoteAddress]).flatMap(hexAddressesOf);
   for (const { inode, hexAddress } of tcpListeners(address.port)) {
     if (exact.includes(hexAddress) || /^0+$/.test(hexAddress)) yield inode;
   }

@@ -18,6 +18,11 @@ export function connectProbe(address: Address, { owner, listening }: ConnectProb
     ...(pace === undefined ? {} : { pace }),
     onHint,
     async check(signal) {
+      // The same answer as a socket's of Node.js, which comes at once; what is wrong, the socket says.
+      if (pace !== undefined && listening?.accepts(address) === true) {
+        owner?.verify(address);
+        return;
+      }
       const socket = await openConnection(address, signal, { owner, isWatched });
       // A reset by the other side after it accepted is no business of this check.
       socket.on('error', () => undefined);

@@ -82,7 +82,8 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
 
   const size = () => {
     try {
-      return statSync(path).size;
+      // At a first start there is none yet: no reason to throw.
+      return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
     } catch {
       return 0;
     }

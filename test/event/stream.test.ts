@@ -156,8 +156,8 @@ describe('the event stream', () => {
     const clock: Clock = {
       ...real,
       monotonicMs: () => nowMs,
-      soon: (run) =>
-        real.soon(() => {
+      later: (run) =>
+        real.later(() => {
           turns += 1;
           run();
         }),
@@ -182,7 +182,7 @@ describe('the event stream', () => {
   test('nobody who listens costs no turn of the event loop', async () => {
     const real = fakeClock();
     let turns = 0;
-    const clock: Clock = { ...real, soon: (run) => ((turns += 1), real.soon(run)) };
+    const clock: Clock = { ...real, later: (run) => ((turns += 1), real.later(run)) };
     emitMany(createEventStream({ clock }), 5);
     await real.settle();
     expect(turns).toBe(0);

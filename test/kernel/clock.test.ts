@@ -46,6 +46,37 @@ test('a timer longer than Node.js can wait does not fire at once', async () => {
   expect(fired).toBe(false);
 });
 
+test('what is for later comes after what is for soon, and after what that asks for', async () => {
+  const order: string[] = [];
+  await new Promise<void>((resolve) => {
+    systemClock.later(() => {
+      order.push('later');
+      resolve();
+    });
+    systemClock.soon(() => {
+      order.push('soon');
+      systemClock.soon(() => order.push('soon after'));
+    });
+    systemClock.soon(() => order.push('taken back'))[Symbol.dispose]();
+    systemClock.later(() => order.push('taken back too'))[Symbol.dispose]();
+  });
+  expect(order).toEqual(['soon', 'soon after', 'later']);
+});
+
+test('what is for later is not put off for ever', async () => {
+  let isOver = false;
+  let turns = 0;
+  const again = () => {
+    turns += 1;
+    if (!isOver) systemClock.soon(again);
+  };
+  again();
+  await new Promise<void>((resolve) => systemClock.later(resolve));
+  isOver = true;
+  expect(turns).toBeGreaterThan(4);
+  expect(turns).toBeLessThan(20);
+});
+
 test('soon runs after pending microtasks', async () => {
   const order: string[] = [];
   await new Promise<void>((resolve) => {

@@ -2,7 +2,7 @@
  * A `Clock` that only moves when told to: time is a number, timers are a heap.
  *
  * Timers fire in order of their due time, then of their creation, and between any two of them all
- * microtasks and all `soon` callbacks run, as they do on the real event loop. So promise chains
+ * microtasks and all `soon` and `later` callbacks run, as they do on the real event loop. So promise chains
  * (p-retry among them) are settled before the next timer fires, and a run with the same inputs is
  * the same run. Nothing global is replaced: real sockets and real timers go on beside it.
  */
@@ -11,7 +11,7 @@ import type { Clock } from '../../src/kernel/clock.ts';
 export interface FakeClock extends Clock {
   /** Lets `durationMs` pass, firing what falls due on the way; resolves when all of it has settled. */
   advance(durationMs: number): Promise<void>;
-  /** Runs microtasks and `soon` callbacks until none is left; time stands still. */
+  /** Runs microtasks, `soon` and `later` callbacks until none is left; time stands still. */
   settle(): Promise<void>;
   /** Jumps to the next timer and fires it; false when there is none. */
   step(): Promise<boolean>;
@@ -27,6 +27,17 @@ export interface FakeClock extends Clock {
   readonly pendingTimers: number;
   /** Milliseconds until the next timer, or undefined when there is none. */
   readonly nextTimerInMs: number | undefined;
+}
+
+interface Turn {
+  readonly run: () => void;
+  cancelled: boolean;
+}
+
+function inTurn(turn: Turn[], run: () => void): Disposable {
+  const entry = { run, cancelled: false };
+  turn.push(entry);
+  return { [Symbol.dispose]: () => void (entry.cancelled = true) };
 }
 
 interface Timer {
@@ -50,14 +61,17 @@ export function fakeClock(startWallMs = Date.UTC(2026, 0, 1)): FakeClock {
   let order = 0;
   let pendingTimers = 0;
   const timers = heap();
-  let soon: { run: () => void; cancelled: boolean }[] = [];
+  let soon: Turn[] = [];
+  let later: Turn[] = [];
 
   const settle = async () => {
     for (let turn = 0; turn < maxTurns; turn += 1) {
       await nextTurn();
-      if (soon.length === 0) return;
-      const due = soon;
-      soon = [];
+      // As on the real one: what is for later comes after all that is for soon.
+      const due = soon.length > 0 ? soon : later;
+      if (due.length === 0) return;
+      if (due === soon) soon = [];
+      else later = [];
       for (const entry of due) if (!entry.cancelled) entry.run();
     }
     throw new Error(`fake clock: still busy after ${String(maxTurns)} turns without time passing`);
@@ -89,11 +103,8 @@ export function fakeClock(startWallMs = Date.UTC(2026, 0, 1)): FakeClock {
         },
       };
     },
-    soon(run) {
-      const entry = { run, cancelled: false };
-      soon.push(entry);
-      return { [Symbol.dispose]: () => void (entry.cancelled = true) };
-    },
+    soon: (run) => inTurn(soon, run),
+    later: (run) => inTurn(later, run),
     async advance(durationMs) {
       const untilMs = nowMs + durationMs;
       await settle();

@@ -48,6 +48,7 @@ export function mortal(clock: Clock, events: EventStream, onEvent: (event: Event
       wallMs: () => clock.wallMs(),
       timer: (delayMs, fire) => schedule((run) => clock.timer(delayMs, run), fire),
       soon: (fire) => schedule((run) => clock.soon(run), fire),
+      later: (fire) => schedule((run) => clock.later(run), fire),
     },
     events: {
       ...events,

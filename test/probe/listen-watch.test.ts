@@ -34,42 +34,52 @@ const portOf = (server: Server) => (server.address() as { port: number }).port;
 test.each(['127.0.0.1', '::1'])('somebody listens at %s, or nobody does', async (host) => {
   const server = await listen(0, host);
   const address: Address = { kind: 'tcp', host, port: portOf(server) };
-  expect(connectNow(address)).toBe(true);
-  expect(connectNow({ ...address, host: 'localhost' })).toBe(true);
+  expect(connectNow(address)).toBe('accepts');
+  expect(connectNow({ ...address, host: 'localhost' })).toBe('accepts');
   await closed(server);
-  expect(connectNow(address)).toBe(false);
-  expect(connectNow({ ...address, host: 'localhost' })).toBe(false);
+  expect(connectNow(address)).toBe('nobody');
+  expect(connectNow({ ...address, host: 'localhost' })).toBe('nobody');
 });
 
 test('a unix socket is listened at, is only a file, or is not there', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-listen-'));
   const file = path.join(folder, 'ä.sock');
   const address: Address = { kind: 'unix', path: file };
-  expect(connectNow(address)).toBe(false);
+  expect(connectNow(address)).toBe('nobody');
   const server = await listen(file);
-  expect(connectNow(address)).toBe(true);
+  expect(connectNow(address)).toBe('accepts');
   await closed(server);
-  expect(connectNow(address)).toBe(false);
-  expect(connectNow({ kind: 'unix', path: `/${'x'.repeat(200)}` })).toBe(false);
+  expect(connectNow(address)).toBe('nobody');
+  expect(connectNow({ kind: 'unix', path: `/${'x'.repeat(200)}` })).toBe('nobody');
   rmSync(folder, { recursive: true });
 });
 
 /** Addresses of a world of its own, and when each was looked at. */
-function world() {
+function world({ tells = false }: { readonly tells?: boolean } = {}) {
   const clock = fakeClock();
   const open = new Set<number>();
   const looks: [number, number][] = [];
-  const watch = createListenWatch(clock, (address) => {
-    const port = address.kind === 'tcp' ? address.port : 0;
-    looks.push([port, clock.monotonicMs()]);
-    return open.has(port);
-  });
+  const questions: number[] = [];
+  const watch = createListenWatch(
+    clock,
+    (address) => {
+      const port = address.kind === 'tcp' ? address.port : 0;
+      looks.push([port, clock.monotonicMs()]);
+      return open.has(port) ? 'accepts' : 'nobody';
+    },
+    tells
+      ? () => {
+          questions.push(clock.monotonicMs());
+          return [...open].map((port) => ({ inode: '1', port, hexAddress: '00000000' }));
+        }
+      : undefined,
+  );
   const begun: number[] = [];
   const add = (port: number) => watch.add({ kind: 'tcp', host: '127.0.0.1', port }, () => begun.push(port));
-  return { clock, open, looks, begun, add };
+  return { clock, open, looks, questions, begun, add };
 }
 
-test('it is noticed within 1 ms while it is young, and 0.2 % of its age late when it is old', async () => {
+test('it is noticed within 1 ms while it is young, and 0.1 % of its age late when it is old', async () => {
   const { clock, open, begun, add } = world();
   add(1);
   add(2);
@@ -80,7 +90,7 @@ test('it is noticed within 1 ms while it is young, and 0.2 % of its age late whe
   expect(begun).toEqual([1]);
   await clock.advance(10_000);
   open.add(2);
-  await clock.advance(22);
+  await clock.advance(11);
   expect(begun).toEqual([1, 2]);
   expect(clock.pendingTimers).toBe(0);
 });
@@ -92,8 +102,22 @@ test('the old are looked at seldom, whoever else is waited for', async () => {
   looks.length = 0;
   using _young = add(2);
   await clock.advance(100);
-  expect(looks.filter(([port]) => port === 1).length).toBeLessThan(6);
+  expect(looks.filter(([port]) => port === 1).length).toBeLessThan(12);
   expect(looks.filter(([port]) => port === 2).length).toBeGreaterThan(90);
+});
+
+test('of several ports only those are tried at which somebody listens', async () => {
+  const { clock, open, looks, questions, begun, add } = world({ tells: true });
+  const ports = Array.from({ length: 24 }, (_, i) => i + 1);
+  ports.forEach(add);
+  looks.length = 0;
+  await clock.advance(10);
+  expect(looks).toEqual([]);
+  expect(questions).toHaveLength(10);
+  open.add(7);
+  await clock.advance(1);
+  expect(looks.map(([port]) => port)).toEqual([7]);
+  expect(begun).toEqual([7]);
 });
 
 test('nothing is told of what was there before, and nothing after disposal', async () => {

@@ -52,10 +52,11 @@ test('a kernel that refuses, or says what is not understood, is no answer', () =
   const done = message(3, Buffer.alloc(4));
   const listener = Buffer.alloc(72);
   listener.writeUInt8(2, 0);
+  listener.writeUInt16BE(2379, 4);
   listener.set([127, 0, 0, 1], 8);
   listener.writeUInt32LE(4711, 68);
   expect(readDiag(Buffer.concat([message(20, listener), done]))).toEqual({
-    listeners: [{ inode: '4711', hexAddress: '0100007F' }],
+    listeners: [{ inode: '4711', port: 2379, hexAddress: '0100007F' }],
     isLast: true,
   });
   const refused = Buffer.alloc(4);

@@ -3,8 +3,11 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { systemClock } from '../../src/kernel/clock.ts';
 import { createProbe } from '../../src/probe/create-probe.ts';
+import { createListenWatch } from '../../src/probe/listen-watch.ts';
 import { whoHoldsPort } from '../../src/probe/proc-sockets.ts';
+import { tryConnect } from '../../src/probe/try-connect.ts';
 import { untilReady } from '../../src/probe/until-ready.ts';
 import {
   contextOf,
@@ -52,31 +55,39 @@ test('[S5] a tcp check is refused until somebody listens, and passes within mill
   await expect.poll(openHandles).toBeLessThanOrEqual(before);
 });
 
-test('a unix check passes when the socket accepts, and says ENOENT before', async () => {
+/** A check by a socket of Node.js, and one by system calls alone. */
+const connectNow = tryConnect();
+const bySystemCalls = connectNow && createListenWatch(systemClock, connectNow);
+const ways = [
+  ['by a socket', undefined],
+  ['by system calls', bySystemCalls],
+] as const;
+
+test.each(ways)('%s: a unix check passes when the socket accepts, and says ENOENT before', async (_way, listens) => {
   using folder = temporaryFolder();
   const path = join(folder.path, 'containerd.sock');
-  const probe = createProbe({ unix: path }, contextOf());
+  const probe = createProbe({ unix: path }, contextOf({ listening: listens }));
   expect(await failureOf(probe)).toBe('ENOENT');
   await using _server = await listening(createServer(), path);
   await passes(probe);
   expect(probe.describe()).toBe(`unix ${path}`);
 });
 
-test('[C4] a port that another process answers on is not our readiness', async () => {
+test.each(ways)('[C4] %s: a port that another process answers on is not our readiness', async (_way, listens) => {
   await using other = await stranger();
   const address = `127.0.0.1:${other.port}`;
-  const unit = { pids: () => [process.pid] };
+  const unit = { pids: () => [process.pid], listening: listens };
   // The stranger is a child of this process, which is "the unit" here: that counts as ours.
   await passes(createProbe({ tcp: address }, contextOf(unit)));
 
   await using second = await stranger();
-  const failure = await failed(createProbe({ tcp: address }, contextOf({ pids: () => [second.pid] })));
+  const failure = await failed(createProbe({ tcp: address }, contextOf({ ...unit, pids: () => [second.pid] })));
   // Both are in this test's process group, which does not make one the other's.
   expect(failure.message).toMatch(new RegExp(`^${address} is held by pid ${other.pid} \\S+, not by this unit$`));
   expect(failure.hint).toContain('stop pid');
 });
 
-test('a listener of the unit at any address counts for one address', async () => {
+test.each(ways)('%s: a listener of the unit at any address counts for one address', async (_way, listens) => {
   const server = createServer();
   server.listen(0, '::');
   await once(server, 'listening');
@@ -84,8 +95,9 @@ test('a listener of the unit at any address counts for one address', async () =>
     [Symbol.asyncDispose]: () => new Promise<void>((resolve) => void server.close(() => resolve())),
   };
   const { port } = server.address() as { port: number };
-  await passes(createProbe({ tcp: `127.0.0.1:${port}` }, contextOf()));
-  await passes(createProbe({ tcp: `[::1]:${port}` }, contextOf()));
+  for (const host of ['127.0.0.1', '[::1]', 'localhost']) {
+    await passes(createProbe({ tcp: `${host}:${port}` }, contextOf({ listening: listens })));
+  }
 });
 
 test('a unit without processes of its own (a builtin) is not asked who listens', async () => {
