@@ -147,10 +147,15 @@ async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<Joi
 /** Whose certificate was shown and is good. Source of the names: Kubernetes, "Using Node Authorization". */
 function certifiedNode(socket: Socket): string | undefined {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
-  const { CN: name, O: group }: { readonly CN?: unknown; readonly O?: unknown } = socket.getPeerCertificate().subject;
-  // A certificate may have several of each, or none, whatever the types say.
+  const { CN: name, O: group } = subjectOf(socket.getPeerCertificate());
   if (typeof name !== 'string' || group !== 'system:nodes') return undefined;
   return /^system:node:(.+)$/.exec(name)?.[1];
 }
+
+/**
+ * A certificate may have several of each, or none, whatever the types say; and Node.js calls a connection authorized
+ * too that has resumed a session without one.
+ */
+const subjectOf = ({ subject = {} }: { readonly subject?: { readonly CN?: unknown; readonly O?: unknown } }) => subject;
 
 const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);

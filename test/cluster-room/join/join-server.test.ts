@@ -76,6 +76,32 @@ describe('the join port', () => {
     expect(refusal.parse(JSON.parse(reply.body)).message).toContain('node');
   });
 
+  test('answers who has no certificate and resumes a session, as its own health check does', async () => {
+    await using asking = await startJoinServer({
+      host: '127.0.0.1',
+      port: 0,
+      ...(await servingPair(authority)),
+      clientAuthority: authority.pem,
+      desk: deskKit(authority, authority).ports,
+    });
+    const ping = (session?: Buffer) =>
+      new Promise<{ readonly ticket: Promise<Buffer>; readonly isResumed: boolean; readonly answer: string }>(
+        (resolve) => {
+          const socket = connectTls({ host: '127.0.0.1', port: asking.port, ca: authority.pem, session });
+          const ticket = new Promise<Buffer>((resolveTicket) => socket.once('session', resolveTicket));
+          socket.write(`GET ${paths.ping} HTTP/1.1\r\nhost: s1\r\nconnection: close\r\n\r\n`);
+          socket.once('data', (chunk: Buffer) => {
+            resolve({ ticket, isResumed: socket.isSessionReused(), answer: chunk.toString() });
+            socket.destroy();
+          });
+        },
+      );
+    const first = await ping();
+    expect(first).toMatchObject({ isResumed: false, answer: expect.stringContaining('200 OK') as string });
+    const second = await ping(await first.ticket);
+    expect(second).toMatchObject({ isResumed: true, answer: expect.stringContaining('200 OK') as string });
+  });
+
   test('lets go of whoever says nothing before the handshake', async () => {
     await untilClosed(() => connectTcp(server.port, '127.0.0.1'));
   });
