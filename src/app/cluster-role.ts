@@ -5,12 +5,12 @@
  * it, the shipped units are what they are: a plain `up` knows nothing of all this.
  */
 import type { ControlPlaneParts } from '../cluster/control-plane-parts.ts';
-import type { Settings } from '../cluster/settings.ts';
+import { hasVips, type Settings } from '../cluster/settings.ts';
 import { StartupError } from '../error/startup-error.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { shippedUnits, type UnitFolders, withShippedPart } from './shipped.ts';
 
-type Parts = ControlPlaneParts & Pick<Settings, 'etcdSnapshotScheduleCron' | 'vipPool'>;
+type Parts = ControlPlaneParts & Pick<Settings, 'etcdSnapshotScheduleCron' | 'vipPool' | 'vipApiserver'>;
 
 export interface RoleUnits extends UnitFolders {
   /** Shipped units that this role does without. */
@@ -34,8 +34,12 @@ export function withRoleUnits(folders: UnitFolders, settings: Parts): RoleUnits 
 
 /** Folders below units/, each of which may change the units of those before it. */
 function partsOf(settings: Parts): readonly string[] {
-  const { role, isJoining, hasEtcd, hasApiServer, etcdSnapshotScheduleCron, vipPool } = settings;
-  const vip = [...(vipPool.length > 0 ? ['vip'] : []), ...(hasVipElsewhere(settings) ? ['vip-without-api'] : [])];
+  const { role, isJoining, hasEtcd, hasApiServer, etcdSnapshotScheduleCron } = settings;
+  const vip = [
+    ...(hasVips(settings) ? ['vip'] : []),
+    ...(hasVipElsewhere(settings) ? ['vip-without-api'] : []),
+    ...(settings.vipApiserver === undefined ? [] : ['vip-apiserver']),
+  ];
   if (role === 'agent') return ['member', 'agent', ...vip];
   const snapshots = etcdSnapshotScheduleCron === undefined || !hasEtcd ? [] : ['etcd-snapshots'];
   if (role === 'single') return [...snapshots, ...vip];
@@ -51,8 +55,8 @@ function partsOf(settings: Parts): readonly string[] {
 }
 
 /** Virtual IPs on a machine whose API is another's: what they may do is made there. */
-function hasVipElsewhere({ role, hasApiServer, vipPool }: Parts): boolean {
-  return vipPool.length > 0 && (role === 'agent' || !hasApiServer);
+function hasVipElsewhere(settings: Parts): boolean {
+  return hasVips(settings) && (settings.role === 'agent' || !settings.hasApiServer);
 }
 
 function leftOutOf({

@@ -177,6 +177,13 @@ export const graphFlags: readonly Flag[] = [
       'Addresses for Services of type LoadBalancer, like 192.0.2.0/28 or lan=192.0.2.0/28,192.0.2.20-192.0.2.29; the same on every node (default: none)',
   },
   {
+    name: 'vip-apiserver',
+    value: 'address',
+    isSetting: true,
+    about:
+      'Address at which clients, agents and further servers reach whichever API server is well; the same on every server (default: none)',
+  },
+  {
     name: 'vip-interface',
     value: 'name',
     isSetting: true,

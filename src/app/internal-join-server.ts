@@ -13,6 +13,7 @@ export interface InternalJoinServerOptions {
   readonly server: string;
   readonly own: OwnServer;
   readonly settings: CriticalSettings;
+  readonly vipApiserver: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: (line: string) => void;
   readonly signal: AbortSignal;

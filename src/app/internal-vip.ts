@@ -2,28 +2,32 @@
  * Constructs this node's part in the virtual addresses: what `k3s-lite internal vip` runs, as a process
  * of its own. It works on any cluster that its kubeconfig leads to.
  */
+import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
 import { linkedAbort } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
+import { httpProbe } from '../probe/http.ts';
 import { notifySender } from '../probe/notify-sender.ts';
 import { runProgram } from '../process/run-program.ts';
 import { statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
 import { createActuator } from '../vip/actuate/create-actuator.ts';
 import { oneAtATime } from '../vip/actuate/one-at-a-time.ts';
 import { packetLinks } from '../vip/actuate/packet-link.ts';
+import { apiServerVips } from '../vip/coordination/api-server-vip.ts';
 import { checkTiming, supposedFacts, type LeaseTimes, type Timing } from '../vip/coordination/timing.ts';
 import type { StoredAssignment } from '../vip/coordination/stored-assignment.ts';
 import { plan } from '../vip/plan/plan.ts';
 import type { PlanPolicy } from '../vip/plan/plan-model.ts';
 import { parseMaintenanceWindows } from '../vip/plan/voluntary-moves.ts';
-import { serveVip, type VipView } from '../vip/serve-vip.ts';
+import { serveVip, type ServeVipOptions, type VipView } from '../vip/serve-vip.ts';
 import { parsePools } from '../vip/service/address-pool.ts';
 import { followWanted } from '../vip/service/follow-wanted.ts';
 import { holdersOf } from '../vip/service/service-status.ts';
 import { vipEventText, vipStream } from '../vip/vip-event.ts';
 import { vipMetrics } from '../vip/vip-metrics.ts';
+import { apiDetour } from './api-detour.ts';
 import { bootTime } from './boot-time.ts';
 import { apiOf, renewedClient } from './renewed-client.ts';
 import { serveVipControl } from './vip-control.ts';
@@ -40,6 +44,8 @@ export interface InternalVipOptions extends LeaseTimes {
   readonly namespace: string;
   /** Addresses that are there from the start, whatever Services there are. */
   readonly addresses: readonly string[];
+  /** The address that the API servers share, and this machine's one of them; undefined: this machine has none that does. */
+  readonly apiServer: { readonly vip: string; readonly url: string; readonly tls: string } | undefined;
   /** Where addresses of Services come from, each as `--vip-pool` gives it. */
   readonly pools: readonly string[];
   /** When voluntary moves may be made, each as `--vip-window` gives it; none: at any time. */
@@ -99,6 +105,19 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
           : { type: 'vip.missing', address: sighting.address },
       ),
   });
+  const detour = apiDetour({
+    known: () => follower.services?.apiServers ?? [],
+    ownAddresses,
+    redirect(url) {
+      for (const each of [thread, forLeases, forOthers]) each.redirect(url);
+    },
+  });
+  using _detour = events.subscribe({
+    onEvent({ event }) {
+      if (event.type === 'vip.api-server') detour.own(event.isReady);
+      else if (event.type === 'vip.retry') detour.failed();
+    },
+  });
   const metrics = vipMetrics();
   using _metrics = events.subscribe(metrics);
   const others = apiOf(forOthers);
@@ -129,7 +148,8 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
     const assignment = epoch === undefined ? undefined : stored?.assignment;
     if (assignment === published) return;
     published = assignment;
-    follower.publish(assignment === undefined ? undefined : holdersOf(assignment));
+    const shared = apiServerVips(view.coordinator(), timing.leaseDurationMs, clock.monotonicMs());
+    follower.publish(assignment === undefined ? undefined : holdersOf(assignment), [...shared.keys()]);
   };
   const windowNow = (): Pick<VipKnowledge, 'window'> => {
     const { window } = follower;
@@ -146,6 +166,7 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
       coordinator: view.coordinator(),
       rules: view.coordinatorRules,
       services: follower.services,
+      apiServerVip: options.apiServer?.vip,
       ...windowNow(),
       nowMs: clock.monotonicMs(),
     });
@@ -178,6 +199,7 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
       actuator,
       followWanted: (end) => follower.follow(end),
       plan,
+      apiServer: apiServerOf(options.apiServer),
       clock,
       bootMs: bootTime(clock),
       random: Math.random,
@@ -211,6 +233,16 @@ function configured<T>(what: 'pools' | 'windows', texts: readonly string[], read
   } catch (error) {
     throw new StartupError('ERR_CONFIG', `cannot use the ${what}: ${messageOf(error)}`, { [what]: texts });
   }
+}
+
+const ownAddresses = (): ReadonlySet<string> =>
+  new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address)));
+
+function apiServerOf(given: InternalVipOptions['apiServer']): ServeVipOptions['apiServer'] {
+  if (given === undefined) return undefined;
+  const { vip, url, tls } = given;
+  const files = { ca: `${tls}/server-ca.crt`, cert: `${tls}/client-vip.crt`, key: `${tls}/client-vip.key` };
+  return { vip, probe: httpProbe({ url: new URL('/readyz', url), tls: files }) };
 }
 
 function timingOf(times: LeaseTimes): Timing {

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { layoutOf } from '../cluster/layout.ts';
-import { resolveSettings, type Settings } from '../cluster/settings.ts';
+import { hasVips, resolveSettings, type Settings } from '../cluster/settings.ts';
 import { type SettingsInput } from '../cluster/settings-schema.ts';
 import { variablesOf } from '../cluster/variables.ts';
 import { findComponents } from '../component/find.ts';
@@ -148,7 +148,12 @@ const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 function requireRoot(graph: UnitGraph, wanted: readonly string[]): void {
   if (process.getuid?.() === 0) return;
   const agent = wanted.filter((name) => graph.unit(name).groups.includes('agent'));
-  if (agent.length === 0) return;
+  if (agent.length === 0) {
+    if (!wanted.includes('vip')) return;
+    throw new StartupError('ERR_CONFIG', 'cannot start vip: the address of --vip-apiserver needs root', {
+      units: ['vip'],
+    });
+  }
   throw new StartupError(
     'ERR_CONFIG',
     `cannot start ${agent.slice(0, 3).join(', ')}${agent.length > 3 ? ', …' : ''}: a node that runs containers needs root; \`--disable-agent\` starts the control plane alone`,
@@ -196,7 +201,7 @@ function overridesOf(values: FlagValues): ReadonlyMap<string, Partial<UnitInput>
 
 /** Loaded by who has virtual IPs only. */
 async function overridesOfVip(settings: Settings): Promise<ReadonlyMap<string, Partial<UnitInput>>> {
-  if (settings.vipPool.length === 0) return new Map();
+  if (!hasVips(settings)) return new Map();
   const { vipOverrides } = await import('./vip-overrides.ts');
   return vipOverrides(settings);
 }

@@ -1,6 +1,8 @@
-/** A client of the API whose certificate may be renewed on disk while it is used. */
+/** A client of the API whose certificate may be renewed on disk while it is used, and which may be led elsewhere. */
+import * as z from 'zod';
 import { kubeClient, type KubeClient, type KubeCredentials } from '../cluster/kube-client.ts';
 import { readKubeconfig, readUserKubeconfig } from '../cluster/kubeconfigs.ts';
+import { linkedAbort } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
 
 /** Each request by the client that is right then. */
@@ -16,7 +18,13 @@ export const apiOf = ({ connect }: RenewedClient): Pick<KubeClient, 'get' | 'cre
 export interface RenewedClient extends Disposable {
   /** A client with what the kubeconfig's files say now; the same one as long as that is the same. */
   connect(): Promise<KubeClient>;
+  /** Another API server of the cluster from now on; undefined: the one that the kubeconfig names. Watches of before end, and say so. */
+  redirect(url: string | undefined): void;
 }
+
+/** What a thread that has such a client is told of it. */
+export const redirection = z.object({ type: z.literal('redirect'), url: z.url().optional() });
+export type Redirection = z.infer<typeof redirection>;
 
 /** How often the files are read again: certificates are renewed weeks before their end. */
 const rereadMs = 60_000;
@@ -25,27 +33,41 @@ export function renewedClient(kubeconfig: string): RenewedClient {
   let client: KubeClient | undefined;
   let digest = '';
   let readAtMs = -Infinity;
+  let elsewhere: string | undefined;
+  let here = linkedAbort();
   return {
     async connect() {
       if (client !== undefined && systemClock.monotonicMs() - readAtMs < rereadMs) return client;
       const credentials = await credentialsOf(kubeconfig);
       readAtMs = systemClock.monotonicMs();
-      const next = JSON.stringify([
-        credentials.url,
-        String(credentials.ca),
-        String(credentials.cert),
-        String(credentials.key),
-      ]);
+      const url = elsewhere ?? credentials.url;
+      const next = JSON.stringify([url, String(credentials.ca), String(credentials.cert), String(credentials.key)]);
       if (client === undefined || next !== digest) {
         // What is under way with the one before ends by itself.
-        client = kubeClient(credentials, systemClock);
+        client = watchingUntil(here.signal, kubeClient({ ...credentials, url }, systemClock));
         digest = next;
       }
       return client;
     },
+    redirect(url) {
+      if (url === elsewhere) return;
+      elsewhere = url;
+      readAtMs = -Infinity;
+      here.abort(new Error('another API server is asked'));
+      here = linkedAbort();
+    },
     [Symbol.dispose]: () => client?.[Symbol.dispose](),
   };
 }
+
+/** A watch goes on for ever by itself, also where nobody answers any more. */
+const watchingUntil = (end: AbortSignal, client: KubeClient): KubeClient => ({
+  ...client,
+  async *watch(where, query, signal) {
+    using either = linkedAbort(signal, end);
+    yield* client.watch(where, query, either.signal);
+  },
+});
 
 /** A component's, which names files, or a person's, which has everything in it. */
 async function credentialsOf(file: string): Promise<KubeCredentials> {

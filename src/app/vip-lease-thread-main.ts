@@ -7,7 +7,7 @@ import { clusterApi } from '../vip/coordination/cluster-api.ts';
 import { serveLeaseThread } from '../vip/lease-thread/serve-lease-thread.ts';
 import { threadStart } from '../vip/lease-thread/thread-messages.ts';
 import { bootTime } from './boot-time.ts';
-import { renewedClient } from './renewed-client.ts';
+import { redirection, renewedClient } from './renewed-client.ts';
 
 if (parentPort === null) throw new Error('internal error: this is no program, but a thread of one');
 const port = parentPort;
@@ -26,4 +26,8 @@ const thread = serveLeaseThread({
   kernel: kernelNetwork(runProgram, clock),
   post: (message) => port.postMessage(message),
 });
-port.on('message', (message: unknown) => thread.take(message));
+port.on('message', (message: unknown) => {
+  const redirected = redirection.safeParse(message);
+  if (redirected.success) client.redirect(redirected.data.url);
+  else thread.take(message);
+});

@@ -7,8 +7,12 @@ import { Worker } from 'node:worker_threads';
 import { systemClock } from '../kernel/clock.ts';
 import { leaseThreadClient, type LeaseThreadClient } from '../vip/lease-thread/lease-thread-client.ts';
 import type { ThreadStart } from '../vip/lease-thread/thread-messages.ts';
+import type { Redirection } from './renewed-client.ts';
 
-export interface VipLeaseThread extends Pick<LeaseThreadClient, 'holdOwn' | 'gate'>, AsyncDisposable {}
+export interface VipLeaseThread extends Pick<LeaseThreadClient, 'holdOwn' | 'gate'>, AsyncDisposable {
+  /** As of a `RenewedClient`. */
+  redirect(url: string | undefined): void;
+}
 
 export interface VipLeaseThreadOptions extends ThreadStart {
   /** It has ended, and not because we wished it. The kernel closes the gate at the deadline. */
@@ -33,6 +37,7 @@ export function vipLeaseThread({ onGone, ...start }: VipLeaseThreadOptions): Vip
   return {
     holdOwn: client.holdOwn,
     gate: client.gate,
+    redirect: (url) => worker.postMessage({ type: 'redirect', url } satisfies Redirection),
     async [Symbol.asyncDispose]() {
       isOver = true;
       client[Symbol.dispose]();

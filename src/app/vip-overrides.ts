@@ -8,17 +8,12 @@ import { messageOf } from '../kernel/message-of.ts';
 import type { UnitInput } from '../unit/schema.ts';
 import { checkTiming, defaultTimes } from '../vip/coordination/timing.ts';
 import { parseMaintenanceWindows } from '../vip/plan/voluntary-moves.ts';
-import { parsePools } from '../vip/service/address-pool.ts';
-
-type VipSettings = Pick<
-  Settings,
-  'vipPool' | 'vipInterface' | 'vipWindow' | 'vipLeaseDurationMs' | 'vipRenewDeadlineMs' | 'vipRetryPeriodMs'
->;
+import { parsePools, poolOf } from '../vip/service/address-pool.ts';
 
 /** @throws StartupError ERR_CONFIG that lists what is wrong with the pools, windows and times */
-export function vipOverrides(settings: VipSettings): ReadonlyMap<string, Partial<UnitInput>> {
+export function vipOverrides(settings: Settings): ReadonlyMap<string, Partial<UnitInput>> {
   const mistakes = [
-    ...mistakesOf('--vip-pool', () => parsePools(settings.vipPool)),
+    ...mistakesOf('--vip-pool', () => readPools(settings)),
     ...mistakesOf('--vip-window', () => parseMaintenanceWindows(settings.vipWindow)),
     ...timeMistakes(settings),
   ];
@@ -38,6 +33,16 @@ export function vipOverrides(settings: VipSettings): ReadonlyMap<string, Partial
   return Object.keys(flags).length === 0 ? new Map() : new Map([['vip', { flags }]]);
 }
 
+/** A Service could be given it. @throws RangeError also for pools that cannot be read */
+function readPools({ vipApiserver, vipPool }: Settings): void {
+  const pools = parsePools(vipPool);
+  const pool = vipApiserver === undefined ? undefined : poolOf(pools, vipApiserver);
+  if (pool === undefined) return;
+  throw new RangeError(
+    `pool ${pool.name} has ${String(vipApiserver)}, which is --vip-apiserver: no Service may get it`,
+  );
+}
+
 function mistakesOf(flag: string, read: () => unknown): readonly string[] {
   try {
     read();
@@ -47,7 +52,7 @@ function mistakesOf(flag: string, read: () => unknown): readonly string[] {
   }
 }
 
-function timeMistakes({ vipLeaseDurationMs, vipRenewDeadlineMs, vipRetryPeriodMs }: VipSettings): readonly string[] {
+function timeMistakes({ vipLeaseDurationMs, vipRenewDeadlineMs, vipRetryPeriodMs }: Settings): readonly string[] {
   const checked = checkTiming({
     leaseDurationMs: vipLeaseDurationMs ?? defaultTimes.leaseDurationMs,
     renewDeadlineMs: vipRenewDeadlineMs ?? defaultTimes.renewDeadlineMs,

@@ -7,7 +7,7 @@
  */
 import path from 'node:path';
 import { layoutOf } from './layout.ts';
-import { apiServiceIp, type Settings } from './settings.ts';
+import { apiServiceIp, hasVips, type Settings } from './settings.ts';
 
 /** Whom the process of virtual IPs is known as; what that may do, vip-objects.ts says. */
 export const vipUser = 'k3s-lite:vip';
@@ -73,7 +73,8 @@ export function certificatePlan(settings: Settings): CertificatePlan {
     });
   const local = { dnsNames: ['localhost', nodeName], ips: unique(['127.0.0.1', nodeIp]) };
   const loopback = { dnsNames: ['localhost'], ips: ['127.0.0.1'] };
-  const extra = splitNames(settings.tlsSan);
+  const { vipApiserver, tlsSan } = settings;
+  const extra = splitNames([...tlsSan, ...(vipApiserver === undefined ? [] : [vipApiserver])]);
   return {
     authorities: [
       authority('server', 'server-ca'),
@@ -169,7 +170,7 @@ export function certificatePlan(settings: Settings): CertificatePlan {
       client(agentTls, 'client-kubelet', `system:node:${nodeName}`, 'system:nodes'),
       client(agentTls, 'client-kube-proxy', 'system:kube-proxy'),
       client(agentTls, 'client-coredns', 'system:coredns'),
-      ...(settings.vipPool.length > 0 ? [client(agentTls, 'client-vip', vipUser)] : []),
+      ...(hasVips(settings) ? [client(agentTls, 'client-vip', vipUser)] : []),
     ],
     serviceAccountKey: path.join(serverTls, 'service.key'),
     copies: ['server-ca.crt', 'client-ca.crt'].map((file) => ({

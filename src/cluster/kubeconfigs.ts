@@ -10,7 +10,7 @@ import { parseJson } from '../kernel/json.ts';
 import type { Builtin } from '../unit/builtin.ts';
 import type { KubeCredentials } from './kube-client.ts';
 import { layoutOf } from './layout.ts';
-import { apiServerUrl, type Settings } from './settings.ts';
+import { apiServerUrl, hasVips, type Settings } from './settings.ts';
 import { writeIfChanged } from './stored-file.ts';
 
 interface KubeconfigPlan {
@@ -41,7 +41,7 @@ export function kubeconfigPlan(settings: Settings): readonly KubeconfigPlan[] {
     { file: `${agentCred}/kubelet.kubeconfig`, user: 'kubelet', certificate: `${agentTls}/client-kubelet` },
     { file: `${agentCred}/kube-proxy.kubeconfig`, user: 'kube-proxy', certificate: `${agentTls}/client-kube-proxy` },
     { file: `${agentCred}/coredns.kubeconfig`, user: 'coredns', certificate: `${agentTls}/client-coredns` },
-    ...(settings.vipPool.length > 0
+    ...(hasVips(settings)
       ? [{ file: `${agentCred}/vip.kubeconfig`, user: 'vip', certificate: `${agentTls}/client-vip` }]
       : []),
   ];

@@ -10,7 +10,13 @@ export interface Machine {
   /** Name of the interface of the IPv4 default route. */
   readonly defaultInterface: string | undefined;
   /** IPv4 addresses by interface, loopback included. */
-  readonly addresses: readonly { readonly interface: string; readonly address: string; readonly internal: boolean }[];
+  readonly addresses: readonly {
+    readonly interface: string;
+    readonly address: string;
+    readonly internal: boolean;
+    /** Length of its network's prefix. */
+    readonly prefix?: number;
+  }[];
   /** May a process here lower oom_score_adj? Often not inside containers and sandboxes. */
   readonly canLowerOomScore: boolean;
   /** Hard limit of open files of this process, which its children cannot exceed. */
@@ -27,7 +33,12 @@ export function detectMachine(): Machine {
     addresses: Object.entries(networkInterfaces()).flatMap(([name, list]) =>
       (list ?? [])
         .filter(({ family }) => family === 'IPv4')
-        .map(({ address, internal }) => ({ interface: name, address, internal })),
+        .map(({ address, internal, cidr }) => ({
+          interface: name,
+          address,
+          internal,
+          prefix: Number(cidr?.split('/')[1] ?? 32),
+        })),
     ),
     canLowerOomScore: hasCapability(readOr('/proc/self/status', ''), capSysResource),
     openFilesLimit: openFilesLimitOf(readOr('/proc/self/limits', '')),

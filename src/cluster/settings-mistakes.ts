@@ -2,27 +2,19 @@
 import { partMistakes, type ControlPlaneParts } from './control-plane-parts.ts';
 import { contains, overlaps, parseAddress, parseNetwork, type Network } from './ipv4.ts';
 import { flagOf, portNames, type PortName } from './settings-schema.ts';
+import { vipMistakes, type ComparedVips } from './vip-mistakes.ts';
 
-export interface ComparedSettings extends Readonly<Record<PortName, number>>, ControlPlaneParts {
-  readonly nodeIp: string;
-  readonly clusterCidr: string;
-  readonly serviceCidr: string;
+export interface ComparedSettings extends Readonly<Record<PortName, number>>, ControlPlaneParts, ComparedVips {
   readonly podCidr: string;
   readonly clusterDns: string;
   /** Without this machine itself. */
   readonly servers: readonly unknown[];
   readonly token: unknown;
   readonly tokenFile: string | undefined;
-  readonly vipPool: readonly string[];
-  readonly vipInterface: unknown;
-  readonly vipWindow: readonly string[];
-  readonly vipDefaultClass: boolean;
-  readonly vipLeaseDurationMs: unknown;
-  readonly vipRenewDeadlineMs: unknown;
-  readonly vipRetryPeriodMs: unknown;
 }
 
-export function contradictionsOf(settings: ComparedSettings): string[] {
+/** @param ownAddresses of this machine, without those that are its only for a while */
+export function contradictionsOf(settings: ComparedSettings, ownAddresses: ReadonlySet<string>): string[] {
   const mistakes: string[] = [];
   const pods = parseNetwork(settings.clusterCidr) as Network;
   const services = parseNetwork(settings.serviceCidr) as Network;
@@ -54,20 +46,7 @@ export function contradictionsOf(settings: ComparedSettings): string[] {
       '--server names this machine itself and no other; the first server begins the cluster by --cluster-init',
     );
   }
-  if (settings.vipPool.length === 0) {
-    const { vipInterface, vipLeaseDurationMs, vipRenewDeadlineMs, vipRetryPeriodMs } = settings;
-    const given = {
-      '--vip-interface': vipInterface !== undefined,
-      '--vip-window': settings.vipWindow.length > 0,
-      '--vip-default-class': settings.vipDefaultClass,
-      '--vip-lease-duration': vipLeaseDurationMs !== undefined,
-      '--vip-renew-deadline': vipRenewDeadlineMs !== undefined,
-      '--vip-retry-period': vipRetryPeriodMs !== undefined,
-    };
-    for (const [flag, isGiven] of Object.entries(given)) {
-      if (isGiven) mistakes.push(`${flag} needs --vip-pool: without a pool there are no virtual IPs`);
-    }
-  }
+  mistakes.push(...vipMistakes(settings, ownAddresses));
   mistakes.push(...partMistakes(settings));
   const users = new Map<number, PortName>();
   for (const name of portNames) {

@@ -108,6 +108,8 @@ export const settingsSchema = z.object({
   etcdSnapshotDir: folder.optional(),
   /** "NAME=RANGES" or the ranges alone. Empty: no virtual IPs. What a range is, the room `vip` says. */
   vipPool: z.array(z.string().min(1, 'a pool like lan=192.0.2.0/28')).default([]),
+  /** Of all API servers together. */
+  vipApiserver: address.optional(),
   vipInterface: z.string().regex(interfaceName, 'the name of an interface, like eth0').optional(),
   /** Empty: voluntary moves at any time. What a window is, the room `vip` says. */
   vipWindow: z.array(z.string().min(1, 'a window like "0 2 * * sun 2h Europe/Berlin"')).default([]),

@@ -53,8 +53,10 @@ export interface Settings extends Readonly<Record<PortName, number>>, ControlPla
   readonly etcdSnapshotRetention: number;
   readonly etcdSnapshotName: string;
   readonly etcdSnapshotDir: string;
-  /** Empty: this machine has no part in virtual IPs. */
+  /** Of Services. */
   readonly vipPool: readonly string[];
+  /** The address that the API servers of the cluster share; absent: none, or this machine has no API server. */
+  readonly vipApiserver: string | undefined;
   readonly vipInterface: string | undefined;
   /** When virtual IPs may be moved though nothing forces it; empty: at any time. */
   readonly vipWindow: readonly string[];
@@ -103,7 +105,7 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     );
   }
   const given = parsed.data;
-  const machine = place.machine ?? detectMachine();
+  const machine = withoutLeft(place.machine ?? detectMachine(), given.vipApiserver);
   const services = parseNetwork(given.serviceCidr) as Network;
   const pods = parseNetwork(given.clusterCidr) as Network;
   const servers = parseJoinUrls(given.server);
@@ -150,6 +152,7 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     etcdSnapshotName: given.etcdSnapshotName,
     etcdSnapshotDir: given.etcdSnapshotDir ?? layoutOf(place).etcdSnapshots,
     vipPool: given.vipPool,
+    vipApiserver: given.vipApiserver,
     vipInterface: given.vipInterface,
     vipWindow: given.vipWindow,
     vipDefaultClass: given.vipDefaultClass,
@@ -162,14 +165,24 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     openFilesLimit: machine.openFilesLimit,
     disabled: place.disabled ?? [],
   };
-  const mistakes = contradictionsOf(settings);
+  const mistakes = contradictionsOf(settings, new Set(machine.addresses.map(({ address }) => address)));
   if (mistakes.length > 0) throw configError(mistakes);
   return settings;
+}
+
+/** Without the shared address of the API servers, where an earlier process of ours has left it: as a network of one. */
+function withoutLeft(machine: Machine, vipApiserver: string | undefined): Machine {
+  const isLeft = ({ address, prefix }: Machine['addresses'][number]) => address === vipApiserver && prefix === 32;
+  return { ...machine, addresses: machine.addresses.filter((each) => !isLeft(each)) };
 }
 
 /** Where components of this machine reach kube-apiserver: its own, or the balancer before those of others. */
 export const apiServerUrl = ({ hasApiServer, httpsListenPort, lbServerPort }: Settings): string =>
   `https://127.0.0.1:${String(hasApiServer ? httpsListenPort : lbServerPort)}`;
+
+/** Whether this machine has a part in virtual IPs. */
+export const hasVips = ({ vipPool, vipApiserver }: Pick<Settings, 'vipPool' | 'vipApiserver'>): boolean =>
+  vipPool.length > 0 || vipApiserver !== undefined;
 
 /** First usable address of the services: the `kubernetes` Service. Source: kube-apiserver `--service-cluster-ip-range`. */
 export function apiServiceIp(settings: Settings): string {

@@ -58,6 +58,7 @@ export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {
     etcdSnapshotName: [settings.etcdSnapshotName, 'Name of scheduled snapshots (--etcd-snapshot-name)'],
     etcdSnapshotDir: [settings.etcdSnapshotDir, 'Folder of snapshots of etcd (--etcd-snapshot-dir)'],
     vipPool: [poolsText(settings.vipPool), 'Pools of virtual IPs, with commas between them (--vip-pool)'],
+    vipApiserver: [settings.vipApiserver ?? '', 'Address that the API servers share (--vip-apiserver)'],
     vipDefaultClass: [String(settings.vipDefaultClass), 'Whether Services without a class get virtual IPs too'],
     vipState: [layout.vipState, 'What the process of virtual IPs keeps over its restarts'],
     nodeConnectionRetry: [

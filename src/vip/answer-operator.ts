@@ -7,6 +7,7 @@ import { StartupError } from '../error/startup-error.ts';
 import type { ExplainAnswer, PlanAnswer, StatusAnswer } from './control-model.ts';
 import type { CoordinatorRules, CoordinatorState } from './coordination/coordinator-model.ts';
 import type { LeaseView } from './coordination/lease-holder.ts';
+import { apiServerVips } from './coordination/api-server-vip.ts';
 import { planNodes, presentInput } from './coordination/next-assignment.ts';
 import { noAssignment, type StoredAssignment } from './coordination/stored-assignment.ts';
 import type { VipAddress } from './model.ts';
@@ -22,17 +23,23 @@ export interface VipKnowledge {
   readonly coordinator: CoordinatorState;
   readonly rules: CoordinatorRules;
   readonly services: ServicesView | undefined;
+  /** The one that this node's API server shares with others; undefined: none. */
+  readonly apiServerVip?: VipAddress | undefined;
   /** Of voluntary moves; undefined: at any time. */
   readonly window?: StatusAnswer['window'];
   readonly nowMs: number;
 }
 
 export function statusOf(known: VipKnowledge): StatusAnswer {
-  const { node, leaseGood, election, coordinator, rules, services, nowMs } = known;
+  const { node, leaseGood, election, coordinator, rules, services, apiServerVip, nowMs } = known;
   const { grants, epoch } = assignmentOf(known);
   const wanted = new Map(coordinator.wanted?.addresses.map((each) => [each.address, each]));
+  const vips = new Set([
+    ...(apiServerVip === undefined ? [] : [apiServerVip]),
+    ...apiServerVips(coordinator, rules.leaseDurationMs, nowMs).keys(),
+  ]);
   const weightOf = (address: VipAddress) => wanted.get(address)?.weight ?? 1;
-  const users = new Map<VipAddress, string[]>();
+  const users = new Map<VipAddress, string[]>([...vips].map((address) => [address, ['apiserver']]));
   for (const { key, addresses } of services?.allocations ?? []) {
     for (const address of addresses) users.set(address, [...(users.get(address) ?? []), key]);
   }
@@ -57,9 +64,9 @@ export function statusOf(known: VipKnowledge): StatusAnswer {
     imbalance: mean === 0 ? 1 : Math.max(...loads) / mean,
     ...(known.window === undefined ? {} : { window: known.window }),
     nodes,
-    addresses: [...new Set([...grants.keys(), ...wanted.keys()])].map((address) => {
+    addresses: [...new Set([...grants.keys(), ...wanted.keys(), ...vips])].map((address) => {
       const grant = grants.get(address);
-      const pinnedTo = wanted.get(address)?.pinnedTo;
+      const pinnedTo = wanted.get(address)?.pinnedTo ?? coordinator.wanted?.pins?.[address];
       return {
         address,
         state: grant?.state ?? ('unassigned' as const),

@@ -43,7 +43,7 @@ const addressStatus = z.object({
   next: z.string().optional(),
   generation: z.number().optional(),
   weight: z.number(),
-  /** "default/web". */
+  /** "default/web"; "apiserver": it is the API servers' own. */
   services: z.array(z.string()),
   pool: z.string().optional(),
   pinnedTo: z.string().optional(),

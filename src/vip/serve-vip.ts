@@ -8,8 +8,10 @@
  */
 import { abortError, linkedAbort, onAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
+import { deferred } from '../kernel/deferred.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { saidOnce } from '../kernel/said-once.ts';
+import type { Probe } from '../probe/probe.ts';
 import type { VipActuator } from './actuator.ts';
 import { agentDriver } from './coordination/agent-driver.ts';
 import type { AgentState } from './coordination/agent-model.ts';
@@ -26,9 +28,10 @@ import { leaseHolder, type LeaseView } from './coordination/lease-holder.ts';
 import type { LeaseRecord, LeaseRules } from './coordination/lease-model.ts';
 import { notes } from './coordination/stored-assignment.ts';
 import type { Timing } from './coordination/timing.ts';
+import { followApiServer } from './follow-api-server.ts';
 import { handOver } from './hand-over.ts';
 import { keepFollowing } from './keep-following.ts';
-import type { NodeName } from './model.ts';
+import type { NodeName, VipAddress } from './model.ts';
 import type { HoldOwnLease, OwnLease } from './own-lease.ts';
 import type { Plan, PlanInput } from './plan/plan-model.ts';
 import type { VipEvent } from './vip-event.ts';
@@ -52,6 +55,8 @@ export interface ServeVipOptions {
   /** What there is to be assigned; each new value takes the place of the last. Only the coordinator's counts. */
   readonly followWanted: (signal: AbortSignal) => AsyncIterable<Wanted>;
   readonly plan: (input: PlanInput) => Plan;
+  /** This machine's API server, if it shares an address with others. */
+  readonly apiServer?: { readonly vip: VipAddress; readonly probe: Probe } | undefined;
   readonly clock: Clock;
   readonly bootMs: () => number;
   readonly random: () => number;
@@ -135,7 +140,10 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     rules: {
       node,
       lingerMs: options.lingerMs,
-      notes: options.capacity === 1 ? {} : { [notes.capacity]: String(options.capacity) },
+      notes: {
+        ...(options.capacity === 1 ? {} : { [notes.capacity]: String(options.capacity) }),
+        ...(options.apiServer === undefined ? {} : { [notes.apiServerVip]: options.apiServer.vip }),
+      },
       withdrawMs: timing.withdrawMs,
     },
     actuator,
@@ -213,6 +221,24 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     follow('the election cannot be followed', followElection, work.signal),
     follow('the Services cannot be followed', followWanted, work.signal),
   ];
+  if (options.apiServer !== undefined) {
+    const { vip, probe } = options.apiServer;
+    const known = deferred();
+    const following = followApiServer({
+      probe,
+      clock,
+      onChange(isReady) {
+        onEvent({ type: 'vip.api-server', vip, isReady });
+        agent.apiServer(isReady);
+        known.resolve();
+      },
+      signal: work.signal,
+    });
+    followed.push(following.catch(() => undefined));
+    // What the Lease first says is the whole: a node that only seems to have no API server would be passed over.
+    await Promise.race([known.promise, following]);
+    own.publish(agent.notes);
+  }
   own.want();
   election.want();
   updateWatch();

@@ -14,6 +14,8 @@ export type VipEvent =
   | { readonly type: 'vip.conflict'; readonly address: string; readonly mac: string }
   /** Somebody has taken an address of ours from its interface. */
   | { readonly type: 'vip.missing'; readonly address: string }
+  /** Whether this machine's API server is ready, and may have the address that all of them share. */
+  | { readonly type: 'vip.api-server'; readonly vip: string; readonly isReady: boolean }
   /** Something a person should know that is none of these. */
   | { readonly type: 'vip.notice'; readonly text: string };
 
@@ -67,6 +69,8 @@ export function vipEventText(event: VipEvent): string {
       return `${event.mac} answers for ${event.address} too`;
     case 'vip.missing':
       return `${event.address} was taken from its interface by somebody`;
+    case 'vip.api-server':
+      return `this node’s API server is ${event.isReady ? '' : 'not '}ready: it may ${event.isReady ? '' : 'not '}have ${event.vip}`;
     case 'vip.notice':
       return event.text;
     default:

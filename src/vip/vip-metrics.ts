@@ -13,6 +13,7 @@ const prefix = 'k3s_lite_vip_';
 
 const rows = [
   ['held', 'gauge', 'Addresses that a node holds.'],
+  ['apiserver', 'gauge', 'Whether a node holds the address that the API servers share; none where there is none.'],
   ['imbalance_ratio', 'gauge', 'Highest load of a node by its share of the capacity; 1 is even.'],
   ['unassigned', 'gauge', 'Addresses that no node holds.'],
   ['lease_good', 'gauge', 'Whether this node may answer for its addresses.'],
@@ -98,8 +99,15 @@ const recent = <T extends { readonly atMs: number }>(all: readonly T[], nowMs: n
 
 function gaugesOf({ nodes, addresses, imbalance, leaseGood, epoch }: StatusAnswer, marginMs: number, leaseMs: number) {
   const unassigned = addresses.filter(({ owner }) => owner === undefined).length;
+  const shared = addresses.filter(({ services }) => services.includes('apiserver'));
   return new Map<Metric, readonly (readonly [string, number])[]>([
     ['held', nodes.map(({ name, held }) => [labelsText({ node: name }), held])],
+    [
+      'apiserver',
+      shared.flatMap(({ address, owner }) =>
+        nodes.map(({ name }) => [labelsText({ node: name, address }), Number(owner === name)] as const),
+      ),
+    ],
     ['imbalance_ratio', [['', imbalance]]],
     ['unassigned', [['', unassigned]]],
     ['lease_good', [['', leaseGood ? 1 : 0]]],

@@ -242,3 +242,52 @@ test('a token is neither written down nor given to units', () => {
     PATH: path.sep,
   });
 });
+
+describe('an address that the API servers share', () => {
+  const vipApiserver = '192.0.2.200';
+  const server = ['https://s1:9345'];
+
+  test('brings the unit of virtual IPs without a pool, also where no containers run', async () => {
+    for (const options of [{}, { clusterInit: true }, { server }, { clusterInit: true, disableAgent: true }]) {
+      const { graph, settings } = await prepared({ vipApiserver, ...options });
+      expect(graph.has('vip-objects')).toBe(true);
+      expect(needsOf({ graph }, 'vip')).toEqual(expect.arrayContaining(['hard kube-apiserver', 'hard vip-objects']));
+      expect(graph.unit('vip').flags).toMatchObject({
+        pool: '',
+        'apiserver-vip': vipApiserver,
+        apiserver: 'https://127.0.0.1:6443',
+      });
+      expect(kubeconfigPlan(settings).map(({ user }) => user)).toContain('vip');
+    }
+  });
+
+  test('is in the certificates of the API server and of the join server', async () => {
+    const { settings } = await prepared({ vipApiserver, clusterInit: true });
+    const named = certificatePlan(settings).leaves.filter(({ ips }) => ips.includes(vipApiserver));
+    expect(named.map(({ name }) => name)).toEqual(['kube-apiserver serving', 'join server']);
+  });
+
+  test('goes with a pool that does not have it, and with the times of virtual IPs', async () => {
+    const { graph } = await prepared({ vipApiserver, vipPool: ['192.0.2.208/28'], vipLeaseDuration: '6s' });
+    expect(graph.unit('vip').flags).toMatchObject({ pool: '192.0.2.208/28', 'lease-duration': '6000' });
+    const alone = await prepared({ vipApiserver, vipInterface: 'eth1' });
+    expect(alone.graph.unit('vip').flags).toMatchObject({ interface: 'eth1', 'apiserver-vip': vipApiserver });
+  });
+
+  test.each([
+    [{ vipPool: ['lan=192.0.2.192/28'] }, '--vip-pool: pool lan has 192.0.2.200, which is --vip-apiserver'],
+    [{ vipApiserver: 'api.example' }, '--vip-apiserver is "api.example", but must be an IPv4 address'],
+    [{ nodeIp: vipApiserver }, '--vip-apiserver 192.0.2.200 is this machine’s own'],
+    [{ vipApiserver: '10.43.0.9' }, '--vip-apiserver 10.43.0.9 must not lie in --service-cidr 10.43.0.0/16'],
+    [{ clusterCidr: '192.0.0.0/16' }, '--vip-apiserver 192.0.2.200 must not lie in --cluster-cidr 192.0.0.0/16'],
+    [{ vipApiserver: '127.0.0.9' }, '--vip-apiserver 127.0.0.9 can be no machine’s address'],
+    [{ role: 'agent', server }, '--vip-apiserver 192.0.2.200 is for servers: an agent reaches it by --server'],
+    [
+      { server, disableApiserver: true, disableControllerManager: true, disableScheduler: true },
+      '--vip-apiserver 192.0.2.200 does not go with --disable-apiserver',
+    ],
+    [{ vipDefaultClass: true }, '--vip-default-class needs --vip-pool'],
+  ])('is refused with %j', async (options, message) => {
+    await expect(prepared({ vipApiserver, ...options })).rejects.toThrow(message);
+  });
+});

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { defaultInterfaceOf, hasCapability, openFilesLimitOf } from '../../src/cluster/machine.ts';
-import { apiServiceIp, defaultNodeIp, defaultNodeName } from '../../src/cluster/settings.ts';
+import { apiServiceIp, defaultNodeIp, defaultNodeName, resolveSettings } from '../../src/cluster/settings.ts';
 import { variablesOf } from '../../src/cluster/variables.ts';
 import { machine, settingsIn } from './settings-kit.ts';
 
@@ -30,6 +30,16 @@ describe('defaults', () => {
   test('without a default route the first address outside loopback counts, then 127.0.0.1', () => {
     expect(defaultNodeIp({ ...machine, defaultInterface: undefined })).toBe('198.51.100.7');
     expect(defaultNodeIp({ ...machine, addresses: machine.addresses.slice(0, 1) })).toBe('127.0.0.1');
+  });
+
+  test('a shared address that an earlier process has left on an interface is not this machine’s', () => {
+    const vipApiserver = '192.0.2.9';
+    const left = { interface: 'eth0', address: vipApiserver, internal: false, prefix: 32 };
+    const withIt = (prefix: number) => ({ ...machine, addresses: [{ ...left, prefix }, ...machine.addresses] });
+    const resolve = (prefix: number) =>
+      resolveSettings({ vipApiserver }, { dataDir: '/data', runDir: '/run', searchPath: [], machine: withIt(prefix) });
+    expect(resolve(32)).toMatchObject({ nodeIp: '192.0.2.10', vipApiserver });
+    expect(() => resolve(24)).toThrow('--vip-apiserver 192.0.2.9 is this machine’s own');
   });
 
   test('a host name becomes a name that Kubernetes takes', () => {

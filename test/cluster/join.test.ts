@@ -2,7 +2,8 @@
  * A server and two agents, each on a machine of its own.
  *
  *   a1 asks while no server is up ─► s1 begins the cluster ─► a1 joins by itself
- *   a2 is given three servers: one refuses, one swallows everything, s1 ─► it joins at once, a pod runs on it
+ *   a2 is given three servers: one refuses, one swallows everything, the third is the address that API servers
+ *   share, which s1 has ─► it joins at once, a pod runs on it
  *   a pod on s1 asks the one on a2, directly and as a service
  */
 import { spawn } from 'node:child_process';
@@ -20,6 +21,8 @@ const image = 'test.local/web:1';
 const joinedWithinMs = 5 * 2_000;
 /** Until the next server is asked while the last is silent. Source: src/cluster/join/find-cluster.ts. */
 const staggerMs = 250;
+/** `--vip-apiserver` of s1. */
+const vip = '10.99.0.50';
 const mutePort = 9444;
 const acceptAndBeSilent = `require('net').createServer(() => {}).listen(${String(mutePort)}, () => console.log('listening'))`;
 const patience = { timeout: 60_000, interval: 200 };
@@ -45,8 +48,8 @@ describe.skipIf(!isRoot)('agents and a server', () => {
   let serverUp: MachineUp | undefined;
   const agents: MachineUp[] = [];
 
-  const startAgent = (machine: Machine, token: string, ...args: readonly string[]): MachineUp => {
-    const urls = [`https://${refusingIp}:9345,https://${blackHoleIp}:9345`, `https://${server.ip}:9345`];
+  const startAgent = (machine: Machine, third: string, token: string, ...args: readonly string[]): MachineUp => {
+    const urls = [`https://${refusingIp}:9345,https://${blackHoleIp}:9345`, `https://${third}:9345`];
     const up = machine.up('agent', [...urls.flatMap((url) => ['--server', url]), '--token-file', token, ...args]);
     agents.push(up);
     return up;
@@ -80,7 +83,7 @@ describe.skipIf(!isRoot)('agents and a server', () => {
     onTestFinished(() => void silent.kill());
     await once(silent.stdout, 'data');
     const mute = ['--server', `https://${server.ip}:${String(mutePort)}`];
-    const { events } = startAgent(early, tokenFile(), '--node-connection-retry', '600ms', ...mute);
+    const { events } = startAgent(early, server.ip, tokenFile(), '--node-connection-retry', '600ms', ...mute);
     const first = await events.state('join', 'backoff');
     const after = events.all.findIndex(({ seq }) => seq === first.seq) + 1;
     const second = await events.state('join', 'backoff', after);
@@ -98,7 +101,7 @@ describe.skipIf(!isRoot)('agents and a server', () => {
 
   test('[H5] a cluster begins, and the agent that waited is part of it by itself', async () => {
     putBusyboxImage(server.dataDir, image);
-    serverUp = server.up('up', ['--cluster-init', '--token-file', tokenFile()]);
+    serverUp = server.up('up', ['--cluster-init', '--vip-apiserver', vip, '--token-file', tokenFile()]);
     await serverUp.events.ready();
     await agents[0]?.events.ready();
     expect(kubectl('get', 'nodes', '--no-headers').output).toMatch(/^a1 +Ready .*\ns1 +Ready /);
@@ -109,14 +112,14 @@ describe.skipIf(!isRoot)('agents and a server', () => {
 
     const token = path.join(late.dataDir, 'node-token');
     writeFileSync(token, server.k3sLite('token', 'show', '--node').output, { mode: 0o600 });
-    const { events } = startAgent(late, token);
+    const { events } = startAgent(late, vip, token);
     const asked = await events.state('join', 'starting');
     const told = await events.state('join', 'done');
     const joined = await events.state('node-object', 'done');
     expect(events.states('join').map(({ snapshot }) => snapshot.state)).not.toContain('backoff');
     // The one that refuses has failed, the one that swallows everything was still awaited.
     const notice = events.of('notice', 'join').map(({ event }) => String(event['text']));
-    expect(notice.join()).toContain(`through https://${server.ip}:9345 (https://${refusingIp}:9345: ECONNREFUSED)`);
+    expect(notice.join()).toContain(`through https://${vip}:9345 (https://${refusingIp}:9345: ECONNREFUSED)`);
     expect(told.monotonicMs - asked.monotonicMs).toBeLessThan(joinedWithinMs);
     // Longer than the stagger: the second one was given its time before the third was asked.
     expect(told.monotonicMs - asked.monotonicMs).toBeGreaterThan(staggerMs);

@@ -14,7 +14,10 @@ const status: StatusAnswer = {
     { name: 'a', state: 'ready', capacity: 1, penalty: 0, held: 3, load: 3 },
     { name: 'b', state: 'dead', capacity: 1, penalty: 0, held: 0, load: 0 },
   ],
-  addresses: [{ address: '10.1.2.3', state: 'unassigned', weight: 1, services: [] }],
+  addresses: [
+    { address: '10.1.2.3', state: 'unassigned', weight: 1, services: [] },
+    { address: '10.1.2.9', state: 'granted', owner: 'a', weight: 1, services: ['apiserver'] },
+  ],
 };
 
 const own = { leftMs: 3500, durationMs: 5000, nowMs: 0 };
@@ -40,6 +43,8 @@ test('what is now is read, what happened is counted', () => {
   for (const line of [
     'held{node="a"} 3',
     'held{node="b"} 0',
+    'apiserver{node="a",address="10.1.2.9"} 1',
+    'apiserver{node="b",address="10.1.2.9"} 0',
     'imbalance_ratio 1.5',
     'unassigned 1',
     'lease_good 1',

@@ -28,6 +28,8 @@ const joinServerSchema = z.object({
   serviceCidr: z.string(),
   clusterDns: z.string(),
   clusterDomain: z.string(),
+  /** Empty: none. */
+  apiserverVip: z.string().default(''),
 });
 
 const etcdSnapshotsSchema = z.object({
@@ -63,6 +65,10 @@ const vipSchema = z.object({
     .default('')
     .transform((text) => text.split(',').filter((each) => each !== ''))
     .pipe(z.array(z.union([z.ipv4(), z.ipv6()]))),
+  /** With the URL of this machine's API server, and the folder of what it is asked with. */
+  apiserverVip: z.ipv4().optional(),
+  apiserver: z.url().optional(),
+  tls: z.string().default(''),
   /** As `--vip-pool` gives them, with commas between; a name begins another pool. */
   pool: z
     .string()
@@ -137,7 +143,8 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<unknown
       hasEtcd: has.has('etcd'),
     };
     const { internalJoinServer } = await import('../../app/internal-join-server.ts');
-    return internalJoinServer({ dataDir, server, own, settings, ...around(input) });
+    const vipApiserver = parsed.apiserverVip === '' ? undefined : parsed.apiserverVip;
+    return internalJoinServer({ dataDir, server, own, settings, vipApiserver, ...around(input) });
   },
   async peers(input) {
     const parsed = parse('peers', peersSchema, input);
@@ -154,6 +161,9 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<unknown
       pool,
       window,
       defaultClass,
+      apiserverVip: vip,
+      apiserver: url,
+      tls,
       ...rest
     } = parsed;
     const times = { leaseDurationMs: leaseDuration, renewDeadlineMs: renewDeadline, retryPeriodMs: retryPeriod };
@@ -163,6 +173,7 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<unknown
       windows: window,
       takesUnclassed: defaultClass === 'true',
       controlSocket: rest.controlSocket,
+      apiServer: vip === undefined || url === undefined ? undefined : { vip, url, tls },
     };
     return internalVip({ ...rest, ...times, ...services, interface: device, ...around(input) });
   },

@@ -15,7 +15,7 @@ import { nodeObjectBuiltin } from '../node-object.ts';
 import { nodeReadyBuiltin } from '../node-ready.ts';
 import { heartbeatsNow } from '../peers/follow-peer-health.ts';
 import { podCidrOf } from '../pod-network.ts';
-import type { Settings } from '../settings.ts';
+import { hasVips, type Settings } from '../settings.ts';
 import { clusterFinder } from './cluster-finder.ts';
 import { ensureNodePassword, readRequiredToken } from './cluster-token.ts';
 import { joinBuiltin } from './join-builtin.ts';
@@ -64,7 +64,7 @@ export function agentBuiltins(settings: Settings, { clock, notice }: ClusterPort
         node: { name: nodeName, password: await ensureNodePassword(layout.nodePassword) },
         ips: [nodeIp],
         nowMs: clock.wallMs(),
-        hasVip: settings.vipPool.length > 0,
+        hasVip: hasVips(settings),
         rotationFile: layout.rotation,
         connect: async () => joinClient({ ...(await finder.find(signal)), identity: identity(), clock, signal }),
       });

@@ -22,6 +22,7 @@ import {
   type Bootstrap,
   type CertificateRequest,
   type CriticalSettings,
+  type ServerSettings,
   type IssuedCertificate,
   type KnownServers,
 } from './wire.ts';
@@ -47,7 +48,7 @@ export interface JoinClient {
   /** The cluster's own. */
   settings(): Promise<CriticalSettings>;
   /** Resolves when they agree with the cluster's. */
-  compareSettings(settings: CriticalSettings): Promise<void>;
+  compareSettings(settings: ServerSettings): Promise<void>;
 }
 
 export interface NodeIdentity {

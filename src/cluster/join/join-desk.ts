@@ -16,7 +16,7 @@ import { sealWithToken } from './seal.ts';
 import { sameSecret, type TokenUser } from './token.ts';
 import {
   certificateRequest,
-  criticalSettings,
+  serverSettings,
   nodeName,
   paths,
   type AuthorityFiles,
@@ -58,6 +58,8 @@ export interface JoinDeskPorts {
   readonly authorityFiles: () => Promise<AuthorityFiles>;
   readonly servers: () => Promise<KnownServers>;
   readonly settings: CriticalSettings;
+  /** Undefined: this server has no part in one. */
+  readonly vipApiserver?: string | undefined;
   /** True when the name is free or this is its password; keeps it from then on. @throws when that cannot be found out at present */
   readonly claimNode: (name: string, password: string) => Promise<boolean>;
   readonly log: (line: string) => void;
@@ -171,12 +173,16 @@ async function bootstrap(request: JoinRequest, ports: JoinDeskPorts): Promise<Jo
 }
 
 async function compareSettings(request: JoinRequest, ports: JoinDeskPorts): Promise<JoinAnswer> {
-  const theirs = read(criticalSettings, request.body);
+  const { vipApiserver: theirVip, ...theirs } = read(serverSettings, request.body);
   const names = Object.keys(theirs) as (keyof CriticalSettings)[];
   const different = names.filter((name) => theirs[name] !== ports.settings[name]);
-  if (different.length === 0) return Promise.resolve(json({}));
-  const list = different.map((name) => `${name} is ${theirs[name]} there and ${ports.settings[name]} here`).join('; ');
-  throw new Refused(409, 'ERR_SETTINGS', `the servers of one cluster must agree: ${list}`);
+  const differences = different.map((name) => `${name} is ${theirs[name]} there and ${ports.settings[name]} here`);
+  const { vipApiserver: ourVip } = ports;
+  // A server without it has no part in it, and nothing that others have.
+  if (theirVip !== undefined && ourVip !== undefined && theirVip !== ourVip)
+    differences.push(`vipApiserver is ${theirVip} there and ${ourVip} here`);
+  if (differences.length === 0) return Promise.resolve(json({}));
+  throw new Refused(409, 'ERR_SETTINGS', `the servers of one cluster must agree: ${differences.join('; ')}`);
 }
 
 function read<T>(schema: z.ZodType<T>, body: string): T {

@@ -26,6 +26,7 @@ export interface ServeJoinOptions {
   readonly dataDir: string;
   readonly own: OwnServer;
   readonly settings: CriticalSettings;
+  readonly vipApiserver?: string | undefined;
   readonly connect: () => Promise<KubeClient>;
   readonly clock: Clock;
   readonly log: (line: string) => void;
@@ -118,6 +119,7 @@ function deskPorts(options: ServeJoinOptions, layout: Layout): JoinDeskPorts {
     },
     servers: serverList({ own, ...serverSource(etcdOf(own, layout, clock)), clock, signal }),
     settings,
+    vipApiserver: options.vipApiserver,
     async claimNode(name, password) {
       using client = await connect();
       using end = linkedAbort(signal);

@@ -63,6 +63,7 @@ function joinOf(settings: Settings, { clock, notice }: ClusterPorts): Builtin {
     layout,
     nodeName: settings.nodeName,
     settings: criticalOf(settings),
+    vipApiserver: settings.vipApiserver,
     finder: clusterFinder({
       urls: settings.servers,
       file: layout.knownServers,

@@ -31,6 +31,7 @@ export interface ServerJoinPorts {
   >;
   readonly nodeName: string;
   readonly settings: CriticalSettings;
+  readonly vipApiserver?: string | undefined;
   readonly finder: ClusterFinder;
   readonly token: () => Promise<Token>;
   readonly clock: Clock;
@@ -56,7 +57,7 @@ export function serverJoinBuiltin(ports: ServerJoinPorts): Builtin {
 }
 
 async function joinOnce(ports: ServerJoinPorts, signal: AbortSignal): Promise<string> {
-  const { layout, nodeName, settings, finder, clock, notice } = ports;
+  const { layout, nodeName, settings, vipApiserver, finder, clock, notice } = ports;
   const { cluster, token } = await finder.find(signal);
   const { origin, authority, isVerified, failures } = cluster;
   const own = await ownAuthority(layout);
@@ -75,7 +76,7 @@ async function joinOnce(ports: ServerJoinPorts, signal: AbortSignal): Promise<st
       `the server at ${origin} has the name of this machine, ${nodeName}: it is this machine itself, or --node-name has to differ`,
     );
   }
-  await client.compareSettings(settings);
+  await client.compareSettings({ ...settings, ...(vipApiserver === undefined ? {} : { vipApiserver }) });
   const { authorities, nodePassword } = await client.bootstrap();
   await writeAuthorities(layout.serverTls, authorities);
   await writeTokens(layout, caHashOf(authority), { server: token.password, node: nodePassword });

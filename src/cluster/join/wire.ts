@@ -17,7 +17,7 @@ export const paths = {
   nodeSettings: '/v1/node-settings',
   /** POST nothing: {@link bootstrap}, sealed with the token. For servers only. */
   bootstrap: '/v1/bootstrap',
-  /** POST {@link criticalSettings}: do both servers mean the same cluster? For servers only. */
+  /** POST {@link serverSettings}: do both servers mean the same cluster? For servers only. */
   settings: '/v1/settings',
 } as const;
 
@@ -76,6 +76,10 @@ export const criticalSettings = z.strictObject({
   clusterDomain: z.string(),
 });
 export type CriticalSettings = z.infer<typeof criticalSettings>;
+
+/** What servers compare when one joins: besides those, what each may do without, and else has to be the same. */
+export const serverSettings = criticalSettings.extend({ vipApiserver: z.string().optional() });
+export type ServerSettings = z.infer<typeof serverSettings>;
 
 /** {@link sealWithToken} of {@link bootstrap}. */
 export const sealedBootstrap = z.object({ sealed: z.string().max(256 * 1024) });

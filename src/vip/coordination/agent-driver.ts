@@ -5,7 +5,7 @@ import { messageOf } from '../../kernel/message-of.ts';
 import { unreachable } from '../../kernel/unreachable.ts';
 import type { VipActuator } from '../actuator.ts';
 import type { VipAddress } from '../model.ts';
-import { newAgent, stepAgent } from './agent.ts';
+import { newAgent, ownNotes, stepAgent } from './agent.ts';
 import type { AgentEffect, AgentEvent, AgentInput, AgentRules, AgentState, AgentWork } from './agent-model.ts';
 import type { ClusterApi } from './cluster-api.ts';
 import { drive } from './drive.ts';
@@ -28,7 +28,10 @@ export interface AgentDriver {
   withdraw(tenure: number): void;
   seen(assignment: StoredAssignment): void;
   leave(): void;
+  apiServer(isReady: boolean): void;
   readonly state: AgentState;
+  /** What the node says of itself now. */
+  readonly notes: LeaseNotes;
 }
 
 export function agentDriver(options: AgentDriverOptions): AgentDriver {
@@ -132,8 +135,12 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
     },
     seen: (assignment) => machine.give({ type: 'seen', assignment }),
     leave: () => machine.give({ type: 'leaving' }),
+    apiServer: (isReady) => machine.give({ type: 'api server', isReady }),
     get state() {
       return machine.state;
+    },
+    get notes() {
+      return ownNotes(machine.state, rules);
     },
   };
 }

@@ -48,6 +48,8 @@ export interface AgentState {
   readonly pausedUntilMs: number;
   /** We are about to end: others are asked to take over. */
   readonly isLeaving: boolean;
+  /** This machine's API server is ready; false also where there is none, or nobody asks it. */
+  readonly isApiServerReady: boolean;
   readonly published: string;
 }
 
@@ -75,6 +77,7 @@ export type AgentInput =
   | { readonly type: 'read failed'; readonly call: number }
   /** Others are to take over what we have. */
   | { readonly type: 'leaving' }
+  | { readonly type: 'api server'; readonly isReady: boolean }
   | { readonly type: 'prepared'; readonly outcomes: readonly TakeOutcome[] }
   | { readonly type: 'taken'; readonly outcomes: readonly TakeOutcome[] }
   | { readonly type: 'silenced'; readonly addresses: readonly VipAddress[] }

@@ -21,6 +21,7 @@ import type {
   Holding,
   HoldingPhase,
 } from './agent-model.ts';
+import type { LeaseNotes } from './lease-model.ts';
 import { generationsText, notes, type StoredAssignment } from './stored-assignment.ts';
 
 /** An address that somebody else answers for, or that the kernel refused, is tried again after this. */
@@ -41,6 +42,7 @@ export const newAgent: AgentState = {
   ending: undefined,
   pausedUntilMs: 0,
   isLeaving: false,
+  isApiServerReady: false,
   published: '',
 };
 
@@ -57,6 +59,12 @@ export function isGranted({ allowed, isFresh, view }: AgentState, { node }: Agen
   const grant = view?.grants.get(address);
   return allowed !== undefined && isFresh && grant?.owner === node && grant.state === 'granted';
 }
+
+/** What the node says of itself, whatever it holds. */
+export const ownNotes = ({ isApiServerReady }: AgentState, rules: AgentRules): LeaseNotes => ({
+  ...rules.notes,
+  ...(isApiServerReady ? { [notes.apiServerReady]: 'true' } : {}),
+});
 
 /** Whether we are to be ready for it. */
 export function isHeir({ allowed, view }: AgentState, { node }: AgentRules, address: VipAddress): boolean {
@@ -113,6 +121,9 @@ class AgentDraft {
         return;
       case 'leaving':
         this.#set({ isLeaving: true });
+        return;
+      case 'api server':
+        this.#set({ isApiServerReady: input.isReady });
         return;
       case 'prepared':
         this.#arrived(input.outcomes, { from: 'preparing', to: 'ready', type: 'vip.prepared' });
@@ -287,7 +298,7 @@ class AgentDraft {
       if (isCurrent) refused.set(address, generation);
     }
     const content = {
-      ...this.#rules.notes,
+      ...ownNotes(this.#state, this.#rules),
       ...(isLeaving ? { [notes.leaving]: 'true' } : {}),
       ...(prepared.size === 0 ? {} : { [notes.prepared]: generationsText(prepared) }),
       ...(released.size === 0 ? {} : { [notes.released]: generationsText(released) }),

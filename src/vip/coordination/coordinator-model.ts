@@ -7,6 +7,8 @@ import type { StoredAssignment } from './stored-assignment.ts';
 /** What there is to be planned, as the Services and the nodes say. */
 export interface Wanted {
   readonly addresses: readonly PlanAddress[];
+  /** Of addresses that are not among these, too. */
+  readonly pins?: Readonly<Record<VipAddress, NodeName>> | undefined;
   /** Of nodes that are not in it, the Lease alone counts. */
   readonly nodes: ReadonlyMap<NodeName, Pick<PlanNode, 'state' | 'penalty'>>;
   readonly policy: PlanPolicy;

@@ -9,6 +9,7 @@
 import type { Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode } from '../plan/plan-model.ts';
 import type { CoordinatorEvent, CoordinatorRules, CoordinatorState, Preparation } from './coordinator-model.ts';
+import { wantedAddresses } from './api-server-vip.ts';
 import { heirsOf, isReady, lateOwners } from './heirs.ts';
 import { capacityOf, isLeaving, letGo, lifeOf, refusedBy, type LetGo } from './node-evidence.ts';
 import type { StoredAssignment } from './stored-assignment.ts';
@@ -53,7 +54,8 @@ export function nextAssignment(
   if (stored === undefined || wanted === undefined || epoch === undefined) return undefined;
   const nodes = planNodes(state, rules, nowMs);
   const alive = new Set(nodes.filter((node) => node.state !== 'dead').map(({ name }) => name));
-  const addresses = eligibleAddresses(state, wanted.addresses, nodes);
+  const all = wantedAddresses({ ...state, wanted }, nodes, rules.leaseDurationMs, nowMs);
+  const addresses = eligibleAddresses(state, all, nodes);
   const isWanted = new Set(addresses.map(({ address }) => address));
   const grants = new Map(stored.assignment.grants);
   const freed = new Map<
@@ -214,7 +216,8 @@ export function presentInput(state: CoordinatorState, rules: CoordinatorRules, n
   const { stored, wanted } = state;
   if (stored === undefined || wanted === undefined) return undefined;
   const nodes = planNodes(state, rules, nowMs);
-  return planInput(state, eligibleAddresses(state, wanted.addresses, nodes), nodes, stored.assignment.grants, nowMs);
+  const all = wantedAddresses({ ...state, wanted }, nodes, rules.leaseDurationMs, nowMs);
+  return planInput(state, eligibleAddresses(state, all, nodes), nodes, stored.assignment.grants, nowMs);
 }
 
 function planInput(

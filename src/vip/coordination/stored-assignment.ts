@@ -89,4 +89,8 @@ export const notes = {
   leaving: 'leaving',
   /** Relative capacity, as a number. */
   capacity: 'capacity',
+  /** It has an API server, and this is the address that all API servers share. */
+  apiServerVip: 'apiserver-vip',
+  /** That API server is ready. */
+  apiServerReady: 'apiserver-ready',
 } as const;

@@ -2,7 +2,7 @@
 import type { ExplainAnswer } from '../control-model.ts';
 import type { VipAddress } from '../model.ts';
 import { Board, type Item } from './board.ts';
-import type { Plan, PlanInput } from './plan-model.ts';
+import type { Plan, PlanAddress, PlanInput } from './plan-model.ts';
 import { mayHold, takes } from './standing.ts';
 
 /** @returns undefined for an address that there is not */
@@ -34,22 +34,31 @@ export function explainAddress(input: PlanInput, plan: Plan, address: VipAddress
 function whyOf({ address }: Item, isOwner: boolean, { name, state, penalty }: Board['nodes'][number]): string {
   const marks = [
     ...(isOwner ? ['has it'] : []),
-    ...(mayHold(address, name) ? [] : ['not eligible: labels, endpoints or networks']),
+    ...(mayHold(address, name) ? [] : [`not eligible: ${reasonsOf(address)}`]),
     ...(state === 'ready' ? [] : [state]),
-    ...(address.pinnedTo === name ? ['pinned to it'] : []),
+    ...(address.pinnedTo === name && address.use === undefined ? ['pinned to it'] : []),
     ...(address.preferred?.has(name) === true ? [`preferred by ${String(address.preferred.get(name))}`] : []),
     ...(penalty > 0 ? ['flaps: little that is new goes to it'] : []),
   ];
   return marks.join(', ') || 'may have it';
 }
 
-function verdictOf({ address: { address, pinnedTo } }: Item, owner: string | undefined, input: PlanInput, plan: Plan) {
+const reasonsOf = ({ use }: PlanAddress): string =>
+  use === 'apiserver' ? 'no API server that is ready' : 'labels, endpoints or networks';
+
+function verdictOf(
+  { address: { address, pinnedTo, use } }: Item,
+  owner: string | undefined,
+  input: PlanInput,
+  plan: Plan,
+) {
   if (input.moving.has(address)) return 'its move is under way';
   const move = plan.moves.find((each) => each.address === address);
   if (move !== undefined) return `moves to ${move.to} now (${move.reason})`;
   if (plan.unassigned.includes(address)) return 'no eligible node is there';
   const later = plan.waiting.find((each) => each.address === address);
   if (later !== undefined) return `is to move to ${later.to} (${later.reason}), waits for ${later.until}`;
+  if (use === 'apiserver' && pinnedTo === owner) return 'stays: the API servers’ own moves only when it has to';
   return pinnedTo !== undefined && pinnedTo === owner
     ? 'stays: it is pinned'
     : 'stays: no move would make the loads more even';

@@ -14,6 +14,8 @@ export interface PlanAddress {
   /** Addresses that should rather be on the same node (both families of one Service). */
   readonly together?: string | undefined;
   readonly pinnedTo?: NodeName | undefined;
+  /** The API servers' own: a node that is not ready for pods may be pinned to all the same. Absent: of Services. */
+  readonly use?: 'apiserver' | undefined;
   /** When it last changed its owner; voluntary moves wait for a while after that. */
   readonly movedAtMs?: number | undefined;
 }

@@ -49,10 +49,11 @@ export function standingOf(
 
 /** A pin is an operator's word: a cordon does not stand against it. A node that is leaving or cannot hold the address does. */
 function pinOf(address: PlanAddress, nodes: ReadonlyMap<NodeName, PlanNode>): NodeName | undefined {
-  const { pinnedTo } = address;
+  const { pinnedTo, use } = address;
   if (pinnedTo === undefined || !mayHold(address, pinnedTo)) return undefined;
   const state = nodes.get(pinnedTo)?.state;
-  return state === 'ready' || state === 'cordoned' ? pinnedTo : undefined;
+  const isAble = state === 'ready' || state === 'cordoned' || (state === 'unready' && use === 'apiserver');
+  return isAble ? pinnedTo : undefined;
 }
 
 export const mayHold = ({ eligible }: PlanAddress, node: NodeName): boolean =>

@@ -15,6 +15,7 @@ import type { PlanAddress } from '../plan/plan-model.ts';
 import { allocate, isOurs, type Allocation, type AllocationPolicy } from './allocate.ts';
 import type { IpRange } from './ip-range.ts';
 import {
+  apiServerService,
   keyOf,
   kubeEndpointSlice,
   kubeNode,
@@ -26,14 +27,15 @@ import {
 } from './kube-objects.ts';
 import { firstRelistMs, ObjectStore, relistMs, type ServiceApi } from './object-store.ts';
 import { planAddresses } from './plan-addresses.ts';
-import { servicePublisher } from './publish-services.ts';
-import type { Holders } from './service-status.ts';
+import { servicePublisher, type ServicePublisher } from './publish-services.ts';
 
 export interface ServicesView {
   readonly allocations: readonly Allocation[];
   /** Without pins and the times of moves, which the coordinator knows. */
   readonly addresses: readonly PlanAddress[];
   readonly nodes: readonly KubeNode[];
+  /** host:port of the API servers that there are. */
+  readonly apiServers: readonly string[];
 }
 
 export interface FollowServicesOptions {
@@ -55,7 +57,7 @@ export interface ServiceFollower {
   /** The subnets have changed. */
   look(): void;
   /** Who holds what, to be written to the Services; undefined: somebody else publishes. */
-  publish(holders: Holders | undefined): void;
+  publish: ServicePublisher['holders'];
 }
 
 const awayPace: Backoff = { firstMs: 250, factor: 2, maxMs: 5_000, jitter: 0.2 };
@@ -85,7 +87,7 @@ export function followServices(options: FollowServicesOptions): ServiceFollower 
       allocations,
       services.all.filter((service) => !isOurs(service, policy)),
     );
-    onView({ allocations, addresses, nodes: nodes.all });
+    onView({ allocations, addresses, nodes: nodes.all, apiServers: apiServersOf(slices.all) });
   };
 
   const listAll = (end: AbortSignal) => Promise.all(stores.map((store) => store.list(api, end)));
@@ -132,6 +134,17 @@ export function followServices(options: FollowServicesOptions): ServiceFollower 
     look: pause.wake,
     publish: publisher.holders,
   };
+}
+
+function apiServersOf(slices: readonly KubeEndpointSlice[]): readonly string[] {
+  const own = slices.filter(({ metadata: { namespace, labels } }) => {
+    return `${namespace}/${labels?.[serviceNameLabel] ?? ''}` === apiServerService;
+  });
+  return own.flatMap(({ endpoints, ports }) =>
+    (endpoints ?? [])
+      .flatMap(({ addresses }) => addresses ?? [])
+      .flatMap((address) => (ports ?? []).map(({ port }) => `${address}:${String(port ?? 443)}`)),
+  );
 }
 
 /** Of a Service the nodes that have a ready endpoint. */

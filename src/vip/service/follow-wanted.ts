@@ -17,7 +17,6 @@ import { followServices, type ServiceFollower, type ServicesView } from './follo
 import { followWishes, type FollowWishesOptions } from './follow-wishes.ts';
 import type { KubeNode } from './kube-objects.ts';
 import type { ServiceApi } from './object-store.ts';
-import type { Holders } from './service-status.ts';
 import { noWishes, stateOf, withPins, type Wishes } from './wishes.ts';
 
 export interface FollowWantedOptions {
@@ -38,7 +37,7 @@ export interface FollowWantedOptions {
 export interface WantedFollower {
   follow(signal: AbortSignal): AsyncIterable<Wanted>;
   /** Who holds what, to be written to the Services; undefined: another node's process does that. */
-  publish(holders: Holders | undefined): void;
+  publish: ServiceFollower['publish'];
   /** The last that was seen. */
   readonly services: ServicesView | undefined;
   readonly wishes: Wishes;
@@ -58,7 +57,7 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
   const { api, namespace, fixed, allocation, policy, window, clock, random, log } = options;
   let services: ServicesView | undefined;
   let wishes = noWishes;
-  let holders: Holders | undefined;
+  let published: Parameters<ServiceFollower['publish']> = [undefined];
   let follower: ServiceFollower | undefined;
   let wake: (() => void) | undefined;
   const say = saidOnce(log);
@@ -66,6 +65,7 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
   const windowBy = (asked: Wishes) => voluntaryMoves(window, asked.rebalanceUntilMs, clock.wallMs());
   const wantedBy = (asked: Wishes): Wanted => ({
     addresses: withPins([...fixed.map((address) => ({ address, weight: 1 })), ...(services?.addresses ?? [])], asked),
+    pins: asked.pins,
     nodes: new Map(
       (services?.nodes ?? []).map((node) => [
         node.metadata.name,
@@ -111,9 +111,9 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
       wishes = asked;
       wake?.();
     },
-    publish(to) {
-      holders = to;
-      follower?.publish(to);
+    publish(...given) {
+      published = given;
+      follower?.publish(...given);
     },
     async *follow(signal) {
       using end = linkedAbort(signal);
@@ -132,7 +132,7 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
         random,
         signal: end.signal,
       });
-      follower.publish(holders);
+      follower.publish(...published);
       const onEnd = (fault: string | undefined) =>
         say(fault === undefined ? undefined : `what operators ask for cannot be read: ${fault}`);
       const running = Promise.allSettled([

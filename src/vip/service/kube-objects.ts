@@ -49,9 +49,14 @@ export const kubeEndpointSlice = z.object({
   metadata,
   endpoints: z
     .array(
-      z.object({ nodeName: z.string().optional(), conditions: z.object({ ready: z.boolean().nullish() }).nullish() }),
+      z.object({
+        addresses: z.array(z.string()).nullish(),
+        nodeName: z.string().optional(),
+        conditions: z.object({ ready: z.boolean().nullish() }).nullish(),
+      }),
     )
     .nullish(),
+  ports: z.array(z.object({ port: z.number().nullish() })).nullish(),
 });
 export type KubeEndpointSlice = z.infer<typeof kubeEndpointSlice>;
 
@@ -67,6 +72,9 @@ export type ServiceKey = string;
 
 export const keyOf = ({ metadata: { namespace, name } }: { readonly metadata: KubeService['metadata'] }): ServiceKey =>
   `${namespace}/${name}`;
+
+/** The Service of all API servers. Source: Kubernetes. */
+export const apiServerService: ServiceKey = 'default/kubernetes';
 
 /** Prefix of our annotations and of the class. */
 const prefix = 'k3s-lite.io/';

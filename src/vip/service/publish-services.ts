@@ -2,7 +2,8 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
 import type { Allocation } from './allocate.ts';
-import type { KubeService, ServiceKey } from './kube-objects.ts';
+import type { VipAddress } from '../model.ts';
+import { apiServerService, keyOf, type KubeService, type ServiceKey } from './kube-objects.ts';
 import type { ServiceApi } from './object-store.ts';
 import {
   clearedBody,
@@ -12,13 +13,17 @@ import {
   statusBody,
   statusPath,
   type Holders,
+  type ServiceNotice,
 } from './service-status.ts';
 import { writeQueue } from './write-queue.ts';
 
 export interface ServicePublisher extends Disposable {
   services(ours: readonly Allocation[], others: readonly KubeService[]): void;
-  /** Undefined: somebody else publishes. */
-  holders(holders: Holders | undefined): void;
+  /**
+   * @param holders - undefined: somebody else publishes
+   * @param ofApiServers - addresses that the API servers share: told by events of their Service, and written to none
+   */
+  holders(holders: Holders | undefined, ofApiServers?: readonly VipAddress[]): void;
 }
 
 export function servicePublisher(options: {
@@ -40,6 +45,7 @@ export function servicePublisher(options: {
   let ours: readonly Allocation[] = [];
   let others: readonly KubeService[] = [];
   let holders: Holders | undefined;
+  let shared: readonly VipAddress[] = [];
   /** What was last told of each. */
   const told = new Map<ServiceKey, { readonly holders: Holders; readonly problem: string }>();
   let events = 0;
@@ -51,7 +57,8 @@ export function servicePublisher(options: {
       const body = clearedBody(service);
       if (body !== undefined) put(statusPath(service), (end) => api.apply(statusPath(service), body, end));
     }
-    const present = new Set(ours.map(({ key }) => key));
+    publishShared(holders);
+    const present = new Set([...ours.map(({ key }) => key), apiServerService]);
     for (const key of told.keys()) if (!present.has(key)) told.delete(key);
   };
 
@@ -60,12 +67,26 @@ export function servicePublisher(options: {
     const body = statusBody(allocation, now, clock.wallMs());
     if (body === undefined) queue.forget(statusPath(service));
     else put(statusPath(service), (end) => api.apply(statusPath(service), body, end));
-    for (const notice of noticesOf(allocation, now, told.get(key))) {
+    tell(service, noticesOf(allocation, now, told.get(key)));
+    told.set(key, { holders: now, problem: problem?.message ?? '' });
+  };
+
+  const publishShared = (now: Holders) => {
+    const service = others.find((each) => keyOf(each) === apiServerService);
+    if (service === undefined) return;
+    const before = told.get(apiServerService);
+    const allocation = { service, key: apiServerService, addresses: shared };
+    // Its status does not say what it had: what another coordinator has told is not told again.
+    if (before !== undefined) tell(service, noticesOf(allocation, now, before));
+    told.set(apiServerService, { holders: now, problem: '' });
+  };
+
+  const tell = (service: KubeService, notices: readonly ServiceNotice[]) => {
+    for (const notice of notices) {
       const event = eventBody(service, notice, clock.wallMs());
       events += 1;
-      put(`event ${String(events)} of ${key}`, (end) => api.create(eventsPath(service), event, end));
+      put(`event ${String(events)} of ${keyOf(service)}`, (end) => api.create(eventsPath(service), event, end));
     }
-    told.set(key, { holders: now, problem: problem?.message ?? '' });
   };
 
   const put = (key: string, write: (end: AbortSignal) => Promise<unknown>) => {
@@ -80,9 +101,10 @@ export function servicePublisher(options: {
       others = nextOthers;
       publish();
     },
-    holders(next) {
+    holders(next, ofApiServers = []) {
       if (next === undefined) told.clear();
       holders = next;
+      shared = ofApiServers;
       publish();
     },
     [Symbol.dispose]: () => queue[Symbol.dispose](),

@@ -73,6 +73,30 @@ describe('[H5] the join desk', () => {
     expect(answer.body).toContain('clusterCidr is 10.99.0.0/16 there and 10.42.0.0/16 here');
   });
 
+  test('tells a server that means another shared address of the API servers; one without is as good', async () => {
+    const ask = async (ours: string | undefined, theirs: string | undefined) => {
+      const { ports } = deskKit(server, client, { vipApiserver: ours });
+      return answerJoin(
+        post(paths.settings, { ...settings, vipApiserver: theirs }, { authorization: asServer }),
+        ports,
+      );
+    };
+    const answer = await ask('192.0.2.10', '192.0.2.11');
+    expect(answer.status).toBe(409);
+    expect(answer.body).toContain('vipApiserver is 192.0.2.11 there and 192.0.2.10 here');
+    for (const [ours, theirs] of [
+      ['192.0.2.10', '192.0.2.10'],
+      ['192.0.2.10', undefined],
+      [undefined, '192.0.2.10'],
+    ]) {
+      expect(await ask(ours, theirs)).toMatchObject({ status: 200 });
+    }
+    // Agents are told nothing of it.
+    const { ports } = deskKit(server, client, { vipApiserver: '192.0.2.10' });
+    const told = await answerJoin(request(paths.nodeSettings, { authorization: asNode }), ports);
+    expect(JSON.parse(told.body)).toEqual(settings);
+  });
+
   test.each([
     ['no token', { authorization: undefined }, 401, 'a token is needed'],
     ['a bearer', { authorization: 'Bearer abc' }, 401, 'a token is needed'],

@@ -1,7 +1,8 @@
 /**
  * Asks an API server 20 times a second, each time on a connection of its own, every fourth time for an
  * idempotent write, and tries once more what has failed, until its standard input ends.
- * argv: folder of certificates, port, and if they are to be others: milliseconds for one try, tries. Writes
+ * argv: folder of certificates, port, and if they are to be others: milliseconds for one try, tries, host,
+ * milliseconds between two tries. Writes
  * a line of JSON for each request when it has its outcome.
  * Source of the rhythm and of the one retry: issue 5, "Done when".
  */
@@ -11,9 +12,9 @@ import path from 'node:path';
 
 const everyMs = 50;
 const writeEvery = 4;
-const [, , tls, port, withinMs = '3000', tries = '2'] = process.argv;
+const [, , tls, port, withinMs = '3000', tries = '2', host = '127.0.0.1', pauseMs = '0'] = process.argv;
 const identity = {
-  host: '127.0.0.1',
+  host,
   port: Number(port),
   agent: false,
   ca: readFileSync(path.join(tls, 'server-ca.crt')),
@@ -60,6 +61,7 @@ async function ask(at) {
     const why = await attempt(isWrite ? write : read, isWrite ? written(at) : undefined);
     if (why === undefined) break;
     errors.push(`${why} after ${Date.now() - begunMs} ms`);
+    if (pauseMs !== '0') await new Promise((resolve) => setTimeout(resolve, Number(pauseMs)));
   }
   const line = { kind: isWrite ? 'write' : 'read', begunMs, tookMs: Date.now() - begunMs, errors };
   process.stdout.write(`${JSON.stringify(line)}\n`);

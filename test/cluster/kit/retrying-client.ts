@@ -35,22 +35,26 @@ export interface Outcome {
 export interface RetryingClientOptions {
   /** With the cluster's authority and the administrator's certificate. */
   readonly tls: string;
+  /** This machine itself, if it is not said. */
+  readonly host?: string;
   readonly port: number;
   /** A command that becomes the client: into another network. */
   readonly enter: readonly string[];
   /** For one try. */
   readonly withinMs?: number;
   readonly tries?: number;
+  /** Between two tries: where nobody listens, each is over at once. */
+  readonly pauseMs?: number;
 }
 
 export function retryingClient(options: RetryingClientOptions): RetryingClient {
-  const { tls, port, enter, withinMs = 3_000, tries = 2 } = options;
+  const { tls, host = '127.0.0.1', port, enter, withinMs = 3_000, tries = 2, pauseMs = 0 } = options;
   const answers: Answer[] = [];
   const client = clientProcess({
     script: 'ask-and-retry.mjs',
     tls,
     port,
-    more: [String(withinMs), String(tries)],
+    more: [String(withinMs), String(tries), host, String(pauseMs)],
     enter,
     onLine: (line) => answers.push(answerSchema.parse(JSON.parse(line))),
   });

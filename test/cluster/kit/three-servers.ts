@@ -19,6 +19,8 @@ const listing = z.array(z.object({ servers: z.array(z.object({ address: z.string
 export interface ThreeServersOptions {
   /** Servers have nodes, too. */
   readonly hasNodes?: boolean;
+  /** That the API servers share; all others join through it. */
+  readonly vipApiserver?: string;
   /** Before anything runs. */
   readonly prepare?: (machine: (name: string) => Machine) => void;
   readonly patience: { readonly timeout: number; readonly interval: number };
@@ -32,14 +34,15 @@ export interface ThreeServers extends AsyncDisposable {
   states(): readonly { readonly address: string; readonly state: string }[];
   /** How many of them are well. */
   wellOnes(): number;
-  client(how?: Pick<RetryingClientOptions, 'withinMs' | 'tries'>): RetryingClient;
+  /** By the agent's balancer, if it does not say where. */
+  client(how?: Partial<Omit<RetryingClientOptions, 'tls' | 'enter'>>): RetryingClient;
   /** Until so many more requests have their outcome. */
   askedMore(client: RetryingClient, count: number): Promise<void>;
 }
 
 /** All of them are ready. Disposing ends them, the agent first, and takes the rig away. */
 export async function threeServers(options: ThreeServersOptions): Promise<ThreeServers> {
-  const { hasNodes = false, prepare, patience } = options;
+  const { hasNodes = false, vipApiserver, prepare, patience } = options;
   const names = [...serverNames, 'a1'];
   const rig = await clusterRig(names);
   const machine = (name: string) => rig.machine(name);
@@ -47,7 +50,8 @@ export async function threeServers(options: ThreeServersOptions): Promise<ThreeS
   const running = new Map<string, MachineUp>();
 
   const up = (name: string): MachineUp => {
-    const how = name === 's1' ? ['--cluster-init'] : ['--server', `https://${machine('s1').ip}:9345`];
+    const how = name === 's1' ? ['--cluster-init'] : ['--server', `https://${vipApiserver ?? machine('s1').ip}:9345`];
+    if (vipApiserver !== undefined && name !== 'a1') how.push('--vip-apiserver', vipApiserver);
     const role = name === 'a1' || hasNodes ? [] : ['--disable-agent'];
     const args = [...how, ...role, '--token-file', tokenFile(name)];
     const started = machine(name).up(name === 'a1' ? 'agent' : 'up', args);

@@ -122,6 +122,14 @@ test('a node that is about to end says so, and goes on answering', () => {
   expect(driven.state.holdings.get(address)?.phase).toBe('open');
 });
 
+test('a node says that its API server is ready as long as it is', () => {
+  const driven = fresh();
+  driven.give({ type: 'api server', isReady: true });
+  expect(driven.done).toEqual([{ type: 'publish', notes: { 'apiserver-ready': 'true' } }]);
+  driven.give({ type: 'api server', isReady: false });
+  expect(driven.done).toEqual([{ type: 'publish', notes: {} }]);
+});
+
 describe('[V10] when the actuator fails, nobody knows what the kernel has of an address:', () => {
   const granted = (generation: number) => ({ owner: 'b', state: 'granted', generation }) as const;
   const open = () =>

@@ -1,0 +1,76 @@
+/**
+ * The address that all API servers share: wanted because nodes say so on their Leases, and for those whose
+ * API server is ready. So whoever coordinates knows it, also a node without an API server, and nothing else
+ * has to be asked: what tells that a node lives tells whom it may be given to. Pure.
+ */
+import { canonicalIp } from '../ip-address.ts';
+import type { NodeName, VipAddress } from '../model.ts';
+import type { PlanAddress, PlanNode } from '../plan/plan-model.ts';
+import type { CoordinatorState, Wanted } from './coordinator-model.ts';
+import { isLeaving, lifeOf } from './node-evidence.ts';
+import { notes } from './stored-assignment.ts';
+
+type Known = Pick<CoordinatorState, 'leases' | 'stored'>;
+
+/** Those that living nodes name, each with who may have it. More than one: servers were given different flags. */
+export function apiServerVips(
+  { leases }: Known,
+  leaseDurationMs: number,
+  nowMs: number,
+): ReadonlyMap<VipAddress, ReadonlySet<NodeName>> {
+  const named = new Map<VipAddress, { readonly all: Set<NodeName>; readonly ready: Set<NodeName> }>();
+  for (const [name, sighting] of leases) {
+    const said = sighting.record?.notes ?? {};
+    const address = canonicalIp(said[notes.apiServerVip] ?? '');
+    if (address === undefined || lifeOf(sighting, nowMs, leaseDurationMs) !== 'alive') continue;
+    const { all, ready } = named.get(address) ?? { all: new Set(), ready: new Set() };
+    named.set(address, {
+      all: all.add(name),
+      ready: said[notes.apiServerReady] === undefined ? ready : ready.add(name),
+    });
+  }
+  // After an outage of etcd none is ready for a moment: then it stays where it is.
+  return new Map([...named].map(([address, { all, ready }]) => [address, ready.size > 0 ? ready : all]));
+}
+
+/** What there is to be planned: what the Services want, and the API servers' own. */
+export function wantedAddresses(
+  state: Known & { readonly wanted: Wanted },
+  nodes: readonly PlanNode[],
+  leaseDurationMs: number,
+  nowMs: number,
+): readonly PlanAddress[] {
+  const { wanted } = state;
+  const vips = apiServerVips(state, leaseDurationMs, nowMs);
+  if (vips.size === 0) return wanted.addresses;
+  return [
+    ...wanted.addresses.filter(({ address }) => !vips.has(address)),
+    ...[...vips].map(([address, eligible]): PlanAddress => {
+      const asked = wanted.pins?.[address];
+      const pinnedTo = asked !== undefined && eligible.has(asked) ? asked : placeOf(address, eligible, nodes, state);
+      return { address, weight: 1, eligible, use: 'apiserver', ...(pinnedTo === undefined ? {} : { pinnedTo }) };
+    }),
+  ];
+}
+
+/**
+ * Where it is to be whatever the balance: each move of it ends the connections of everybody who uses the API. So it
+ * stays; and where no node is ready for pods yet, one that is not has to do. Undefined: the planner chooses.
+ */
+function placeOf(
+  address: VipAddress,
+  eligible: ReadonlySet<NodeName>,
+  nodes: readonly PlanNode[],
+  { leases, stored }: Known,
+): NodeName | undefined {
+  const grant = stored?.assignment.grants.get(address);
+  const owner = grant?.next ?? grant?.owner;
+  const candidates = nodes.filter(({ name, state }) => {
+    const sighting = leases.get(name);
+    const isGoing = state === 'dead' || state === 'draining' || (sighting !== undefined && isLeaving(sighting));
+    return eligible.has(name) && !isGoing;
+  });
+  if (candidates.some(({ name }) => name === owner)) return owner;
+  if (candidates.some(({ state }) => state === 'ready')) return undefined;
+  return candidates.map(({ name }) => name).sort()[0];
+}

@@ -1,0 +1,56 @@
+/** A client that is led elsewhere, and back: two real servers of HTTPS, and files as a component's kubeconfig names them. */
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { renewedClient } from '../../src/app/renewed-client.ts';
+import { renderKubeconfig } from '../../src/cluster/kubeconfigs.ts';
+import { newAuthority, servingPair, type Identity } from '../cluster-room/join/desk-kit.ts';
+import { temporaryFolder } from '../cluster-room/settings-kit.ts';
+
+/** Answers each request with its name, and a watch with nothing, for ever. */
+async function server(name: string, authority: Identity) {
+  const { certificate, key } = await servingPair(authority);
+  const listening = createServer({ cert: certificate, key }, (request, response) => {
+    if (request.url?.includes('watch=') === true) response.writeHead(200).flushHeaders();
+    else response.end(JSON.stringify({ metadata: { resourceVersion: '1' }, items: [], name }));
+  }).listen(0, '127.0.0.1');
+  await once(listening, 'listening');
+  return {
+    url: `https://127.0.0.1:${String((listening.address() as AddressInfo).port)}`,
+    [Symbol.dispose]() {
+      listening.closeAllConnections();
+      listening.close();
+    },
+  };
+}
+
+test('from now on another API server is asked, and what was watched at the first ends', async () => {
+  const authority = await newAuthority('ours');
+  using first = await server('first', authority);
+  using second = await server('second', authority);
+  const folder = temporaryFolder();
+  mkdirSync(folder, { recursive: true });
+  const { certificate, key } = await servingPair(authority);
+  const files = { caFile: `${folder}/ca.crt`, certFile: `${folder}/own.crt`, keyFile: `${folder}/own.key` };
+  writeFileSync(files.caFile, authority.pem);
+  writeFileSync(files.certFile, certificate);
+  writeFileSync(files.keyFile, key);
+  const kubeconfig = path.join(folder, 'kubeconfig');
+  writeFileSync(kubeconfig, renderKubeconfig({ server: first.url, user: 'vip', material: files }));
+
+  using client = renewedClient(kubeconfig);
+  const { signal } = new AbortController();
+  const asked = async () => (await (await client.connect()).get('/api', signal)) as { readonly name: string };
+  expect(await asked()).toMatchObject({ name: 'first' });
+  const watch = (await client.connect()).watch('/api', {}, signal)[Symbol.asyncIterator]();
+  const ended = expect(watch.next()).rejects.toThrow('another API server is asked');
+  client.redirect(second.url);
+  await ended;
+  expect(await asked()).toMatchObject({ name: 'second' });
+  client.redirect(second.url);
+  client.redirect(undefined);
+  expect(await asked()).toMatchObject({ name: 'first' });
+});

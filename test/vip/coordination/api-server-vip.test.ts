@@ -1,0 +1,126 @@
+import { expect, test } from 'vitest';
+import { newCoordinator } from '../../../src/vip/coordination/coordinator.ts';
+import { apiServerVips, wantedAddresses } from '../../../src/vip/coordination/api-server-vip.ts';
+import type { CoordinatorRules, CoordinatorState, Wanted } from '../../../src/vip/coordination/coordinator-model.ts';
+import { planNodes, presentInput } from '../../../src/vip/coordination/next-assignment.ts';
+import { noAssignment, notes } from '../../../src/vip/coordination/stored-assignment.ts';
+import type { NodeState } from '../../../src/vip/model.ts';
+import { explainAddress } from '../../../src/vip/plan/explain-address.ts';
+import { plan } from '../../../src/vip/plan/plan.ts';
+
+const vip = '192.0.2.10';
+const leaseDurationMs = 1000;
+const rules: CoordinatorRules = { node: 'a', plan, graceMs: 20, leaseDurationMs, standbys: 2 };
+const policy = { mayRebalance: true, startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 9, movesPerHour: 99 };
+
+type Says = Readonly<Record<string, string>>;
+const ready: Says = { [notes.apiServerVip]: vip, [notes.apiServerReady]: 'true' };
+const unready: Says = { [notes.apiServerVip]: vip };
+
+interface World {
+  /** What each node's Lease says; all were seen at 0. */
+  readonly says: Readonly<Record<string, Says>>;
+  readonly owner?: string;
+  /** By the Node objects. */
+  readonly states?: Readonly<Record<string, NodeState>>;
+  readonly pins?: Readonly<Record<string, string>>;
+}
+
+function stateOf({ says, owner, states = {}, pins = {} }: World): CoordinatorState & { readonly wanted: Wanted } {
+  const leases = Object.entries(says).map(([node, said]) => {
+    const record = {
+      version: '1',
+      uid: node,
+      holder: `${node}-1`,
+      durationMs: 1000,
+      transitions: 0,
+      nonce: '1',
+      notes: said,
+    };
+    return [node, { record, changedAtMs: 0 }] as const;
+  });
+  const grants =
+    owner === undefined ? [] : [[vip, { address: vip, owner, state: 'granted', generation: 4 } as const] as const];
+  return {
+    ...newCoordinator,
+    leases: new Map(leases),
+    stored: { version: 'v1', assignment: { ...noAssignment, grants: new Map(grants) } },
+    wanted: {
+      addresses: [],
+      pins,
+      nodes: new Map(Object.entries(states).map(([node, state]) => [node, { state, penalty: 0 }])),
+      policy,
+    },
+  };
+}
+
+/** "b: ineligible" for each move that is planned of it, or who keeps it. */
+function planned(world: World): string {
+  const input = presentInput(stateOf(world), rules, 10);
+  if (input === undefined) throw new Error('nothing to be planned');
+  const { moves, unassigned, owners } = plan(input);
+  const [move] = moves;
+  if (unassigned.length > 0) return 'nobody';
+  return move === undefined ? `stays on ${String(owners.get(vip))}` : `${move.to}: ${move.reason}`;
+}
+
+test('it is wanted because a living node says so, for those whose API server is ready, whoever coordinates', () => {
+  const state = stateOf({ says: { a: {}, b: ready, c: unready, d: ready } });
+  expect(apiServerVips(state, leaseDurationMs, 10)).toEqual(new Map([[vip, new Set(['b', 'd'])]]));
+  expect(planned({ says: { a: {}, b: ready, c: unready } })).toBe('b: new');
+  // Their Leases are over: nobody who lives wants it.
+  expect(apiServerVips(state, leaseDurationMs, 1000)).toEqual(new Map());
+});
+
+test('what is no address on a Lease is none, and servers that name different ones have each their own', () => {
+  const other = { ...ready, [notes.apiServerVip]: '192.0.2.11' };
+  const state = stateOf({ says: { a: ready, b: other, c: { ...ready, [notes.apiServerVip]: 'anything' } } });
+  expect([...apiServerVips(state, leaseDurationMs, 10)]).toEqual([
+    [vip, new Set(['a'])],
+    ['192.0.2.11', new Set(['b'])],
+  ]);
+});
+
+test.each<[string, World, string]>([
+  ['its API server has failed', { says: { a: unready, b: ready }, owner: 'a' }, 'b: ineligible'],
+  ['no API server is ready: that passes', { says: { a: unready, b: unready }, owner: 'a' }, 'stays on a'],
+  ['another one comes', { says: { a: ready, b: ready }, owner: 'b' }, 'stays on b'],
+  ['its node is drained', { says: { a: ready, b: ready }, owner: 'a', states: { a: 'draining' } }, 'b: drain'],
+  [
+    'its node is about to end',
+    { says: { a: { ...ready, [notes.leaving]: 'true' }, b: ready }, owner: 'a' },
+    'b: unready',
+  ],
+  ['pods cannot run on its node', { says: { a: ready, b: ready }, owner: 'a', states: { a: 'unready' } }, 'stays on a'],
+  ['pods cannot run anywhere yet', { says: { a: ready }, states: { a: 'unready' } }, 'a: new'],
+  ['of several, pods can run on one', { says: { a: ready, b: ready }, states: { a: 'unready' } }, 'b: new'],
+  ['an operator pins it', { says: { a: ready, b: ready }, owner: 'a', pins: { [vip]: 'b' } }, 'b: pin'],
+  [
+    'an operator has pinned it where no API server is',
+    { says: { a: ready, b: {} }, owner: 'a', pins: { [vip]: 'b' } },
+    'stays on a',
+  ],
+])('%s', (_, world, expected) => {
+  expect(planned(world)).toBe(expected);
+});
+
+test('it counts as one of its node’s when Services’ addresses are spread', () => {
+  const state = stateOf({ says: { a: ready, b: ready }, owner: 'a' });
+  const wanted = { ...state.wanted, addresses: [{ address: '192.0.2.20', weight: 1 }] };
+  const input = presentInput({ ...state, wanted }, rules, 10);
+  expect(input && plan(input).moves).toMatchObject([{ address: '192.0.2.20', to: 'b' }]);
+});
+
+test('a Service that has the address by mistake does not take it from them', () => {
+  const state = stateOf({ says: { a: ready, b: {} } });
+  const wanted = { ...state.wanted, addresses: [{ address: vip, weight: 1 }] };
+  const addresses = wantedAddresses({ ...state, wanted }, planNodes(state, rules, 10), leaseDurationMs, 10);
+  expect(addresses).toMatchObject([{ address: vip, use: 'apiserver', eligible: new Set(['a']) }]);
+});
+
+test('an explanation says why each node may have it or not', () => {
+  const input = presentInput(stateOf({ says: { a: ready, b: {} }, owner: 'a' }), rules, 10);
+  const answer = input && explainAddress(input, plan(input), vip);
+  expect(answer?.verdict).toBe('stays: the API servers’ own moves only when it has to');
+  expect(answer?.nodes.map(({ why }) => why)).toEqual(['has it', 'not eligible: no API server that is ready']);
+});
