@@ -268,6 +268,15 @@ describe.skipIf(!isRoot)('agents and a server', () => {
     for (const secret of secrets) expect(commands).not.toContain(secret);
   });
 
+  test('none of what the machines watch over has ended by itself meanwhile', () => {
+    const begun = (up: MachineUp | undefined, unit: string) =>
+      new Set(up?.events.of('process.spawned', unit).map(({ event }) => event['pid'])).size;
+    // Checked for a minute and more, by connections that resume their session.
+    for (const unit of ['join-server', 'peers', 'kube-apiserver', 'kubelet'])
+      expect(begun(serverUp, unit), unit).toBe(1);
+    for (const unit of ['peers', 'kubelet', 'kube-proxy']) expect(begun(agents[1], unit), unit).toBe(1);
+  });
+
   test('[H9] each node hears the heartbeats of the two others, and says so in its status', async () => {
     for (const machine of [server, early, late]) {
       await expect

@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { bodyText } from '../../kernel/request-body.ts';
+import { shownSubject } from '../shown-certificate.ts';
 import { answerJoin, type JoinAnswer, type JoinDeskPorts } from './join-desk.ts';
 import { nodeHeaders } from './wire.ts';
 
@@ -146,16 +146,9 @@ async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<Joi
 
 /** Whose certificate was shown and is good. Source of the names: Kubernetes, "Using Node Authorization". */
 function certifiedNode(socket: Socket): string | undefined {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
-  const { CN: name, O: group } = subjectOf(socket.getPeerCertificate());
+  const { CN: name, O: group } = shownSubject(socket) ?? {};
   if (typeof name !== 'string' || group !== 'system:nodes') return undefined;
   return /^system:node:(.+)$/.exec(name)?.[1];
 }
-
-/**
- * A certificate may have several of each, or none, whatever the types say; and Node.js calls a connection authorized
- * too that has resumed a session without one.
- */
-const subjectOf = ({ subject = {} }: { readonly subject?: { readonly CN?: unknown; readonly O?: unknown } }) => subject;
 
 const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);

@@ -4,11 +4,11 @@
  */
 import { once } from 'node:events';
 import { createSecureServer, type ServerHttp2Stream } from 'node:http2';
-import type { AddressInfo } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import type { AddressInfo, Socket } from 'node:net';
 import { healthPath } from '../../probe/grpc.ts';
 import { framed, grpcStatus } from '../../probe/grpc-session.ts';
 import { varintField } from '../../probe/protobuf.ts';
+import { shownSubject } from '../shown-certificate.ts';
 
 export interface ServingFiles {
   readonly cert: string;
@@ -54,7 +54,7 @@ export async function startHeartbeatServer(host: string, port: number, files: Se
     stream.resume();
     // A peer that has not waited: between its question and this, a busy machine may have let seconds pass.
     if (stream.destroyed) return;
-    if (!isNode(stream.session?.socket as TLSSocket | undefined)) {
+    if (!isNode(stream.session?.socket)) {
       fail(stream, grpcStatus.permissionDenied, 'only nodes of this cluster are answered');
     } else if (headers[':path'] !== healthPath) {
       fail(stream, grpcStatus.unimplemented, 'only the health check is served');
@@ -76,11 +76,7 @@ export async function startHeartbeatServer(host: string, port: number, files: Se
 }
 
 /** Source of the group: Kubernetes, "Using Node Authorization". */
-function isNode(socket: TLSSocket | undefined): boolean {
-  if (socket?.authorized !== true) return false;
-  const { O: group }: { readonly O?: unknown } = socket.getPeerCertificate().subject;
-  return group === 'system:nodes';
-}
+const isNode = (socket: Socket | undefined): boolean => shownSubject(socket)?.O === 'system:nodes';
 
 function answer(stream: ServerHttp2Stream, body: Uint8Array): void {
   stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });

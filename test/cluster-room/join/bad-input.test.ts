@@ -5,6 +5,7 @@
  *   raw bytes ─► TLS ─► serveJoin ─► files of a server, API in memory
  */
 import { createHash, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -55,8 +56,9 @@ function bytesOf(sent: Sent): Buffer {
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body]);
 }
 
+const address = () => ({ host: '127.0.0.1', port: served.settings.joinPort, rejectUnauthorized: false });
 const open = () =>
-  connect({ host: '127.0.0.1', port: served.settings.joinPort, rejectUnauthorized: false }).on(
+  connect(address()).on(
     'error',
     () => undefined, // The server may close while it is still being talked to.
   );
@@ -177,6 +179,21 @@ describe('[H5] a join server refuses, tells why, says no secret and changes noth
     expect(statuses).toContain(answer.status);
     expectNoSecret(`${served.lines.join('\n')}\n${answer.body}`);
     expect(everything()).toBe(before);
+    expect((await send({})).status).toBe(200);
+  });
+
+  test('a session that is resumed although no certificate was ever shown in it', async () => {
+    // Found good by TLS 1.3 as node understands it, and of nobody all the same.
+    const say = bytesOf({ password: 'x'.repeat(32) });
+    const first = open();
+    const [session] = (await once(first, 'session')) as [Buffer];
+    first.destroy();
+    const again = connect({ ...address(), session });
+    let isReused = false;
+    again.once('secureConnect', () => (isReused = again.isSessionReused()));
+    again.write(say);
+    expect(answerOf(await text(again))).toMatchObject({ status: 401 });
+    expect(isReused).toBe(true);
     expect((await send({})).status).toBe(200);
   });
 

@@ -1,5 +1,6 @@
 /** Heartbeats over real sockets with real certificates. */
 import { readFileSync } from 'node:fs';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTls } from 'node:tls';
 import { once } from 'node:events';
 import path from 'node:path';
@@ -58,6 +59,27 @@ test('who is no node is not answered, whatever other certificate of the cluster 
   const other = await peer();
   const strange = { ...other.own('client-kubelet'), ca: own('client-kubelet').ca };
   await expect(linkTo(server, strange).beat(signal())).rejects.toThrow();
+});
+
+test('who resumes a session in which it never showed a certificate is no node, and harms nobody', async () => {
+  const { server, own } = await peer();
+  const address = { host: '127.0.0.1', port: server.port, ALPNProtocols: ['h2'], rejectUnauthorized: false };
+  const ticket = await new Promise<Buffer | undefined>((resolve) => {
+    const first = connectTls(address).on('error', () => undefined);
+    first.once('session', resolve).once('close', () => resolve(undefined));
+  });
+  // Whether it is let in so far is the TLS library's matter.
+  const stranger = connectHttp2(`https://127.0.0.1:${String(server.port)}`, {
+    createConnection: () => connectTls({ ...address, ...(ticket === undefined ? {} : { session: ticket }) }),
+  }).on('error', () => undefined);
+  onTestFinished(() => stranger.destroy());
+  const stream = stranger.request({ ':method': 'POST', ':path': '/grpc.health.v1.Health/Check' });
+  let status: unknown;
+  stream.on('response', (headers) => (status = headers['grpc-status'])).on('error', () => undefined);
+  stream.end();
+  await new Promise((resolve) => stream.once('close', resolve));
+  expect([undefined, '7']).toContain(status);
+  await linkTo(server, own('client-kubelet')).beat(signal());
 });
 
 test('a server of another cluster is not believed', async () => {
