@@ -13,6 +13,7 @@ export interface InternalPeersOptions {
   /** Says where the API is, and has credentials that may read all nodes. */
   readonly kubeconfig: string;
   readonly nodeName: string;
+  readonly nodeIp: string;
   readonly port: number;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: (line: string) => void;
@@ -21,11 +22,12 @@ export interface InternalPeersOptions {
 
 /** @throws the reason of `signal` when that aborts */
 export async function internalPeers(options: InternalPeersOptions): Promise<never> {
-  const { dataDir, kubeconfig, nodeName, port, env, log, signal } = options;
+  const { dataDir, kubeconfig, nodeName, nodeIp, port, env, log, signal } = options;
   const { agentTls, peers, peerHealth } = layoutOf(ownPaths({ dataDir, env }));
   using sender = notifySender(env['NOTIFY_SOCKET']);
   return await servePeers({
     nodeName,
+    nodeIp,
     host: '0.0.0.0',
     port,
     tls: agentTls,

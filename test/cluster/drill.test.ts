@@ -67,6 +67,14 @@ describe.skipIf(!isRoot)('a failover drill', () => {
     expect(drill('s1', '--yes', '--for', '90s').code).toBe(2);
   });
 
+  test('[H9] servers without a node of their own keep heartbeats with each other, too', async () => {
+    for (const name of ['s1', 's2', 's3']) {
+      await expect
+        .poll(() => /^peers .*/m.exec(rig.machine(name).k3sLite('status').output)?.[0] ?? '', { timeout: 30_000 })
+        .toMatch(/2 of 2 peers answer/);
+    }
+  });
+
   test('[H11] a server hangs: the report says what the client saw, by exit code too, and all is well again', async () => {
     const { code, output } = drill('s1', '--yes', '--for', '10s', '--json');
     const report = reportSchema.parse(JSON.parse(output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1)));

@@ -71,8 +71,9 @@ describe.skipIf(!isRoot)('three nodes', () => {
   });
 
   function start(name: string): void {
-    const { enter, dataDir } = machine(name);
-    const args = ['internal', 'peers', '--data-dir', dataDir, '--kubeconfig', '/nowhere', '--node-name', name];
+    const { enter, dataDir, ip } = machine(name);
+    const own = ['--node-name', name, '--node-ip', ip];
+    const args = ['internal', 'peers', '--data-dir', dataDir, '--kubeconfig', '/nowhere', ...own];
     const argv = [...enter, process.execPath, cli, ...args, '--port', '9346'];
     services.set(name, spawn(argv[0] ?? '', argv.slice(1), { stdio: 'ignore' }));
   }

@@ -51,7 +51,13 @@ const podRoutesSchema = z.object({
   clusterCidr: z.string(),
 });
 
-const peersSchema = z.object({ dataDir: z.string(), kubeconfig: z.string(), nodeName: z.string(), port });
+const peersSchema = z.object({
+  dataDir: z.string(),
+  kubeconfig: z.string(),
+  nodeName: z.string(),
+  nodeIp: z.ipv4(),
+  port,
+});
 
 const milliseconds = z.coerce.number().int().min(0).max(3_600_000);
 const vipSchema = z.object({

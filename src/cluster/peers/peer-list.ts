@@ -28,14 +28,27 @@ export function peerOf(object: unknown): Peer | undefined {
   return ip === undefined ? undefined : { name: metadata.name, ip: ip.address };
 }
 
+export interface Everybody {
+  readonly nodes: readonly unknown[];
+  /** Addresses of the API servers: one without a node is called by its address. */
+  readonly serverIps: readonly string[];
+}
+
 /** The next ones after `own` in the ring of all names. */
-export function peersOf(nodes: readonly unknown[], own: string): readonly Peer[] {
-  const all = nodes.flatMap((node) => peerOf(node) ?? []).filter(({ name }) => name !== own);
+export function peersOf({ nodes, serverIps }: Everybody, own: Peer): readonly Peer[] {
+  const withNode = nodes.flatMap((node) => peerOf(node) ?? []);
+  const known = new Set(withNode.map(({ ip }) => ip));
+  const without = serverIps.flatMap((ip) => (known.has(ip) ? [] : [{ name: ip, ip }]));
+  const all = [...withNode, ...without].filter(({ name, ip }) => name !== own.name && ip !== own.ip);
   all.sort((a, b) => (a.name < b.name ? -1 : 1));
-  const first = all.findIndex(({ name }) => name > own);
+  const first = all.findIndex(({ name }) => name > own.name);
   const ring = first === -1 ? all : [...all.slice(first), ...all.slice(0, first)];
   return ring.slice(0, mostPeers);
 }
+
+/** Of those that are kept, who has no node. */
+export const withoutNode = (peers: readonly Peer[]): readonly string[] =>
+  peers.flatMap(({ name, ip }) => (name === ip ? [ip] : []));
 
 const fileSchema = z.object({
   version: z.literal(1),

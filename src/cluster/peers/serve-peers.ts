@@ -10,11 +10,13 @@ import path from 'node:path';
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { deferred } from '../../kernel/deferred.ts';
+import { parseAddress } from '../ipv4.ts';
 import { followNodes, type NodesClient } from '../follow-nodes.ts';
 import { readIfThere, writeIfChanged } from '../stored-file.ts';
 import { heartbeatLink } from './heartbeat-link.ts';
 import { startHeartbeatServer, type ServingFiles } from './heartbeat-server.ts';
-import { peerOf, peersOf, peersText, readPeers, type Peer } from './peer-list.ts';
+import { followServerAddresses } from './follow-server-addresses.ts';
+import { peerOf, peersOf, peersText, readPeers, withoutNode, type Peer } from './peer-list.ts';
 import { newPeer, type PeerState } from './peer-state.ts';
 import { peerHealthWriter } from './peer-health-writer.ts';
 import { peerFigures, peerStatus, peerWarning } from './peer-text.ts';
@@ -22,6 +24,7 @@ import { watchPeer } from './peer-watch.ts';
 
 export interface ServePeersOptions {
   readonly nodeName: string;
+  readonly nodeIp: string;
   readonly host: string;
   readonly port: number;
   /** Keys and certificates of this node. */
@@ -54,7 +57,8 @@ interface Watched {
 
 /** Runs until `signal` aborts, and then rejects with its reason. @throws what listening fails with */
 export async function servePeers(options: ServePeersOptions): Promise<never> {
-  const { nodeName, host, port, tls, peersFile, healthFile, bootId, connect, clock, log, notify, signal } = options;
+  const { nodeName, nodeIp, host, port, tls, peersFile, healthFile, bootId, connect, clock, log, notify, signal } =
+    options;
   const files = await servingFiles(tls);
   await using server = await startHeartbeatServer(host, port, files);
   const watched = new Map<string, Watched>();
@@ -107,16 +111,25 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   };
 
   log(`heartbeats are answered at port ${String(server.port)}`);
-  take(readPeers(await readIfThere(peersFile)));
+  const before = readPeers(await readIfThere(peersFile));
+  take(before);
   notify('READY=1');
+  let nodes: readonly unknown[] | undefined;
+  let serverIps = withoutNode(before);
+  const takeAll = async () => {
+    // Without a list of nodes those from before are good enough.
+    if (nodes === undefined) return;
+    const peers = peersOf({ nodes, serverIps }, { name: nodeName, ip: nodeIp });
+    take(peers);
+    await writeIfChanged(peersFile, peersText(peers), 0o600);
+  };
   const renewing = keepRenewed({ ...options, signal: life.signal }, files, (next) => server.renew(next));
   const following = followNodes({
     connect,
     digest: (node) => JSON.stringify(peerOf(node) ?? {}),
-    async onNodes(nodes) {
-      const peers = peersOf(nodes, nodeName);
-      take(peers);
-      await writeIfChanged(peersFile, peersText(peers), 0o600);
+    async onNodes(listed) {
+      nodes = listed;
+      await takeAll();
     },
     onAway(reason, times) {
       if (times === 1) log(`the nodes cannot be followed: ${reason}; the peers are those known from before`);
@@ -126,11 +139,27 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
     clock,
     signal: life.signal,
   });
+  const servers = followServerAddresses({
+    connect,
+    async onServers(listed) {
+      serverIps = listed.flatMap((server) => ipv4Of(server) ?? []);
+      await takeAll();
+    },
+    clock,
+    random: Math.random,
+    signal: life.signal,
+  });
   try {
-    return await Promise.race([following, renewing, broken.promise]);
+    return await Promise.race([following, servers, renewing, broken.promise]);
   } finally {
     life.abort(new Error('heartbeats are kept no more'));
   }
+}
+
+/** Of host:port. */
+function ipv4Of(server: string): string | undefined {
+  const host = server.slice(0, server.lastIndexOf(':'));
+  return parseAddress(host) === undefined ? undefined : host;
 }
 
 /** What this node asks with. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { peersOf, peersText, readPeers } from '../../../src/cluster/peers/peer-list.ts';
+import { peersOf, peersText, readPeers, withoutNode, type Peer } from '../../../src/cluster/peers/peer-list.ts';
 import { peerFigures, peerStatus, peerWarning } from '../../../src/cluster/peers/peer-text.ts';
 
 const node = (name: string, address?: string) => ({
@@ -9,7 +9,16 @@ const node = (name: string, address?: string) => ({
 
 test('peers are the other nodes that have an address', () => {
   const nodes = [node('c', '192.0.2.3'), node('a', '192.0.2.1'), node('b'), node('d', 'fd00::1')];
-  expect(peersOf(nodes, 'a')).toEqual([{ name: 'c', ip: '192.0.2.3' }]);
+  expect(peersOf({ nodes, serverIps: [] }, { name: 'a', ip: '192.0.2.1' })).toEqual([{ name: 'c', ip: '192.0.2.3' }]);
+});
+
+test('a server without a node is one by its address, and nobody is its own', () => {
+  const nodes = [node('a', '192.0.2.1'), node('c', '192.0.2.3')];
+  const serverIps = ['192.0.2.1', '192.0.2.2', '192.0.2.3'];
+  const names = (own: Peer) => peersOf({ nodes, serverIps }, own).map(({ name }) => name);
+  expect(names({ name: 'a', ip: '192.0.2.1' })).toEqual(['c', '192.0.2.2']);
+  expect(names({ name: 'b', ip: '192.0.2.2' })).toEqual(['c', 'a']);
+  expect(withoutNode(peersOf({ nodes, serverIps }, { name: 'a', ip: '192.0.2.1' }))).toEqual(['192.0.2.2']);
 });
 
 test('in a large cluster each node asks 24, and is asked by 24', () => {
@@ -17,7 +26,7 @@ test('in a large cluster each node asks 24, and is asked by 24', () => {
   const nodes = names.map((name, at) => node(name, `192.0.2.${String(at)}`));
   const askedBy = new Map<string, number>();
   for (const own of names) {
-    const peers = peersOf(nodes, own).map(({ name }) => name);
+    const peers = peersOf({ nodes, serverIps: [] }, { name: own, ip: '198.51.100.1' }).map(({ name }) => name);
     expect(peers).toHaveLength(24);
     expect(peers).not.toContain(own);
     for (const peer of peers) askedBy.set(peer, (askedBy.get(peer) ?? 0) + 1);
