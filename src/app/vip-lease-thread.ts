@@ -15,7 +15,7 @@ export interface VipLeaseThread extends Pick<LeaseThreadClient, 'holdOwn' | 'gat
 }
 
 export interface VipLeaseThreadOptions extends ThreadStart {
-  /** It has ended, and not because we wished it. The kernel closes the gate at the deadline. */
+  /** It hangs, or has ended, and not because we wished it. The kernel closes the gate at the deadline. */
   readonly onGone: (reason: Error) => void;
 }
 
@@ -23,7 +23,6 @@ export function vipLeaseThread({ onGone, ...start }: VipLeaseThreadOptions): Vip
   // Beside the bundle: scripts/build.mjs makes it of app/vip-lease-thread-main.ts.
   const file = fileURLToPath(new URL('vip-lease-thread.cjs', import.meta.url));
   const worker = new Worker(file, { workerData: start });
-  const client = leaseThreadClient({ post: (message) => worker.postMessage(message), clock: systemClock });
   let isOver = false;
   const gone = (reason: Error) => {
     if (isOver) return;
@@ -31,6 +30,11 @@ export function vipLeaseThread({ onGone, ...start }: VipLeaseThreadOptions): Vip
     client.gone(reason);
     onGone(reason);
   };
+  const client = leaseThreadClient({
+    post: (message) => worker.postMessage(message),
+    clock: systemClock,
+    onMissed: gone,
+  });
   worker.on('message', (message: unknown) => client.take(message));
   worker.on('error', (error) => gone(error instanceof Error ? error : new Error(String(error))));
   worker.on('exit', (code) => gone(new Error(`the thread of the node’s Lease has ended with ${String(code)}`)));

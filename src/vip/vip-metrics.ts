@@ -52,7 +52,7 @@ export interface VipMetrics extends Subscriber<VipEvent> {
 }
 
 export function vipMetrics(): VipMetrics {
-  /** What was left when a renewal had failed. */
+  /** What was left when a renewal had failed, and nothing when the Lease was lost. */
   let margins: readonly { readonly atMs: number; readonly leftMs: number }[] = [];
   const counters = new Map<Metric, Map<string, number>>();
   const count = (metric: Metric, labels: Labels, by = 1) => {
@@ -60,6 +60,9 @@ export function vipMetrics(): VipMetrics {
     counters.set(metric, samples);
     const key = labelsText(labels);
     samples.set(key, (samples.get(key) ?? 0) + by);
+  };
+  const noteMargin = (lease: string, atMs: number, leftMs: number) => {
+    if (nodeOfLease(lease) !== undefined) margins = [...recent(margins, atMs), { atMs, leftMs }];
   };
   return {
     onEvent({ event, monotonicMs }: Envelope<VipEvent>) {
@@ -70,12 +73,12 @@ export function vipMetrics(): VipMetrics {
       } else if (event.type === 'vip.refused') count('refusals_total', { kind: event.refusal.kind });
       else if (event.type === 'vip.silent') count('silences_total', { reason: event.reason });
       else if (event.type === 'vip.conflict') count('conflicts_total', { mac: event.mac });
-      else if (event.type === 'vip.lease') count('lease_transitions_total', { lease: event.lease, to: event.to });
-      else if (event.type === 'vip.retry') {
+      else if (event.type === 'vip.lease') {
+        count('lease_transitions_total', { lease: event.lease, to: event.to });
+        if (event.to === 'lost') noteMargin(event.lease, monotonicMs, 0);
+      } else if (event.type === 'vip.retry') {
         count('api_errors_total', { lease: event.lease, class: event.class });
-        if (nodeOfLease(event.lease) !== undefined && Number.isFinite(event.leftMs)) {
-          margins = [...recent(margins, monotonicMs), { atMs: monotonicMs, leftMs: event.leftMs }];
-        }
+        if (Number.isFinite(event.leftMs)) noteMargin(event.lease, monotonicMs, event.leftMs);
       }
     },
     text(status, own) {

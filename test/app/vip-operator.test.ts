@@ -25,7 +25,7 @@ function scene(epoch: number | undefined, window?: WindowState) {
   let wishes = noWishes;
   const wantedBy = (asked: Wishes) => ({
     addresses: withPins([{ address, weight: 1 }], asked),
-    nodes: new Map(['a', 'b'].map((name) => [name, { state: stateOf(name, 'ready', asked), penalty: 0 }])),
+    nodes: new Map(['a', 'b'].map((name) => [name, { state: stateOf(name, 'ready', asked) }])),
     policy,
   });
   const grant = { address, owner: 'a', state: 'granted', generation: 1 } as const;

@@ -78,6 +78,13 @@ test('the margin of the own Lease is the least of a minute, and none when it is 
   expect(marginAt(5000)).toBe('0.4');
   expect(marginAt(5000, 100)).toBe('0.1');
   expect(marginAt(70_000)).toBe('3.5');
+  const lost = { type: 'vip.lease', from: 'doubtful', to: 'lost', reason: '' } as const;
+  metrics.onEvent({ seq: 1, wallMs: 0, monotonicMs: 71_000, event: { ...lost, lease: 'vip-coordinator' } });
+  expect(marginAt(71_000)).toBe('3.5');
+  metrics.onEvent({ seq: 2, wallMs: 0, monotonicMs: 72_000, event: { ...lost, lease: 'vip-node-a' } });
+  // It is held again meanwhile.
+  expect(marginAt(100_000)).toBe('0');
+  expect(marginAt(140_000)).toBe('3.5');
   const none = metrics.text(status, { ...own, leftMs: undefined });
   expect(none).toContain('\nk3s_lite_vip_lease_margin_seconds 0\n');
 });

@@ -38,6 +38,8 @@ export interface AgentState {
   readonly isFresh: boolean;
   readonly holdings: ReadonlyMap<VipAddress, Holding>;
   readonly refusals: ReadonlyMap<VipAddress, Refusal>;
+  /** How often in a row the actuator has failed to take or to prepare these; the kernel may only have been busy. */
+  readonly failures: ReadonlyMap<VipAddress, number>;
   /** A read of the assignment that is under way, or when to try again. */
   readonly reading: { readonly call: number } | undefined;
   readonly readAtMs: number;

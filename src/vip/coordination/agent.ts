@@ -26,6 +26,8 @@ import { generationsText, notes, type StoredAssignment } from './stored-assignme
 
 /** An address that somebody else answers for, or that the kernel refused, is tried again after this. */
 const refusedAgainMs = 5000;
+/** A kernel that has said no so often in a row is believed: the address is refused, and another node may have it. */
+const failuresToRefuse = 3;
 const readAgainMs = 200;
 /** A kernel that says no to a removal is asked again. */
 const failedPauseMs = 200;
@@ -36,6 +38,7 @@ export const newAgent: AgentState = {
   isFresh: false,
   holdings: new Map(),
   refusals: new Map(),
+  failures: new Map(),
   reading: undefined,
   readAtMs: 0,
   calls: 0,
@@ -253,6 +256,10 @@ class AgentDraft {
 
   #refuse(address: VipAddress, generation: number, refusal: TakeRefusal): void {
     this.#forget(address);
+    this.#noteRefusal(address, generation, refusal);
+  }
+
+  #noteRefusal(address: VipAddress, generation: number, refusal: TakeRefusal): void {
     const refused = { generation, refusal, againAtMs: this.#nowMs + refusedAgainMs };
     this.#set({ refusals: new Map([...this.#state.refusals, [address, refused]]) });
     this.#tell({ type: 'vip.refused', address, generation, refusal });
@@ -260,8 +267,10 @@ class AgentDraft {
 
   /** What was once refused and is here now is not said to be refused any more. */
   #accept(address: VipAddress): void {
-    const { refusals } = this.#state;
-    if (refusals.has(address)) this.#set({ refusals: new Map([...refusals].filter(([each]) => each !== address)) });
+    const { refusals, failures } = this.#state;
+    const others = <T>(all: ReadonlyMap<VipAddress, T>) => new Map([...all].filter(([each]) => each !== address));
+    if (refusals.has(address)) this.#set({ refusals: others(refusals) });
+    if (failures.has(address)) this.#set({ failures: others(failures) });
   }
 
   /** A view of this tenure is missing: asks for one. */
@@ -315,8 +324,19 @@ class AgentDraft {
     this.#set({ pausedUntilMs: this.#nowMs + failedPauseMs });
     // What was dropped was silent before. Of the rest nobody knows what the kernel has: what is granted is taken anew.
     for (const address of addresses) this.#move(address, at === 'drop' ? 'silent' : 'unsure');
+    if (at === 'take' || at === 'prepare') for (const address of addresses) this.#countFailure(address, reason);
     const { ending } = this.#state;
     if (at === 'verify' && ending !== undefined) this.#set({ ending: { ...ending, isVerifying: false } });
+  }
+
+  /** It stays `unsure`, and is silenced all the same. */
+  #countFailure(address: VipAddress, reason: string): void {
+    const { failures, holdings } = this.#state;
+    const count = (failures.get(address) ?? 0) + 1;
+    this.#set({ failures: new Map([...failures, [address, count]]) });
+    const holding = holdings.get(address);
+    if (holding === undefined || count < failuresToRefuse) return;
+    this.#noteRefusal(address, holding.generation, { kind: 'failed', reason });
   }
 
   #onVerified(left: readonly VipAddress[]): void {
@@ -346,7 +366,8 @@ class AgentDraft {
         times.push(sinceMs + this.#rules.lingerMs);
     }
     for (const [address, { againAtMs }] of refusals) {
-      if (!holdings.has(address)) times.push(againAtMs);
+      const phase = holdings.get(address)?.phase;
+      if (phase === undefined || phase === 'silent') times.push(againAtMs);
     }
     if (pausedUntilMs > this.#nowMs) return pausedUntilMs;
     const future = times.filter((atMs) => atMs > this.#nowMs);

@@ -1,6 +1,7 @@
 /** The words of the coordinator: who decides which node holds what, and on which evidence. */
 import type { MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode, PlanPolicy } from '../plan/plan-model.ts';
+import type { FlapsOf } from './flaps.ts';
 import type { LeaseRecord, LeaseSighting } from './lease-model.ts';
 import type { StoredAssignment } from './stored-assignment.ts';
 
@@ -10,7 +11,7 @@ export interface Wanted {
   /** Of addresses that are not among these, too. */
   readonly pins?: Readonly<Record<VipAddress, NodeName>> | undefined;
   /** Of nodes that are not in it, the Lease alone counts. */
-  readonly nodes: ReadonlyMap<NodeName, Pick<PlanNode, 'state' | 'penalty'>>;
+  readonly nodes: ReadonlyMap<NodeName, Pick<PlanNode, 'state'>>;
   readonly policy: PlanPolicy;
 }
 
@@ -63,6 +64,8 @@ export interface CoordinatorState {
   readonly plan: Plan | undefined;
   /** Planned moves that wait for their heirs. */
   readonly preparing: ReadonlyMap<VipAddress, Preparation>;
+  /** Nodes whose Leases were over. */
+  readonly flaps: FlapsOf;
   /** Owners that should have renewed their Lease by now: when they have, their heirs are not needed any more. */
   readonly late: ReadonlySet<NodeName>;
 }

@@ -17,6 +17,7 @@ import type {
   CoordinatorStep,
   Stored,
 } from './coordinator-model.ts';
+import { forgottenTimes, lostLease } from './flaps.ts';
 import { lateAtMs, prepareWithinMs } from './heirs.ts';
 import type { LeaseRecord } from './lease-model.ts';
 import { nextAssignment } from './next-assignment.ts';
@@ -43,6 +44,7 @@ export const newCoordinator: CoordinatorState = {
   reasons: new Map(),
   plan: undefined,
   preparing: new Map(),
+  flaps: new Map(),
   late: new Set(),
 };
 
@@ -221,7 +223,12 @@ class CoordinatorDraft {
   #confirm(node: NodeName, record: LeaseRecord | undefined): void {
     const sighting = this.#state.leases.get(node);
     if (sighting !== undefined && sighting.record?.version === record?.version) {
-      this.#set({ confirmed: new Map([...this.#state.confirmed, [node, { version: record?.version }]]) });
+      const { confirmed, flaps } = this.#state;
+      const isLost = lifeOf(sighting, this.#nowMs, this.#rules.leaseDurationMs) === 'expired';
+      this.#set({
+        confirmed: new Map([...confirmed, [node, { version: record?.version }]]),
+        flaps: isLost ? lostLease(flaps, node, record?.version, this.#nowMs) : flaps,
+      });
       return;
     }
     this.#sight(node, record);
@@ -269,7 +276,7 @@ class CoordinatorDraft {
   }
 
   #wakeAtMs(): number | undefined {
-    const { epoch, leases, pausedUntilMs, call, plan, preparing } = this.#state;
+    const { epoch, leases, pausedUntilMs, call, plan, preparing, flaps } = this.#state;
     if (epoch === undefined || call !== undefined) return undefined;
     if (pausedUntilMs > this.#nowMs) return pausedUntilMs;
     const { leaseDurationMs, graceMs } = this.#rules;
@@ -279,6 +286,7 @@ class CoordinatorDraft {
     });
     for (const { sinceMs } of preparing.values()) times.push(sinceMs + prepareWithinMs);
     if (plan?.againAtMs !== undefined) times.push(plan.againAtMs);
+    times.push(...forgottenTimes(flaps, this.#nowMs));
     const future = times.filter((atMs) => atMs > this.#nowMs);
     return future.length === 0 ? undefined : Math.min(...future);
   }

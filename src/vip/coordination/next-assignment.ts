@@ -10,6 +10,7 @@ import type { Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode } from '../plan/plan-model.ts';
 import type { CoordinatorEvent, CoordinatorRules, CoordinatorState, Preparation } from './coordinator-model.ts';
 import { wantedAddresses } from './api-server-vip.ts';
+import { penaltyOf } from './flaps.ts';
 import { heirsOf, isReady, lateOwners } from './heirs.ts';
 import { capacityOf, isLeaving, letGo, lifeOf, refusedBy, type LetGo } from './node-evidence.ts';
 import type { StoredAssignment } from './stored-assignment.ts';
@@ -28,7 +29,7 @@ export interface NextAssignment {
 
 /** Nodes as the planner sees them: those of the cluster, and whoever has a Lease. */
 export function planNodes(
-  { leases, wanted }: CoordinatorState,
+  { leases, wanted, flaps }: CoordinatorState,
   { leaseDurationMs }: CoordinatorRules,
   nowMs: number,
 ): readonly PlanNode[] {
@@ -40,7 +41,7 @@ export function planNodes(
       // Who is about to end waits for the others: it is not paced.
       state: !isAlive ? 'dead' : isLeaving(sighting) ? 'unready' : (known?.state ?? 'ready'),
       capacity: capacityOf(sighting),
-      penalty: known?.penalty ?? 0,
+      penalty: penaltyOf(flaps, name, nowMs),
     };
   });
 }

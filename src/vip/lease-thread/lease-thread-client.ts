@@ -1,6 +1,9 @@
 /**
  * The main thread's side of the Lease's thread: the Lease and the gate as if they were here. What was told last
  * is known here, never more: the thread alone decides until when an address may be answered for.
+ *
+ * A thread that hangs arms nothing any more, and the kernel closes the gate. But it would neither get the Lease
+ * again nor say why: so it is missed here, by whoever can end the process.
  */
 import type { Clock } from '../../kernel/clock.ts';
 import { deferred, type Deferred } from '../../kernel/deferred.ts';
@@ -11,9 +14,16 @@ import type { HoldOwnLease, OwnLeaseOptions } from '../own-lease.ts';
 import { aliveEveryMs } from './serve-lease-thread.ts';
 import { fromThread, type ToThread } from './thread-messages.ts';
 
+/** So many looks without a word of the thread, and it is missed; it says each second that it runs. */
+export const looksUntilMissed = 5;
+/** More until its first word: it is loaded first, on a machine that may be busy. */
+const looksToBegin = 30;
+
 export interface LeaseThreadClientOptions {
   readonly post: (message: ToThread) => void;
   readonly clock: Clock;
+  /** The thread hangs: said once. */
+  readonly onMissed: (reason: Error) => void;
 }
 
 export interface LeaseThreadClient extends Disposable {
@@ -26,7 +36,7 @@ export interface LeaseThreadClient extends Disposable {
   gone(reason: Error): void;
 }
 
-export function leaseThreadClient({ post, clock }: LeaseThreadClientOptions): LeaseThreadClient {
+export function leaseThreadClient({ post, clock, onMissed }: LeaseThreadClientOptions): LeaseThreadClient {
   const calls = new Map<number, Deferred<void>>();
   const stopped = deferred();
   let lastCall = 0;
@@ -34,11 +44,18 @@ export function leaseThreadClient({ post, clock }: LeaseThreadClientOptions): Le
   let allowedUntilMs: number | undefined;
   let isGone: Error | undefined;
 
-  const sayAlive = () => {
+  let unheardLooks = looksUntilMissed - looksToBegin;
+
+  /** Looks are counted, and not the time between them: a process that was frozen has not looked. */
+  const look = () => {
     post({ type: 'alive' });
-    timer = clock.timer(aliveEveryMs, sayAlive);
+    unheardLooks += 1;
+    if (unheardLooks === looksUntilMissed) {
+      onMissed(new Error(`the thread of the node’s Lease hangs: ${String(looksUntilMissed)} s without a word of it`));
+    }
+    timer = clock.timer(aliveEveryMs, look);
   };
-  let timer = clock.timer(aliveEveryMs, sayAlive);
+  let timer = clock.timer(aliveEveryMs, look);
 
   function ask(what: 'begin' | 'write' | 'end', wished: Omit<WantedGate, 'deadlineMs'>): Promise<void> {
     if (isGone !== undefined) return Promise.reject(isGone);
@@ -87,6 +104,7 @@ export function leaseThreadClient({ post, clock }: LeaseThreadClientOptions): Le
     }),
     take(given) {
       const message = fromThread.parse(given);
+      unheardLooks = 0;
       switch (message.type) {
         case 'allow':
           allowedUntilMs = message.deadlineMs;
@@ -106,6 +124,8 @@ export function leaseThreadClient({ post, clock }: LeaseThreadClientOptions): Le
           calls.delete(call);
           return;
         }
+        case 'alive':
+          return;
         case 'event':
           lease?.onEvent(message.event);
           return;

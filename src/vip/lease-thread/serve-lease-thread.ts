@@ -82,6 +82,7 @@ export function serveLeaseThread({ lease, kernel, post }: LeaseThreadOptions): L
     inVain += 1;
     // Again and again: a Lease that it gets later it cannot let go of either.
     if (inVain >= looksInVain) holder?.giveUp('its process is stuck, and could not let go of anything');
+    post({ type: 'alive' });
     timer = clock.timer(aliveEveryMs, look);
   }
   let timer = clock.timer(aliveEveryMs, look);

@@ -85,6 +85,8 @@ export const fromThread = z.discriminatedUnion('type', [
   z.object({ type: z.literal('allow'), tenure: z.number(), deadlineMs: z.number() }),
   z.object({ type: z.literal('withdraw'), tenure: z.number(), reason: z.string() }),
   z.object({ type: z.literal('stopped') }),
+  /** The thread runs: what it says beside that may be far apart. */
+  z.object({ type: z.literal('alive') }),
   z.object({ type: z.literal('gate'), call: z.number(), fault: z.string().optional() }),
   z.object({ type: z.literal('event'), event }),
 ]);

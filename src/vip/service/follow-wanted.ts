@@ -69,7 +69,7 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
     nodes: new Map(
       (services?.nodes ?? []).map((node) => [
         node.metadata.name,
-        { state: stateOf(node.metadata.name, stateByNode(node), asked), penalty: 0 },
+        { state: stateOf(node.metadata.name, stateByNode(node), asked) },
       ]),
     ),
     policy: { ...policy, mayRebalance: windowBy(asked).isOpen },

@@ -166,6 +166,33 @@ describe('[V10] when the actuator fails, nobody knows what the kernel has of an 
     expect(driven.state.holdings.get(address)).toMatchObject({ phase: 'open', generation: 5 });
   });
 
+  test('what cannot be taken three times in a row is refused, and tried again after a while', () => {
+    const driven = fresh().shows(granted(5));
+    for (let tries = 1; tries <= 3; tries += 1) {
+      fail(driven, 'take');
+      driven.nowMs += 200;
+      expect(driven.give({ type: 'wake' }).done).toContainEqual(silence);
+      if (tries < 3) expect(driven.give({ type: 'silenced', addresses: [address] }).done).toEqual([take(false)]);
+    }
+    // It is said before it is known to be silent: another node is made ready for it, and granted nothing yet.
+    expect(driven.state.published).toBe(JSON.stringify({ refused: `${address}=5` }));
+    expect(driven.give({ type: 'silenced', addresses: [address] }).done).toEqual([]);
+    // Nobody else was given it.
+    driven.nowMs = driven.wakeAtMs ?? 0;
+    expect(driven.nowMs).toBeGreaterThan(4000);
+    expect(driven.give({ type: 'wake' }).done).toEqual([take(false)]);
+    // One failure more, and it is refused again at once.
+    driven.give({ type: 'allowed', tenure: 1, deadlineMs: 20_000 });
+    fail(driven, 'take');
+    expect(told(driven)).toContain('vip.refused');
+    driven.nowMs += 200;
+    driven.give({ type: 'wake' }).give({ type: 'silenced', addresses: [address] });
+    driven.nowMs = driven.wakeAtMs ?? 0;
+    driven.give({ type: 'wake' }).give({ type: 'taken', outcomes: [{ address }] });
+    expect(driven.state.holdings.get(address)).toMatchObject({ phase: 'open' });
+    expect(driven.state.failures.size + driven.state.refusals.size).toBe(0);
+  });
+
   test('what is revoked is not let go before it is silent for certain', () => {
     const driven = fail(fresh().shows(granted(5)), 'take').shows({ ...granted(5), state: 'revoking', next: 'c' });
     expect(driven.done).toEqual([]);

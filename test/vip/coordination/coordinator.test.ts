@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { newCoordinator, stepCoordinator } from '../../../src/vip/coordination/coordinator.ts';
 import type { CoordinatorInput, CoordinatorRules } from '../../../src/vip/coordination/coordinator-model.ts';
+import { lostLease, penaltyOf, type FlapsOf } from '../../../src/vip/coordination/flaps.ts';
 import type { LeaseRecord } from '../../../src/vip/coordination/lease-model.ts';
+import { planNodes } from '../../../src/vip/coordination/next-assignment.ts';
 import { noAssignment, type StoredAssignment } from '../../../src/vip/coordination/stored-assignment.ts';
+import { flapHalfLifeMs } from '../../../src/vip/plan/flap-penalty.ts';
 import { plan } from '../../../src/vip/plan/plan.ts';
 
 const rules: CoordinatorRules = { node: 'a', plan, graceMs: 20, leaseDurationMs: 1000, standbys: 2 };
@@ -249,4 +252,127 @@ describe('an heir', () => {
       .give(leaseOf('b', 3, { notes: { leaving: 'true' } }));
     expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'granted', heir: 'a' });
   });
+});
+
+describe('a node whose Lease was over', () => {
+  const penaltyNow = ({ state, nowMs }: Driven) =>
+    planNodes(state, rules, nowMs).find(({ name }) => name === 'b')?.penalty;
+  /** `b` dies with the address, which comes back to it when it lives again. */
+  const dieAndLive = (driven: Driven, version: number): Driven => {
+    const fromMs = driven.nowMs;
+    const here = driven.state.stored?.version ?? '';
+    const late = driven.at(fromMs + 900).give(leaseOf('a', version));
+    if (late.draft !== undefined) late.written(`${here}a`);
+    driven
+      .at(fromMs + 1000)
+      .give({ type: 'wake' })
+      .written(`${here}b`);
+    driven.at(fromMs + 1020).give({ type: 'wake' });
+    driven.give({ type: 'confirmed', call: driven.state.calls, record: driven.state.leases.get('b')?.record });
+    driven.written(`${here}c`).give(leaseOf('b', version + 1));
+    return driven;
+  };
+  const backAt = (driven: Driven, version: number): Driven => {
+    // What it had is granted to it again.
+    const grants = new Map([[address, { address, owner: 'b', state: 'granted', generation: version } as const]]);
+    const assignment = {
+      ...noAssignment,
+      epoch: 3,
+      revision: 100 * version,
+      lastGeneration: version,
+      standbys: ['b'],
+      grants,
+    };
+    driven.give({ type: 'elected', epoch: 3 });
+    return driven.give({
+      type: 'read',
+      call: driven.state.calls,
+      stored: { version: `v${String(version)}`, assignment },
+    });
+  };
+
+  test('once has its full share; from the second time on it is given less, until that is forgotten', () => {
+    const driven = dieAndLive(settled(), 20);
+    expect(driven.state.stored?.assignment.grants.get(address)?.owner).toBe('a');
+    expect(penaltyNow(driven)).toBe(0);
+    dieAndLive(backAt(driven, 30), 40);
+    expect(penaltyNow(driven)).toBeCloseTo(1, 1);
+    dieAndLive(backAt(driven, 50), 60);
+    expect(penaltyNow(driven)).toBeCloseTo(2, 1);
+    driven.nowMs += flapHalfLifeMs;
+    expect(penaltyNow(driven)).toBeCloseTo(0.5, 1);
+    driven.nowMs += flapHalfLifeMs;
+    expect(penaltyNow(driven)).toBe(0);
+  });
+
+  test('and was renewed after all, as after an outage of the API, is no worse for it', () => {
+    const driven = settled();
+    for (const round of [1, 2, 3]) {
+      const fromMs = driven.nowMs;
+      const late = driven.at(fromMs + 900).give(leaseOf('a', 100 * round));
+      if (late.draft !== undefined) late.written(`w${String(round)}a`);
+      driven.at(fromMs + 1000).give({ type: 'wake' });
+      if (driven.draft !== undefined) driven.written(`w${String(round)}b`);
+      driven.at(fromMs + 1020).give({ type: 'wake' });
+      const renewed = leaseOf('b', 100 * round + 1);
+      if (renewed.type !== 'lease') throw new Error('no Lease');
+      driven.give({ type: 'confirmed', call: driven.state.calls, record: renewed.record });
+    }
+    expect(penaltyNow(driven)).toBe(0);
+  });
+});
+
+test.each([
+  {
+    what: 'a Lease that is over is counted once',
+    lost: [
+      ['1', 0],
+      ['1', 10],
+    ],
+    after: 10,
+    penalty: 0,
+  },
+  {
+    what: 'the second time is the first that counts',
+    lost: [
+      ['1', 0],
+      ['2', 10],
+    ],
+    after: 10,
+    penalty: 1,
+  },
+  {
+    what: 'each time more counts one more',
+    lost: [
+      ['1', 0],
+      ['2', 0],
+      ['3', 0],
+    ],
+    after: 0,
+    penalty: 2,
+  },
+  {
+    what: 'a Lease that is gone is one too',
+    lost: [
+      ['1', 0],
+      [undefined, 0],
+    ],
+    after: 0,
+    penalty: 1,
+  },
+  {
+    what: 'half is forgotten in a half-life',
+    lost: [
+      ['1', 0],
+      ['2', 0],
+      ['3', 0],
+    ],
+    after: flapHalfLifeMs,
+    penalty: 0.5,
+  },
+] as const)('flaps: $what', ({ lost, after, penalty }) => {
+  let flaps: FlapsOf = new Map();
+  for (const [version, atMs] of lost) flaps = lostLease(flaps, 'b', version, atMs);
+  expect(penaltyOf(flaps, 'b', after)).toBeCloseTo(penalty, 3);
+  expect(penaltyOf(flaps, 'a', after)).toBe(0);
 });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { KernelNetwork } from '../../../src/vip/actuate/kernel-network.ts';
 import type { LeaseDraft, LeaseRecord, LeaseRules } from '../../../src/vip/coordination/lease-model.ts';
 import { classify } from '../../../src/vip/coordination/error-class.ts';
-import { leaseThreadClient } from '../../../src/vip/lease-thread/lease-thread-client.ts';
+import { leaseThreadClient, looksUntilMissed } from '../../../src/vip/lease-thread/lease-thread-client.ts';
 import { looksInVain, serveLeaseThread } from '../../../src/vip/lease-thread/serve-lease-thread.ts';
 import { checkTiming } from '../../../src/vip/coordination/timing.ts';
 import type { WantedGate } from '../../../src/vip/actuate/gate.ts';
@@ -42,6 +42,9 @@ function threads() {
   const refused = { ok: false, verdict: classify({ kind: 'timeout', afterMs: 1 }) } as const;
   /** Neither are the main thread's messages sent, nor are those to it taken. */
   let isStuck = false;
+  /** The same of the thread. */
+  let isHanging = false;
+  const missing: string[] = [];
   const missed: unknown[] = [];
   const across = (message: unknown, take: (message: unknown) => void) =>
     void clock.soon(() => take(structuredClone(message)));
@@ -65,13 +68,16 @@ function threads() {
       random: () => 0.5,
     },
     kernel,
-    post: (message) => across(message, (each) => (isStuck ? missed.push(each) : client.take(each))),
+    post(message) {
+      if (!isHanging) across(message, (each) => (isStuck ? missed.push(each) : client.take(each)));
+    },
   });
   const client = leaseThreadClient({
     post: (message) => {
-      if (!isStuck) across(message, (each) => thread.take(each));
+      if (!isStuck && !isHanging) across(message, (each) => thread.take(each));
     },
     clock,
+    onMissed: ({ message }) => missing.push(message),
   });
   const own = client.holdOwn({
     rules,
@@ -88,6 +94,8 @@ function threads() {
     armedMs,
     gate: client.gate(() => wish),
     refusing: client.gate(() => ({ ...wish, interfaces: [{ name: 'refused', index: 3 }] })),
+    missing,
+    hang: () => (isHanging = true),
     stick: () => (isStuck = true),
     moveOn() {
       isStuck = false;
@@ -188,6 +196,36 @@ test('[V9] an API that hangs opens the switch before the Lease is over, whatever
   api.isThere = false;
   await clock.advance(timing.leaseDurationMs - timing.marginMs);
   expect(armedMs()).toBe(0);
+});
+
+test('[V9] a thread that hangs is missed, and said so once', async () => {
+  using both = threads();
+  const { clock, own, missing } = both;
+  own.want();
+  await clock.advance(20_000);
+  expect(missing).toEqual([]);
+  both.hang();
+  await clock.advance((looksUntilMissed - 1) * 1000);
+  expect(missing).toEqual([]);
+  await clock.advance(20_000);
+  expect(missing).toEqual([expect.stringContaining('hangs')]);
+});
+
+test('one that is slow to begin is given the time for it, and not for ever', async () => {
+  using both = threads();
+  both.hang();
+  await both.clock.advance(20_000);
+  expect(both.missing).toEqual([]);
+  await both.clock.advance(20_000);
+  expect(both.missing).toHaveLength(1);
+});
+
+test('[V9] a main thread that was stuck does not miss a thread that runs', async () => {
+  using both = await stuck();
+  await both.clock.advance(4000);
+  both.moveOn();
+  await both.clock.advance(4000);
+  expect(both.missing).toEqual([]);
 });
 
 test('a gate that the kernel refuses is told to whoever wished it', async () => {

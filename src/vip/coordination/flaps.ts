@@ -1,0 +1,35 @@
+/**
+ * Which nodes come and go: how often the Lease of each was over, as the coordinator has found it. Pure.
+ *
+ * Only a Lease that was read again and is over counts, and once each time: after an outage of the API all
+ * seem to be over, and none is. A node that ends as it was told gives its Lease back, and does not flap.
+ * A new coordinator begins to count anew.
+ */
+import type { NodeName } from '../model.ts';
+import { flapped, forgottenAtMs, noPenalty, penaltyAt, type FlapPenalty } from '../plan/flap-penalty.ts';
+
+export interface Flaps {
+  readonly penalty: FlapPenalty;
+  /** Of the Lease that was over last: its `resourceVersion`. */
+  readonly version: string | undefined;
+}
+
+export type FlapsOf = ReadonlyMap<NodeName, Flaps>;
+
+/** The node's Lease was read, and is over. */
+export function lostLease(flaps: FlapsOf, node: NodeName, version: string | undefined, nowMs: number): FlapsOf {
+  const before = flaps.get(node);
+  if (before !== undefined && before.version === version) return flaps;
+  const penalty = flapped(before?.penalty ?? noPenalty, nowMs);
+  return new Map([...flaps, [node, { penalty, version }]]);
+}
+
+export function penaltyOf(flaps: FlapsOf, node: NodeName, nowMs: number): number {
+  const known = flaps.get(node);
+  return known === undefined ? 0 : penaltyAt(known.penalty, nowMs);
+}
+
+/** When nodes have their full share again; the planner has to be asked then. */
+export function forgottenTimes(flaps: FlapsOf, nowMs: number): readonly number[] {
+  return [...flaps.values()].flatMap(({ penalty }) => forgottenAtMs(penalty, nowMs) ?? []);
+}
