@@ -50,10 +50,12 @@ export const demands = {
   V3: 'Rebalanced when nodes come and go, with as few moves as possible',
   V4: '`externalTrafficPolicy: Local` only on nodes with a ready endpoint; affinity and anti-affinity between addresses and nodes',
   V5: 'The distribution is monitored: addresses per node, imbalance, an alert',
+  V6: 'Maintenance windows hold voluntary moves; a node is drained on command',
   V7: 'Transient and permanent errors are told apart',
   V8: 'Transient errors are retried, with backoff, while the Lease is valid',
   V9: 'When retries fail: silent, withdrawn and released, so that another node takes over at once',
   V10: 'Taking and dropping an address is atomic: never half, never on two nodes, cleaned up after a crash',
+  V11: 'Times of elections are configurable, and checked against each other',
   V12: 'Metrics and events of elections, retries, moves and failovers',
 };
 

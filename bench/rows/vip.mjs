@@ -2,13 +2,12 @@
  * Virtual IPs on real packets, beside keepalived in the same rig: nodes are namespaces on a bridge, a
  * client sends every 2 ms. Of ours it is the kernel's side: how long a lease runs is a setting.
  */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { hasPackages } from '../../scripts/setup/debian.mjs';
+import { keepalived } from '../keepalived.mjs';
 import { msBetween, now, root, Skip, withFolder } from '../place.mjs';
 import { row } from './small-graphs.mjs';
 
@@ -115,8 +114,8 @@ async function measureKeepalived(rig, folder, rounds) {
       ['death', () => rig.place('n1').cable('down')],
       ['planned', (first) => first.kill('SIGTERM')],
     ]) {
-      const first = keepalived(rig.place('n1'), folder, 150);
-      const second = keepalived(rig.place('n2'), folder, 100);
+      const first = keepalived(rig.place('n1'), { folder, address, priority: 150 });
+      const second = keepalived(rig.place('n2'), { folder, address, priority: 100 });
       await answeredBy(rig, 'n1');
       // The other one has to have heard a few of its advertisements.
       await new Promise((resolve) => setTimeout(resolve, settledMs));
@@ -133,23 +132,6 @@ async function measureKeepalived(rig, folder, rounds) {
     await Promise.all(nodes.map((node) => node.kill()));
   }
   return results;
-}
-
-/** As its manual has it: one advertisement a second. */
-function keepalived({ name, enter }, folder, priority) {
-  const file = path.join(folder, `${name}.conf`);
-  writeFileSync(
-    file,
-    [
-      'vrrp_instance one {',
-      `  state BACKUP\n  interface eth0\n  virtual_router_id 50\n  priority ${priority}\n  advert_int 1`,
-      `  virtual_ipaddress {\n    ${address}/32\n  }`,
-      '}\n',
-    ].join('\n'),
-  );
-  const pidFiles = ['-p', path.join(folder, `${name}.pid`), '-r', path.join(folder, `${name}-vrrp.pid`)];
-  const argv = [...enter, 'keepalived', '--dont-fork', '--vrrp', '-f', file, ...pidFiles];
-  return spawn(argv[0], argv.slice(1), { stdio: 'ignore' });
 }
 
 /** The client is answered by that node; it begins to send when it does not yet. */

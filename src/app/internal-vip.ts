@@ -58,6 +58,7 @@ export interface InternalVipOptions extends LeaseTimes {
   readonly interface: string | undefined;
   readonly capacity: number;
   readonly lingerMs: number;
+  readonly flapHalfLifeMs: number;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: (line: string) => void;
   readonly signal: AbortSignal;
@@ -87,7 +88,11 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
   const events = vipStream({ clock });
   using _log = events.subscribe({ onEvent: ({ event }) => log(vipEventText(event)) });
   // Renewals have connections of their own, and the node's even a thread: nothing that is large or slow is before them.
-  await using thread = vipLeaseThread({ kubeconfig, namespace, onGone: (reason) => end.abort(reason) });
+  const onGone = (reason: Error) => {
+    events.emit({ type: 'vip.notice', text: reason.message });
+    end.abort(reason);
+  };
+  await using thread = vipLeaseThread({ kubeconfig, namespace, onGone });
   using forLeases = renewedClient(kubeconfig);
   using forOthers = renewedClient(kubeconfig);
   await using actuator = createActuator({
@@ -193,6 +198,7 @@ export async function internalVip(options: InternalVipOptions): Promise<never> {
       timing,
       lingerMs: options.lingerMs,
       capacity: options.capacity,
+      flapHalfLifeMs: options.flapHalfLifeMs,
       connectForLeases: forLeases.connect,
       holdOwn: thread.holdOwn,
       connect: forOthers.connect,

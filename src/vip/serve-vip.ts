@@ -33,6 +33,7 @@ import { handOver } from './hand-over.ts';
 import { keepFollowing } from './keep-following.ts';
 import type { NodeName, VipAddress } from './model.ts';
 import type { HoldOwnLease, OwnLease } from './own-lease.ts';
+import { flapHalfLifeMs } from './plan/flap-penalty.ts';
 import type { Plan, PlanInput } from './plan/plan-model.ts';
 import type { VipEvent } from './vip-event.ts';
 
@@ -46,6 +47,8 @@ export interface ServeVipOptions {
   readonly timing: Timing;
   readonly lingerMs: number;
   readonly capacity: number;
+  /** See `CoordinatorRules`. */
+  readonly flapHalfLifeMs?: number | undefined;
   /** For Leases that are held in this thread: nothing that is large or slow is before their renewals. */
   readonly connectForLeases: () => Promise<AssignmentKube>;
   /** Who holds the node's own Lease, and feeds the kernel's switch; undefined: this thread. */
@@ -160,6 +163,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     graceMs: timing.graceMs,
     leaseDurationMs: timing.leaseDurationMs,
     standbys,
+    flapHalfLifeMs: options.flapHalfLifeMs ?? flapHalfLifeMs,
   };
   using coordinator = coordinatorDriver({
     rules: coordinatorRules,

@@ -41,7 +41,7 @@ function scene(epoch: number | undefined, window?: WindowState) {
       stored: { version: '1', assignment: { ...noAssignment, grants: new Map([[address, grant]]) } },
       wanted: wantedBy(noWishes),
     },
-    rules: { node: 'a', plan, graceMs: 100, leaseDurationMs: 15_000, standbys: 2 },
+    rules: { node: 'a', plan, graceMs: 100, leaseDurationMs: 15_000, standbys: 2, flapHalfLifeMs: 1 },
     services: undefined,
     nowMs: 0,
   };

@@ -2,12 +2,16 @@
  * The whole of it: `k3s-lite internal vip` on three nodes with real packets, a real API server and a real
  * etcd. An observer asks for each address every 10 ms and hears every frame.
  */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { vipCluster, type HeardTenure, type VipCluster } from './kit/vip-cluster.ts';
 import { stallMs, type VipProcess } from './kit/vip-processes.ts';
+import { run } from './rig/run.ts';
 import type { RigProcess } from './vip-rig/vip-rig.ts';
 
+const cli = path.resolve(import.meta.dirname, '../../bin/k3s-lite.js');
 const isRoot = process.getuid?.() === 0;
 const nodes = ['n1', 'n2', 'n3'];
 const addresses = ['10.98.0.50', '10.98.0.51', '10.98.0.52'];
@@ -66,6 +70,53 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
     }
   });
 
+  test('[V6] a drain on command empties a node, and no packet is lost', async () => {
+    const { address, holder } = await leaving();
+    await vips.rig.client.calls.begin(address);
+    await expect.poll(() => vips.rig.client.calls.answered()).toBeGreaterThan(20);
+    await vips.command('drain', holder.name);
+    await expect.poll(() => vips.rig.client.calls.lastFrom(), { timeout: 30_000 }).not.toBe(holder.name);
+    await handedOver(address, holder.name);
+    await vips.settled(others(holder.name));
+    const kernel = () => vips.rig.place(holder.name).must('ip', '-brief', 'address', 'show', 'dev', 'eth0');
+    // It is taken from there when the last has heard who has it now.
+    await expect.poll(kernel, { timeout: 20_000 }).not.toContain('10.98.0.5');
+    const { longestGapMs, lost } = await vips.rig.client.calls.finish();
+    console.info(`drained: the client’s longest gap ${longestGapMs.toFixed(0)} ms, ${String(lost)} lost`);
+    expect(lost).toBe(0);
+    await vips.command('undrain', holder.name);
+    await vips.settled();
+  });
+
+  test('[V11] the times that were given are those of the Leases; a set that cannot be kept is refused, and why', async () => {
+    for (const name of nodes) expect(await vips.leaseSeconds(name)).toBe(times.leaseDurationMs / 1000);
+    const [name = ''] = nodes;
+    const renewals = new Set<number>();
+    const fromMs = now();
+    const renewedTwiceMore = async () => renewals.add(await vips.renewedAtMs(name)).size > 3;
+    await expect.poll(renewedTwiceMore, { timeout: 30_000, interval: 100 }).toBe(true);
+    // Three periods, two and a part of one at least. One write more, of something that has changed, comes at once.
+    expect(now() - fromMs).toBeGreaterThan(times.retryPeriodMs);
+    expect(now() - fromMs).toBeLessThan(5 * 3 * times.retryPeriodMs);
+
+    const refused = (...args: readonly string[]) => {
+      const { code, output } = run([process.execPath, cli, ...args]);
+      expect(code, output).toBe(3);
+      return output;
+    };
+    const stateDir = `${vips.rig.stateDir(name)}-refused`;
+    const place = [`--state-dir=${stateDir}`, '--kubeconfig=none', `--node-name=${name}`];
+    const unsafe = ['--lease-duration=3000', '--renew-deadline=2900', '--retry-period=1000'];
+    expect(refused('internal', 'vip', ...place, ...unsafe)).toMatch(
+      /the margin of 0\.30 s \+ 50 ms to withdraw are longer than --lease-duration 3\.0 s.*set --lease-duration/s,
+    );
+    expect(existsSync(stateDir)).toBe(false);
+    const up = ['--data-dir', stateDir, '--vip-pool', '10.98.0.60', '--vip-lease-duration', '3s'];
+    expect(refused('up', ...up, '--vip-renew-deadline', '3s')).toMatch(
+      /--vip-lease-duration 3\.0 s is not longer than --vip-renew-deadline 3\.0 s .*raise the one or lower the other/s,
+    );
+  });
+
   test('[V9] a node that is told to end hands over first, and another one answers at once', async () => {
     const { address, holder } = await leaving();
     await vips.rig.client.calls.begin(address);
@@ -104,6 +155,21 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
     expect(Math.max(...pauses)).toBeLessThan(times.retryPeriodMs);
     expect(holder.lines.filter(({ atMs, text }) => atMs > fromMs && text.includes('Lease vip-node'))).toEqual([]);
     await vips.settled();
+  });
+
+  test('[V9] [V10] a thread of the Lease that hangs: the kernel falls silent, and the process ends and says why', async () => {
+    const { address, holder } = await leaving();
+    const hungMs = now();
+    holder.hangLeaseThread();
+    const [before, after] = await handedOver(address, holder.name);
+    expect(before.untilMs).toBeLessThan(hungMs + times.leaseDurationMs);
+    expect(after.fromMs).toBeGreaterThan(before.untilMs);
+    await holder.ended;
+    console.info(
+      `hung: silent after ${(before.untilMs - hungMs).toFixed(0)} ms, ended after ${(now() - hungMs).toFixed(0)} ms`,
+    );
+    expect(holder.lines.map(({ text }) => text).join('\n')).toContain('the thread of the node’s Lease hangs');
+    await backAgain(holder.name);
   });
 
   test('[V10] a node that dies is followed by another when its Lease is over', async () => {

@@ -1,10 +1,14 @@
 /**
  * How long a client waits when an address moves: three nodes with the real process, packets, API server and
- * etcd, and a client that sends every 2 ms. MOVES says how often each is done.
+ * etcd, and a client that sends every 2 ms; before them keepalived, in the same rig. MOVES says how often each
+ * is done.
  */
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { keepalived } from '../../bench/keepalived.mjs';
+import { hasPackages } from '../../scripts/setup/debian.mjs';
 import { layoutOf } from '../../src/cluster/layout.ts';
 import type { LeaseTimes } from '../../src/vip/coordination/timing.ts';
 import { noWishes, wishesObject, type Wishes } from '../../src/vip/service/wishes.ts';
@@ -17,6 +21,9 @@ const isRoot = process.getuid?.() === 0;
 const rounds = Number(process.env['MOVES'] ?? '5');
 const nodes = ['n1', 'n2', 'n3'];
 const address = '10.98.0.50';
+const itsAddress = '10.98.0.60';
+/** keepalived's backup has to have heard a few advertisements. */
+const settledMs = 2500;
 const patience = { timeout: 60_000, interval: 10 };
 /** Issue 6: what a client may wait for, and the Lease. */
 const sets: readonly { readonly times: LeaseTimes; readonly deathMs: number }[] = [
@@ -56,6 +63,43 @@ describe.skipIf(!isRoot)('a client of a virtual IP', () => {
     await cluster.kubectl('apply', '--server-side', '--force-conflicts', '-f', file);
   }
   const wish = (wishes: Partial<Wishes>) => apply(wishesObject('kube-system', { ...noWishes, ...wishes }));
+
+  test('the yardstick: keepalived, the death of its node and its stop', async ({ skip }) => {
+    if (!(await hasPackages(['keepalived'], 'the yardstick of virtual IPs'))) skip('keepalived is not there');
+    const [first = '', second = ''] = nodes;
+    const gaps: { readonly what: string; readonly gapMs: number }[] = [];
+    for (const what of Array.from({ length: rounds }, () => ['death', 'stop']).flat()) {
+      const [one, other] = [first, second].map((name, at) =>
+        keepalived(rig.place(name), {
+          folder: path.dirname(rig.stateDir(name)),
+          address: itsAddress,
+          priority: 150 - 50 * at,
+        }),
+      );
+      try {
+        await rig.client.calls.begin(itsAddress);
+        await expect.poll(() => rig.client.calls.lastFrom(), patience).toBe(first);
+        await new Promise((resolve) => setTimeout(resolve, settledMs));
+        if (what === 'death') rig.place(first).cable('down');
+        else one?.kill('SIGTERM');
+        await expect.poll(() => rig.client.calls.lastFrom(), patience).toBe(second);
+        gaps.push({ what, gapMs: (await rig.client.calls.finish()).longestGapMs });
+      } finally {
+        for (const child of [one, other]) {
+          const isOver = child === undefined || child.exitCode !== null || child.signalCode !== null;
+          const ended = isOver ? undefined : once(child, 'exit');
+          child?.kill('SIGTERM');
+          await ended;
+        }
+        rig.place(first).cable('up');
+      }
+    }
+    for (const what of ['death', 'stop']) {
+      const own = gaps.filter((each) => each.what === what).map(({ gapMs }) => gapMs.toFixed(0));
+      console.info(`keepalived, ${what}: gaps of ${own.join(', ')} ms`);
+    }
+    expect(gaps).toHaveLength(2 * rounds);
+  });
 
   describe.each(sets)('with Leases of $times.leaseDurationMs ms', ({ times, deathMs }) => {
     let vips: VipProcesses;

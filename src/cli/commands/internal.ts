@@ -7,6 +7,7 @@ import { exitCode } from '../../error/codes.ts';
 import { StartupError } from '../../error/startup-error.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { defaultTimes } from '../../vip/coordination/timing.ts';
+import { flapHalfLifeMs } from '../../vip/plan/flap-penalty.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 
 const manifestsSchema = z.object({ dataDir: z.string(), server: z.url(), disable: z.string().default('') });
@@ -90,6 +91,7 @@ const vipSchema = z.object({
   interface: z.string().optional(),
   capacity: z.coerce.number().min(0.01).max(1000).default(1),
   lingerMs: milliseconds.default(1000),
+  flapHalfLifeMs: milliseconds.min(1).default(flapHalfLifeMs),
   leaseDuration: milliseconds.default(defaultTimes.leaseDurationMs),
   renewDeadline: milliseconds.default(defaultTimes.renewDeadlineMs),
   retryPeriod: milliseconds.default(defaultTimes.retryPeriodMs),

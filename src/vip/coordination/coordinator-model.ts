@@ -78,6 +78,8 @@ export interface CoordinatorRules {
   /** For nodes whose Lease was never seen. */
   readonly leaseDurationMs: number;
   readonly standbys: number;
+  /** Half of what a node is trusted less for its flaps is forgotten in this time. */
+  readonly flapHalfLifeMs: number;
 }
 
 export type CoordinatorInput =

@@ -227,7 +227,7 @@ class CoordinatorDraft {
       const isLost = lifeOf(sighting, this.#nowMs, this.#rules.leaseDurationMs) === 'expired';
       this.#set({
         confirmed: new Map([...confirmed, [node, { version: record?.version }]]),
-        flaps: isLost ? lostLease(flaps, node, record?.version, this.#nowMs) : flaps,
+        flaps: isLost ? lostLease(flaps, { node, version: record?.version }, this.#rules, this.#nowMs) : flaps,
       });
       return;
     }
@@ -286,7 +286,7 @@ class CoordinatorDraft {
     });
     for (const { sinceMs } of preparing.values()) times.push(sinceMs + prepareWithinMs);
     if (plan?.againAtMs !== undefined) times.push(plan.againAtMs);
-    times.push(...forgottenTimes(flaps, this.#nowMs));
+    times.push(...forgottenTimes(flaps, this.#rules, this.#nowMs));
     const future = times.filter((atMs) => atMs > this.#nowMs);
     return future.length === 0 ? undefined : Math.min(...future);
   }

@@ -16,20 +16,30 @@ export interface Flaps {
 
 export type FlapsOf = ReadonlyMap<NodeName, Flaps>;
 
-/** The node's Lease was read, and is over. */
-export function lostLease(flaps: FlapsOf, node: NodeName, version: string | undefined, nowMs: number): FlapsOf {
+export interface FlapRules {
+  readonly flapHalfLifeMs: number;
+}
+
+/** A node's Lease was read, and is over: under which `resourceVersion`. */
+export function lostLease(
+  flaps: FlapsOf,
+  lost: { readonly node: NodeName; readonly version: string | undefined },
+  { flapHalfLifeMs }: FlapRules,
+  nowMs: number,
+): FlapsOf {
+  const { node, version } = lost;
   const before = flaps.get(node);
   if (before !== undefined && before.version === version) return flaps;
-  const penalty = flapped(before?.penalty ?? noPenalty, nowMs);
+  const penalty = flapped(before?.penalty ?? noPenalty, nowMs, flapHalfLifeMs);
   return new Map([...flaps, [node, { penalty, version }]]);
 }
 
-export function penaltyOf(flaps: FlapsOf, node: NodeName, nowMs: number): number {
+export function penaltyOf(flaps: FlapsOf, node: NodeName, { flapHalfLifeMs }: FlapRules, nowMs: number): number {
   const known = flaps.get(node);
-  return known === undefined ? 0 : penaltyAt(known.penalty, nowMs);
+  return known === undefined ? 0 : penaltyAt(known.penalty, nowMs, flapHalfLifeMs);
 }
 
 /** When nodes have their full share again; the planner has to be asked then. */
-export function forgottenTimes(flaps: FlapsOf, nowMs: number): readonly number[] {
-  return [...flaps.values()].flatMap(({ penalty }) => forgottenAtMs(penalty, nowMs) ?? []);
+export function forgottenTimes(flaps: FlapsOf, { flapHalfLifeMs }: FlapRules, nowMs: number): readonly number[] {
+  return [...flaps.values()].flatMap(({ penalty }) => forgottenAtMs(penalty, nowMs, flapHalfLifeMs) ?? []);
 }

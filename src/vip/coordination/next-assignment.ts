@@ -30,18 +30,18 @@ export interface NextAssignment {
 /** Nodes as the planner sees them: those of the cluster, and whoever has a Lease. */
 export function planNodes(
   { leases, wanted, flaps }: CoordinatorState,
-  { leaseDurationMs }: CoordinatorRules,
+  rules: CoordinatorRules,
   nowMs: number,
 ): readonly PlanNode[] {
   return [...leases].map(([name, sighting]): PlanNode => {
     const known = wanted?.nodes.get(name);
-    const isAlive = lifeOf(sighting, nowMs, leaseDurationMs) === 'alive';
+    const isAlive = lifeOf(sighting, nowMs, rules.leaseDurationMs) === 'alive';
     return {
       name,
       // Who is about to end waits for the others: it is not paced.
       state: !isAlive ? 'dead' : isLeaving(sighting) ? 'unready' : (known?.state ?? 'ready'),
       capacity: capacityOf(sighting),
-      penalty: penaltyOf(flaps, name, nowMs),
+      penalty: penaltyOf(flaps, name, rules, nowMs),
     };
   });
 }

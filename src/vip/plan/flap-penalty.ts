@@ -22,23 +22,23 @@ const least = 0.25;
 export const noPenalty: FlapPenalty = { value: 0, atMs: 0 };
 
 /** The node went away (dead, or not ready). */
-export const flapped = (before: FlapPenalty, nowMs: number): FlapPenalty => ({
-  value: Math.min(most, decayed(before, nowMs) + 1),
+export const flapped = (before: FlapPenalty, nowMs: number, halfLifeMs = flapHalfLifeMs): FlapPenalty => ({
+  value: Math.min(most, decayed(before, nowMs, halfLifeMs) + 1),
   atMs: nowMs,
 });
 
 /** What the planner is given: one that has gone away once, long ago, has none. */
-export function penaltyAt(penalty: FlapPenalty, nowMs: number): number {
+export function penaltyAt(penalty: FlapPenalty, nowMs: number, halfLifeMs = flapHalfLifeMs): number {
   // The first time is no flap: a node that was lost and is back is to have its share.
-  const value = decayed(penalty, nowMs) - 1;
+  const value = decayed(penalty, nowMs, halfLifeMs) - 1;
   return value < least ? 0 : value;
 }
 
 /** When `penaltyAt` comes to 0; undefined: it is. */
-export function forgottenAtMs(penalty: FlapPenalty, nowMs: number): number | undefined {
-  if (penaltyAt(penalty, nowMs) === 0) return undefined;
-  return penalty.atMs + flapHalfLifeMs * Math.log2(penalty.value / (1 + least));
+export function forgottenAtMs(penalty: FlapPenalty, nowMs: number, halfLifeMs = flapHalfLifeMs): number | undefined {
+  if (penaltyAt(penalty, nowMs, halfLifeMs) === 0) return undefined;
+  return penalty.atMs + halfLifeMs * Math.log2(penalty.value / (1 + least));
 }
 
-const decayed = ({ value, atMs }: FlapPenalty, nowMs: number): number =>
-  value * 2 ** -(Math.max(0, nowMs - atMs) / flapHalfLifeMs);
+const decayed = ({ value, atMs }: FlapPenalty, nowMs: number, halfLifeMs: number): number =>
+  value * 2 ** -(Math.max(0, nowMs - atMs) / halfLifeMs);

@@ -11,6 +11,7 @@ import * as z from 'zod';
 import { kubeClient, readCredentials, type KubeClient } from '../../../src/cluster/kube-client.ts';
 import { layoutOf } from '../../../src/cluster/layout.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
+import { planAnswer, statusAnswer, type PlanAnswer, type VipVerb } from '../../../src/vip/control-model.ts';
 import { readAssignment } from '../../../src/vip/coordination/stored-assignment.ts';
 import type { LeaseTimes } from '../../../src/vip/coordination/timing.ts';
 import type { Granted, Tenure } from '../vip-rig/judge.ts';
@@ -29,7 +30,13 @@ const patience = { timeout: 60_000, interval: 50 };
 const signal = new AbortController().signal;
 
 const assignmentSchema = z.object({ data: z.object({ assignment: z.string() }) });
-const leaseSchema = z.object({ spec: z.object({ holderIdentity: z.string().default(''), renewTime: z.string() }) });
+const leaseSchema = z.object({
+  spec: z.object({
+    holderIdentity: z.string().default(''),
+    renewTime: z.string(),
+    leaseDurationSeconds: z.number().optional(),
+  }),
+});
 
 export interface VipClusterOptions {
   readonly nodes: readonly string[];
@@ -117,8 +124,9 @@ export class VipCluster implements AsyncDisposable {
     return this.rig.observer.calls.ask(questions, askEveryMs);
   }
 
-  start(name: string): VipProcess {
-    const started = this.#parts.processes.start(name);
+  /** @param flags - of its command line, beside those of all */
+  start(name: string, flags?: Readonly<Record<string, string | number>>): VipProcess {
+    const started = this.#parts.processes.start(name, flags);
     this.#running.set(name, started);
     this.#all.push(started);
     return started;
@@ -149,6 +157,17 @@ export class VipCluster implements AsyncDisposable {
     const pids = programsOf(this.#parts.cluster.paths, program);
     if (pids.length === 0) throw new Error(`${program} does not run`);
     for (const pid of pids) process.kill(pid, isFrozen ? 'SIGSTOP' : 'SIGCONT');
+  }
+
+  /** If it runs. */
+  killEtcd(): void {
+    for (const pid of programsOf(this.#parts.cluster.paths, 'etcd')) process.kill(pid, 'SIGKILL');
+  }
+
+  /** A read from etcd is answered. */
+  async apiAnswers(): Promise<void> {
+    const answers = () => this.coordinator().then(Boolean, () => false);
+    await expect.poll(answers, patience).toBe(true);
   }
 
   async historyOf(address: string): Promise<readonly HeardTenure[]> {
@@ -184,6 +203,29 @@ export class VipCluster implements AsyncDisposable {
   /** The node whose process decides. */
   async coordinator(): Promise<string> {
     return (await this.#lease('vip-coordinator')).holderIdentity.split('/')[0] ?? '';
+  }
+
+  /** As `k3s-lite vip VERB NODE` does on the node that decides. */
+  async command(verb: VipVerb, node: string): Promise<void> {
+    await this.processOf(await this.coordinator()).asked(`/v1/${verb}`, { node });
+  }
+
+  /** Its process says that its Lease is good. */
+  async isAlive(name: string): Promise<boolean> {
+    const answer = await this.processOf(name)
+      .asked('/v1/status')
+      .catch(() => undefined);
+    return answer !== undefined && statusAnswer.parse(answer).leaseGood;
+  }
+
+  /** What would be moved now, and what waits. */
+  async plan(): Promise<PlanAnswer> {
+    return planAnswer.parse(await this.processOf(await this.coordinator()).asked('/v1/plan'));
+  }
+
+  /** How long it lasts, as anybody may read. */
+  async leaseSeconds(name: string): Promise<number | undefined> {
+    return (await this.#lease(`vip-node-${name}`)).leaseDurationSeconds;
   }
 
   /** When its Lease was renewed, by its own wall clock. */

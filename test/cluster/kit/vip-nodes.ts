@@ -142,6 +142,8 @@ export interface VipNodesOptions {
   readonly tls: string;
   readonly addresses: readonly string[];
   readonly timing: Timing;
+  /** Until then nothing is wanted. */
+  readonly holdBack?: Promise<unknown>;
 }
 
 export class VipNodes implements AsyncDisposable {
@@ -157,7 +159,7 @@ export class VipNodes implements AsyncDisposable {
   }
 
   async start(name: string): Promise<VipNode> {
-    const { url, tls, addresses, timing } = this.#options;
+    const { url, tls, addresses, timing, holdBack } = this.#options;
     const credentials = await readCredentials(url, tls, 'client-admin');
     const controller = new AbortController();
     const client = (): AssignmentKube => {
@@ -173,7 +175,10 @@ export class VipNodes implements AsyncDisposable {
         get: (path, signal) => counted(() => kube.get(path, signal)),
         create: (path, body, signal) => counted(() => kube.create(path, body, signal)),
         replace: (path, body, signal) => counted(() => kube.replace(path, body, signal)),
-        watch: (path, query, signal) => kube.watch(path, query, signal),
+        watch: (path, query, signal) => {
+          this.requests += 1;
+          return kube.watch(path, query, signal);
+        },
       };
     };
     const [forLeases, forOthers] = [client(), client()];
@@ -202,6 +207,7 @@ export class VipNodes implements AsyncDisposable {
       connect: () => Promise.resolve(forOthers),
       actuator,
       async *followWanted(signal) {
+        await holdBack;
         yield wantedOf(addresses);
         await new Promise((resolve) => signal.addEventListener('abort', resolve));
       },

@@ -8,10 +8,11 @@
  * An uplink that is down is a node without the API whose addresses are still on the wire.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { renderKubeconfig } from '../../../src/cluster/kubeconfigs.ts';
+import { ask, textOf, type Peer } from '../../../src/control/ask.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import type { LeaseTimes } from '../../../src/vip/coordination/timing.ts';
 import { must } from '../rig/run.ts';
@@ -20,6 +21,7 @@ import type { VipRig } from '../vip-rig/vip-rig.ts';
 
 const program = path.resolve(import.meta.dirname, '../../../bin/k3s-lite.js');
 const stall = path.resolve(import.meta.dirname, 'stall-on-signal.mjs');
+const answerWithinMs = 10_000;
 /** SIGUSR2 holds a process's main thread for so long. */
 export const stallMs = 4000;
 
@@ -30,6 +32,10 @@ export interface VipProcess {
   readonly lines: readonly { readonly atMs: number; readonly text: string }[];
   readonly ended: Promise<void>;
   readonly hasEnded: () => boolean;
+  /** Asks its control socket, as the command line does: JSON. */
+  asked(path: string, body?: object): Promise<unknown>;
+  /** For ever; no other thread of it. */
+  hangLeaseThread(): void;
   signal(name: NodeJS.Signals): void;
   uplink(state: 'up' | 'down'): void;
 }
@@ -74,12 +80,16 @@ export class VipProcesses implements AsyncDisposable {
     }
   }
 
-  start(name: string): VipProcess {
+  /** @param more - flags of its command line */
+  start(name: string, more: Readonly<Record<string, string | number>> = {}): VipProcess {
     const { rig, nodes, apiPort, tls, times, addresses, clocks } = this.#options;
     const at = nodes.indexOf(name);
     const stateDir = rig.stateDir(name);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     const kubeconfig = path.join(stateDir, 'kubeconfig');
+    const hangFile = path.join(stateDir, 'hang');
+    rmSync(hangFile, { force: true });
+    const socketPath = path.join(stateDir, 'control.sock');
     const material = {
       caFile: `${tls}/server-ca.crt`,
       certFile: `${tls}/client-admin.crt`,
@@ -95,6 +105,10 @@ export class VipProcesses implements AsyncDisposable {
       'lease-duration': times.leaseDurationMs,
       'renew-deadline': times.renewDeadlineMs,
       'retry-period': times.retryPeriodMs,
+      'control-socket': socketPath,
+      // Nodes die here again and again, and are to have their share each time.
+      'flap-half-life-ms': 1,
+      ...more,
     };
     const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${String(value)}`);
     const { enter, flags: nodeFlags, env } = clocks?.get(name) ?? { ...rig.place(name), flags: [], env: process.env };
@@ -102,7 +116,7 @@ export class VipProcesses implements AsyncDisposable {
     const node = [process.execPath, ...nodeFlags, '--import', stall, program];
     const child = spawn(first, [...before, ...node, 'internal', 'vip', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...env, STALL_MS: String(stallMs) },
+      env: { ...env, STALL_MS: String(stallMs), HANG_FILE: hangFile },
     });
     this.#running.add(child);
     const lines: { atMs: number; text: string }[] = [];
@@ -121,6 +135,14 @@ export class VipProcesses implements AsyncDisposable {
       lines,
       ended,
       hasEnded: () => hasEnded,
+      async asked(path, body) {
+        const connectionError = (cause: Error) => new Error(`nobody answers on ${socketPath}`, { cause });
+        const peer: Peer = { name, socketPath, connectionError };
+        return JSON.parse(await textOf(await ask(peer, { path, body, withinMs: answerWithinMs }))) as unknown;
+      },
+      hangLeaseThread() {
+        writeFileSync(hangFile, '');
+      },
       signal: (signal) => void child.kill(signal),
       uplink: (state) => void must('ip', 'link', 'set', this.#device(at), state),
     };

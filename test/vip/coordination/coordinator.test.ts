@@ -8,7 +8,7 @@ import { noAssignment, type StoredAssignment } from '../../../src/vip/coordinati
 import { flapHalfLifeMs } from '../../../src/vip/plan/flap-penalty.ts';
 import { plan } from '../../../src/vip/plan/plan.ts';
 
-const rules: CoordinatorRules = { node: 'a', plan, graceMs: 20, leaseDurationMs: 1000, standbys: 2 };
+const rules: CoordinatorRules = { node: 'a', plan, graceMs: 20, leaseDurationMs: 1000, standbys: 2, flapHalfLifeMs };
 const address = '10.0.0.1';
 
 const leaseOf = (node: string, version: number, change: Partial<LeaseRecord> = {}): CoordinatorInput => ({
@@ -372,7 +372,7 @@ test.each([
   },
 ] as const)('flaps: $what', ({ lost, after, penalty }) => {
   let flaps: FlapsOf = new Map();
-  for (const [version, atMs] of lost) flaps = lostLease(flaps, 'b', version, atMs);
-  expect(penaltyOf(flaps, 'b', after)).toBeCloseTo(penalty, 3);
-  expect(penaltyOf(flaps, 'a', after)).toBe(0);
+  for (const [version, atMs] of lost) flaps = lostLease(flaps, { node: 'b', version }, rules, atMs);
+  expect(penaltyOf(flaps, 'b', rules, after)).toBeCloseTo(penalty, 3);
+  expect(penaltyOf(flaps, 'a', rules, after)).toBe(0);
 });

@@ -18,6 +18,7 @@ import type { Timing } from '../../../src/vip/coordination/timing.ts';
 import type { EventQueue, LocalClock } from './events.ts';
 import type { FakeApi, Link } from './fake-api.ts';
 import { FakeKernel } from './fake-kernel.ts';
+import { flapHalfLifeMs } from '../../../src/vip/plan/flap-penalty.ts';
 import { plan } from '../../../src/vip/plan/plan.ts';
 
 /** Mistakes that can be planted, to see that they are found. */
@@ -131,6 +132,7 @@ class SimProcess {
       graceMs: bug === 'no margin' ? 0 : timing.graceMs,
       leaseDurationMs: timing.leaseDurationMs,
       standbys: 2,
+      flapHalfLifeMs,
     };
     const rules = (lease: string, isNodes: boolean): LeaseRules => ({
       lease,

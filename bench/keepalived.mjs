@@ -1,0 +1,26 @@
+/** keepalived from the distribution, beside which moves of virtual IPs are measured. */
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+/**
+ * As its manual has it: one advertisement a second.
+ *
+ * @param place - of the rig
+ * @param folder - for its files
+ */
+export function keepalived({ name, enter }, { folder, address, priority }) {
+  const file = path.join(folder, `${name}.conf`);
+  writeFileSync(
+    file,
+    [
+      'vrrp_instance one {',
+      `  state BACKUP\n  interface eth0\n  virtual_router_id 50\n  priority ${priority}\n  advert_int 1`,
+      `  virtual_ipaddress {\n    ${address}/32\n  }`,
+      '}\n',
+    ].join('\n'),
+  );
+  const pidFiles = ['-p', path.join(folder, `${name}.pid`), '-r', path.join(folder, `${name}-vrrp.pid`)];
+  const argv = [...enter, 'keepalived', '--dont-fork', '--vrrp', '-f', file, ...pidFiles];
+  return spawn(argv[0], argv.slice(1), { stdio: 'ignore' });
+}
