@@ -5,7 +5,7 @@
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
-import { linkedAbort } from '../kernel/abort.ts';
+import { abortError, linkedAbort, type LinkedAbort } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { httpProbe } from '../probe/http.ts';
@@ -75,8 +75,18 @@ const tellEveryMs = 2000;
 
 /** @throws the reason of `signal` when that aborts and everything is withdrawn; StartupError ERR_CONFIG for pools and windows that cannot be read, and times that do not fit */
 export async function internalVip(options: InternalVipOptions): Promise<never> {
-  const { stateDir, nodeName: node, namespace, kubeconfig, env, log } = options;
   using end = linkedAbort(options.signal);
+  try {
+    return await holdAddresses(options, end);
+  } catch (error) {
+    // Without the thread of the Lease nothing can be withdrawn either: what else failed then follows from that.
+    if (end.signal.aborted && !options.signal.aborted) throw abortError(end.signal);
+    throw error;
+  }
+}
+
+async function holdAddresses(options: InternalVipOptions, end: LinkedAbort): Promise<never> {
+  const { stateDir, nodeName: node, namespace, kubeconfig, env, log } = options;
   const { signal } = end;
   const clock = systemClock;
   // Before there is anything that would have to be ended.
