@@ -1,5 +1,5 @@
 /** Drives the agent: what it decides is done by the actuator, one thing of a kind after the other. */
-import { linkedAbort, type LinkedAbort } from '../../kernel/abort.ts';
+import { linkedAbort, onAbort, type LinkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/message-of.ts';
 import { unreachable } from '../../kernel/unreachable.ts';
@@ -39,10 +39,12 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
   /** Ends takes that are under way when the Lease is lost. */
   let tenure: LinkedAbort = linkedAbort(signal);
 
+  /** A kernel that refuses for ever is not asked for ever: at the end nobody waits for it. */
+  const give = (input: AgentInput) => {
+    if (!signal.aborted) machine.give(input);
+  };
   const act = (at: AgentWork, addresses: readonly VipAddress[], doing: Promise<AgentInput>) => {
-    doing.then(machine.give, (error: unknown) =>
-      machine.give({ type: 'failed', at, addresses, reason: messageOf(error) }),
-    );
+    doing.then(give, (error: unknown) => give({ type: 'failed', at, addresses, reason: messageOf(error) }));
   };
   const perform = (effect: AgentEffect) => {
     switch (effect.type) {
@@ -124,6 +126,7 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
     perform,
     clock,
   });
+  onAbort(signal, () => machine[Symbol.dispose]());
   return {
     allowed: (number, deadlineMs) => {
       if (tenure.signal.aborted && !signal.aborted) tenure = linkedAbort(signal);

@@ -76,6 +76,10 @@ export async function vipCluster(options: VipClusterOptions): Promise<VipCluster
     const credentials = await readCredentials(`https://127.0.0.1:${String(apiPort)}`, tls, 'client-admin');
     const client = kubeClient(credentials, systemClock);
     undo.push(() => client[Symbol.dispose]());
+    // An operator's wishes are about nodes that there are.
+    for (const name of nodes) {
+      await client.create('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } }, signal);
+    }
     const vips = new VipCluster({ ...options, rig, cluster, clocks, client, processes, end });
     undo.push(() => vips.forgetApi());
     await vips.ask();
