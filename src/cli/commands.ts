@@ -340,7 +340,7 @@ export const commandRows: readonly CommandRow[] = [
       { flags: '--metrics <url>', about: 'etcd-watch: where etcd tells its figures' },
       ...[
         ...['state-dir', 'namespace', 'addresses', 'interface', 'capacity', 'linger-ms', 'flap-half-life-ms', 'pool'],
-        ...['default-class', 'control-socket', 'apiserver-vip', 'apiserver', 'tls'],
+        ...['window', 'default-class', 'control-socket', 'apiserver-vip', 'apiserver', 'tls'],
         ...['lease-duration', 'renew-deadline', 'retry-period'],
       ].map((name): OptionRow => ({ flags: `--${name} <value>`, about: 'vip: setting of this node; times in ms' })),
       ...['endpoint', 'schedule', 'retention', 'name', 'dir'].map((name): OptionRow => ({
