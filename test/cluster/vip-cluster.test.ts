@@ -157,21 +157,6 @@ describe.skipIf(!isRoot)('virtual addresses of three nodes', () => {
     await vips.settled();
   });
 
-  test('[V9] [V10] a thread of the Lease that hangs: the kernel falls silent, and the process ends and says why', async () => {
-    const { address, holder } = await leaving();
-    const hungMs = now();
-    holder.hangLeaseThread();
-    const [before, after] = await handedOver(address, holder.name);
-    expect(before.untilMs).toBeLessThan(hungMs + times.leaseDurationMs);
-    expect(after.fromMs).toBeGreaterThan(before.untilMs);
-    await holder.ended;
-    console.info(
-      `hung: silent after ${(before.untilMs - hungMs).toFixed(0)} ms, ended after ${(now() - hungMs).toFixed(0)} ms`,
-    );
-    expect(holder.lines.map(({ text }) => text).join('\n')).toContain('the thread of the node’s Lease hangs');
-    await backAgain(holder.name);
-  });
-
   test('[V10] a node that dies is followed by another when its Lease is over', async () => {
     const { address, holder } = await leaving();
     const diedMs = now();

@@ -13,7 +13,6 @@ import type { Fault } from './kit/vip-faults.ts';
 const isRoot = process.getuid?.() === 0;
 const times = { leaseDurationMs: 2000, renewDeadlineMs: 1000, retryPeriodMs: 600 };
 const [vip, ...otherVips] = ['10.98.0.50', '10.98.0.51', 'fd98::50'];
-const hourMs = 3_600_000;
 /** They are set at random, by up to a day. */
 const leastSkewMs = 60_000;
 const faults: readonly Pick<Fault, 'kind' | 'way'>[] = [
@@ -46,40 +45,6 @@ describe.skipIf(!isRoot)('an observer of every frame', () => {
     if (fault.kind !== 'skewed clocks') return;
     const clocks = await Promise.all(vips.nodes.map((name) => vips.renewedAtMs(name)));
     expect(Math.max(...clocks) - Math.min(...clocks)).toBeGreaterThan(leastSkewMs);
-  });
-
-  test('[V6] a window that is closed holds voluntary moves, and lets them go when it opens', async () => {
-    for (const clock of vips.clocks.values()) clock.setAheadS(0);
-    await vips.settled();
-    const opensAt = new Date(Date.now() + 12 * hourMs);
-    const window = `${String(opensAt.getUTCMinutes())} ${String(opensAt.getUTCHours())} * * * 1h`;
-    let last = '';
-    for (const name of vips.nodes) {
-      const running = vips.processOf(name);
-      running.signal('SIGTERM');
-      await running.ended;
-      vips.start(name, { window });
-      last = name;
-      await expect.poll(() => vips.isAlive(name), { timeout: 30_000 }).toBe(true);
-    }
-    // All have one now. The last one left what it had to the others, and wants its share back.
-    const waiting = async () => (await vips.plan().catch(() => undefined))?.waiting;
-    await expect
-      .poll(waiting, { timeout: 30_000, interval: 100 })
-      .toEqual([expect.objectContaining({ to: last, until: 'window' })]);
-    expect(await vips.speakers()).not.toContain(last);
-
-    for (const clock of vips.clocks.values()) clock.setAheadS((12 * hourMs + 60_000) / 1000);
-    // A clock that is set is noticed within a minute; what an operator says makes it look at once.
-    await vips.command('uncordon', last);
-    await vips.settled();
-    expect(await vips.speakers()).toContain(last);
-    expect((await runs.verdict()).complaints).toEqual([]);
-    for (const name of vips.nodes) {
-      vips.processOf(name).signal('SIGTERM');
-      await vips.processOf(name).ended;
-      vips.start(name);
-    }
   });
 
   test('[V10] hears it, and the holder too, when somebody answers whom nobody has granted it', async () => {
