@@ -10,7 +10,7 @@ import { plan } from '../../../src/vip/plan/plan.ts';
 
 const vip = '192.0.2.10';
 const leaseDurationMs = 1000;
-const rules: CoordinatorRules = { node: 'a', plan, graceMs: 20, leaseDurationMs, standbys: 2 };
+const rules: CoordinatorRules = { node: 'a', plan, graceMs: 20, leaseDurationMs, standbys: 2, flapHalfLifeMs: 1 };
 const policy = { mayRebalance: true, startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 9, movesPerHour: 99 };
 
 type Says = Readonly<Record<string, string>>;
