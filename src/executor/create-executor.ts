@@ -78,6 +78,7 @@ export function createExecutor({ graph: firstGraph, ports, events: given, adopte
     const turn = [...stale];
     stale.clear();
     for (const runner of turn) runner.onDependency();
+    startQueue.begin();
   };
 
   const onChange = (runner: UnitRunner, before: UnitSnapshot) => {

@@ -11,6 +11,8 @@ const sliceMs = 4;
 export interface StartQueue {
   /** Calls `start` in a later turn; a higher `priority` goes first. Disposing takes it out. */
   add(priority: number, start: () => void): Disposable;
+  /** Does not wait for that turn: for when all that can be started together has been added. */
+  begin(): void;
   /** How many wait for their turn. */
   readonly length: number;
 }
@@ -20,7 +22,7 @@ export function createStartQueue(clock: Clock): StartQueue {
   let scheduled = false;
 
   const drain = () => {
-    scheduled = false;
+    if (entries.length === 0) return;
     const untilMs = clock.monotonicMs() + sliceMs;
     do {
       entries.shift()?.start();
@@ -30,13 +32,17 @@ export function createStartQueue(clock: Clock): StartQueue {
   const schedule = () => {
     if (scheduled || entries.length === 0) return;
     scheduled = true;
-    clock.soon(drain);
+    clock.soon(() => {
+      scheduled = false;
+      drain();
+    });
   };
 
   return {
     get length() {
       return entries.length;
     },
+    begin: drain,
     add(priority, start) {
       const entry = { priority, start };
       const before = entries.findIndex((other) => other.priority < priority);

@@ -1,5 +1,5 @@
 /** Launches one run of a unit: spawned, recorded, its output in its log, moved into its cgroups. */
-import { closeSync, fstatSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Exit } from '../error/readiness-error.ts';
 import { endRun } from './end-run.ts';
 import { flagWords } from './flag-words.ts';
@@ -35,8 +35,7 @@ export function launchRun(options: LaunchOptions, parts: RunParts): RunningProce
   const request = { unit, argv, run: runText, extraEnv, cgroup: cgroup?.path, notice };
   const { isComplete, program, ...command } = unitCommand(place, request);
   const unitLog = parts.log(name);
-  const output = unitLog.begin();
-  const logStart = fstatSync(output).size;
+  const { fd: output, size: logStart } = unitLog.begin();
   let spawned;
   try {
     spawned = spawnDetached({ ...command, output });
@@ -83,7 +82,7 @@ export function launchRun(options: LaunchOptions, parts: RunParts): RunningProce
     cgroup?.remove();
     throw error;
   }
-  const watched = logWatch.add(unitLog);
+  const watched = logWatch.add(unitLog, logStart);
   let isStopping = false;
   let exit: Exit | undefined;
   const exited = spawned.exited.then((status) => {

@@ -13,8 +13,12 @@ export interface GrowingLog {
 }
 
 export interface LogWatch extends Disposable {
-  /** Looks after a log until disposed. */
-  add(log: GrowingLog): Disposable;
+  /**
+   * Looks after a log until disposed.
+   *
+   * @param end - where it ends now, if that is known
+   */
+  add(log: GrowingLog, end?: number): Disposable;
 }
 
 export function createLogWatch(clock: Clock): LogWatch {
@@ -38,8 +42,8 @@ export function createLogWatch(clock: Clock): LogWatch {
     timer = undefined;
   };
   return {
-    add(log) {
-      ends.set(log, log.end());
+    add(log, end = log.end()) {
+      ends.set(log, end);
       if (timer === undefined) {
         delayMs = firstLookMs;
         timer = clock.timer(delayMs, look);

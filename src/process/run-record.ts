@@ -69,7 +69,12 @@ export type RunRecord = z.output<ReturnType<typeof runRecordSchema>>;
 export type Notice = (text: string, unit?: string) => void;
 
 export interface RunRecords {
-  /** Synchronous and atomic. @throws the file system's error */
+  /**
+   * Synchronous; a record that is there is replaced at once. A kill in the middle of a first one leaves what is told as
+   * damaged, as one before it leaves nothing: its process is looked for by other signs.
+   *
+   * @throws the file system's error
+   */
   write(record: RunRecord): void;
   /** Removes the record of this unit if it still is of this run. */
   remove(unit: string, run: string): void;
@@ -81,6 +86,20 @@ export interface RunRecords {
 export function openRunRecords(directory: string, notice: Notice): RunRecords {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const fileOf = (unit: string) => path.join(directory, `${unit}.json`);
+  /** Units of which there is a record that we wrote. */
+  const written = new Set<string>();
+  /** @returns whether it was: only what is there already has to be replaced at once */
+  const writeNew = (file: string, text: string): boolean => {
+    try {
+      writeFileSync(file, text, { mode: 0o600, flag: 'wx' });
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === 'EEXIST') return false;
+      // Half of it is worse than nothing.
+      rmSync(file, { force: true });
+      throw error;
+    }
+  };
 
   const read = (unit: string): RunRecord | undefined => {
     let text: string;
@@ -106,13 +125,19 @@ export function openRunRecords(directory: string, notice: Notice): RunRecords {
 
   return {
     write(record) {
-      const file = fileOf(record.unit);
-      const temporary = path.join(directory, `${record.unit}${unfinished}`);
-      writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 });
-      renameSync(temporary, file);
+      const { unit } = record;
+      const text = `${JSON.stringify(record)}\n`;
+      if (written.has(unit) || !writeNew(fileOf(unit), text)) {
+        const temporary = path.join(directory, `${unit}${unfinished}`);
+        writeFileSync(temporary, text, { mode: 0o600 });
+        renameSync(temporary, fileOf(unit));
+      }
+      written.add(unit);
     },
     remove(unit, run) {
-      if (read(unit)?.run === run) rmSync(fileOf(unit), { force: true });
+      if (read(unit)?.run !== run) return;
+      rmSync(fileOf(unit), { force: true });
+      written.delete(unit);
     },
     readAll() {
       const names = readdirSync(directory);

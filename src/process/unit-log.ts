@@ -2,7 +2,7 @@
  * The log of one unit as others see it: the lines of the present generation, and those that come.
  * The file is watched (inotify) and read only while somebody follows it.
  */
-import { type FSWatcher, statfsSync, watch } from 'node:fs';
+import { fstatSync, type FSWatcher, statfsSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import { formatBytes } from '../kernel/bytes.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -11,8 +11,8 @@ import { type LogFile, type LogLimits, openLogFile } from './log-file.ts';
 import type { LogSource } from './process-port.ts';
 
 export interface UnitLog extends LogSource, Disposable {
-  /** Begins a generation and opens the file for its output. The caller closes it. */
-  begin(): number;
+  /** Begins a generation and opens the file for its output, which begins at `size`. The caller closes it. */
+  begin(): { readonly fd: number; readonly size: number };
   /** Goes on with a generation that an earlier k3s-lite began, when the file had `size` bytes (default: as many as now). */
   resume(size?: number): void;
   /** The main process has ended: an unterminated last line counts from now on. */
@@ -82,10 +82,11 @@ export function openUnitLog({ path, limits, clock, notice }: UnitLogOptions): Un
   return {
     begin() {
       const fd = file.openForAppend();
-      generationStart = file.end();
+      const { size } = fstatSync(fd);
+      generationStart = file.start() + size;
       isFinished = false;
       tail?.reset();
-      return fd;
+      return { fd, size };
     },
     resume(size = file.end()) {
       // Smaller than it was: rotated since, and all that is in it was written by this generation.

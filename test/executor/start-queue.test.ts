@@ -70,3 +70,16 @@ test('a start that adds another start is followed by it', async () => {
   await clock.settle();
   expect(started).toEqual(['outer', 'inner']);
 });
+
+test('it begins without waiting for a turn when it is told to, by priority and in slices all the same', async () => {
+  const { clock, slow } = slowClock(1.5);
+  const queue = createStartQueue(slow);
+  queue.begin();
+  const started: number[] = [];
+  for (let index = 0; index < 10; index += 1) queue.add(index, () => void started.push(index));
+  queue.begin();
+  expect(started.length).toBeGreaterThan(0);
+  expect(started.length).toBeLessThan(10);
+  await clock.settle();
+  expect(started).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+});

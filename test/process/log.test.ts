@@ -185,7 +185,7 @@ test('last(n) reads on in the rotated file, of the same generation only', async 
   const { file, log } = logIn(place, { maxBytes: 50, maxFiles: 2 });
   using _log = log;
   appendFileSync(file, 'an earlier generation\n');
-  const fd = log.begin();
+  const { fd } = log.begin();
   appendFileSync(file, 'one\ntwo\nthree, which makes it large enough\n');
   await log.rotateIfLarge();
   expect(readFileSync(file, 'utf8')).toBe('');
@@ -217,7 +217,7 @@ describe.runIf(process.getuid?.() === 0)('a log of a full disk that has grown to
     using disk = smallDisk(path.join(place.folder, 'disk'), 4);
     const { file, log } = logIn(place, { maxBytes, maxFiles: 3 }, path.join(place.folder, 'disk'));
     using _log = log;
-    const fd = log.begin();
+    const { fd } = log.begin();
     const followed = collect(log);
     appendFileSync(fd, textOf(many));
     await expect.poll(() => followed.length).toBe(many.length);
@@ -250,7 +250,7 @@ describe.runIf(process.getuid?.() === 0)('a log of a full disk that has grown to
     using disk = smallDisk(folder, 8);
     const { file, log } = logIn(place, { maxBytes, maxFiles: 3 }, folder);
     using _log = log;
-    const fd = log.begin();
+    const { fd } = log.begin();
     appendFileSync(fd, textOf(many));
     writeFileSync(`${file}.1`, textOf(['newer', ...many]));
     writeFileSync(`${file}.2`, textOf(['oldest', ...many]));
