@@ -18,7 +18,14 @@ afterAll(() => {
 });
 
 async function plan(env: Readonly<Record<string, string>>): Promise<string> {
-  const args = [program.file, 'plan', '--units', path.join(folder.dir, 'units'), '--data-dir', path.join(folder.dir, 'data')];
+  const args = [
+    program.file,
+    'plan',
+    '--units',
+    path.join(folder.dir, 'units'),
+    '--data-dir',
+    path.join(folder.dir, 'data'),
+  ];
   const own = { PATH: process.env['PATH'] ?? '', HOME: folder.dir, TERM: 'xterm' };
   const { stdout } = await execa(process.execPath, args, { env: { ...own, ...env }, extendEnv: false });
   return stdout;
