@@ -66,15 +66,7 @@ export function dnsObjects(settings: Settings): readonly ApiObject[] {
           labels: { ...labels, 'kubernetes.io/service-name': 'kube-dns' },
         },
         addressType: 'IPv4',
-        endpoints: [
-          {
-            addresses: [settings.nodeIp],
-            conditions: { ready: true },
-            nodeName: settings.nodeName,
-            // Pods of this node ask it and no other, as long as it is ready.
-            hints: { forNodes: [{ name: settings.nodeName }] },
-          },
-        ],
+        endpoints: [{ addresses: [settings.nodeIp], conditions: { ready: true }, nodeName: settings.nodeName }],
         ports: [port('dns', 'UDP', settings.dnsPort), port('dns-tcp', 'TCP', settings.dnsPort)],
       },
     },
@@ -88,9 +80,6 @@ export function clusterDnsObjectsBuiltin(settings: Settings, connect: Connect): 
   };
 }
 
-/** Every cluster's DNS can answer it. */
-const questionOf = (clusterDomain: string): string => `kubernetes.default.svc.${clusterDomain}`;
-const answerWithinMs = 500;
 const queryPace = { firstMs: 20, factor: 2, maxMs: 250, jitter: 0.2 };
 
 export interface DnsQuestion {
@@ -106,7 +95,7 @@ export interface DnsQuestion {
  * @throws the signal's reason; the executor's `startWithin` bounds it
  */
 export async function untilAnswered(question: DnsQuestion, clock: Clock, signal: AbortSignal): Promise<number> {
-  const resolver = new Resolver({ timeout: answerWithinMs, tries: 1 });
+  const resolver = new Resolver({ timeout: 500, tries: 1 });
   resolver.setServers([question.server]);
   using _ = onAbort(signal, () => {
     resolver.cancel();
@@ -118,21 +107,9 @@ export async function untilAnswered(question: DnsQuestion, clock: Clock, signal:
   }
 }
 
-/** Asks once, and for half a second. @throws the signal's reason */
-export async function isAnswering(server: string, clusterDomain: string, signal: AbortSignal): Promise<boolean> {
-  const resolver = new Resolver({ timeout: answerWithinMs, tries: 1 });
-  resolver.setServers([server]);
-  using _ = onAbort(signal, () => {
-    resolver.cancel();
-  });
-  const answer = await resolver.resolve4(questionOf(clusterDomain)).catch((): string[] => []);
-  signal.throwIfAborted();
-  return answer.length > 0;
-}
-
 export function clusterDnsBuiltin(settings: Settings, clock: Clock): Builtin {
   return async ({ signal, log }) => {
-    const name = questionOf(settings.clusterDomain);
+    const name = `kubernetes.default.svc.${settings.clusterDomain}`;
     const expected = apiServiceIp(settings);
     const attempts = await untilAnswered(
       { server: `127.0.0.1:${String(settings.dnsPort)}`, name, expected },
