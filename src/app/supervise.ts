@@ -40,9 +40,13 @@ const nothing: Disposable = { [Symbol.dispose]: () => undefined };
 /** Runs until it is told to stop; everything is gone when it resolves, with the exit code. */
 export async function supervise(options: SuperviseOptions): Promise<number> {
   const { executor, units, clock, timeoutMs, stopper, mainUnit } = options;
-  using limit =
-    timeoutMs === undefined ? nothing : clock.timer(timeoutMs, () => stopper.request({ reason: notInTime }));
   let wasReady = false as boolean;
+  const notReady = () => {
+    // It may have become so, and only be told late.
+    executor.events.flush();
+    if (!wasReady) stopper.request({ reason: notInTime });
+  };
+  using limit = timeoutMs === undefined ? nothing : clock.timer(timeoutMs, notReady);
   using _events = executor.events.subscribe({
     onEvent({ event }) {
       if (event.type !== 'up.ready' || wasReady) return;

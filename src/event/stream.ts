@@ -81,10 +81,12 @@ export function createStreamOf<E>(options: StreamOptions<E>): EventStream<E> {
   const schedule = () => {
     if (scheduled) return;
     scheduled = true;
-    clock.later(() => {
-      scheduled = false;
-      if (drain(clock.monotonicMs() + sliceMs)) schedule();
-    });
+    clock.later(deliverAll);
+  };
+  const deliverAll = () => {
+    scheduled = drain(clock.monotonicMs() + sliceMs);
+    // Who had to wait takes turns with others from then on, or would miss events while many units start.
+    if (scheduled) clock.soon(deliverAll);
   };
 
   /** Delivers until everybody is up to date or the time is over; true if something is left. */

@@ -69,7 +69,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     notice,
   });
   const connectNow = tryConnect();
-  const listening = connectNow && createListenWatch(clock, connectNow, askListeners());
+  const listening = connectNow && createListenWatch(clock, connectNow, askListeners()?.ports);
   const executor = createExecutor({
     graph,
     events,

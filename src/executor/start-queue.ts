@@ -19,9 +19,12 @@ export interface StartQueue {
 
 export function createStartQueue(clock: Clock): StartQueue {
   const entries: { readonly priority: number; readonly start: () => void }[] = [];
-  let scheduled = false;
+  let turn: Disposable | undefined;
 
   const drain = () => {
+    // What is begun before its turn takes that one's place: a slice for each turn.
+    turn?.[Symbol.dispose]();
+    turn = undefined;
     if (entries.length === 0) return;
     const untilMs = clock.monotonicMs() + sliceMs;
     do {
@@ -30,12 +33,7 @@ export function createStartQueue(clock: Clock): StartQueue {
     schedule();
   };
   const schedule = () => {
-    if (scheduled || entries.length === 0) return;
-    scheduled = true;
-    clock.soon(() => {
-      scheduled = false;
-      drain();
-    });
+    if (turn === undefined && entries.length > 0) turn = clock.soon(drain);
   };
 
   return {

@@ -1,8 +1,6 @@
 /** A socket that listens, by what /proc tells of it. */
 export interface Listener {
   readonly inode: string;
-  /** 0 of unix sockets. */
-  readonly port: number;
   /** Address as /proc writes it; all zeros is "any address". Empty for unix sockets. */
   readonly hexAddress: string;
 }

@@ -16,7 +16,7 @@ const acceptsConnections = 0x10000;
 
 /** TCP listeners on `port`, of all local addresses; without netlink taking only the first is cheaper. */
 export function* tcpListeners(port: number): Generator<Listener> {
-  const told = askListeners()?.(port);
+  const told = askListeners()?.at(port);
   yield* told ?? listenersInProc(port);
 }
 
@@ -34,7 +34,7 @@ export function* listenersInProc(port: number): Generator<Listener> {
         const { value: record, done } = table.next();
         if (done === true) tables.splice(tables.indexOf(table), 1);
         else if (record.local.endsWith(suffix)) {
-          yield { inode: record.inode, port, hexAddress: record.local.slice(0, -suffix.length) };
+          yield { inode: record.inode, hexAddress: record.local.slice(0, -suffix.length) };
         }
       }
     }
@@ -82,7 +82,7 @@ export function unixListeners(path: string): Listener[] {
     if (!line.endsWith(` ${path}`)) continue;
     const [, , , flags = '0', , , inode] = line.trim().split(/\s+/);
     if ((Number.parseInt(flags, 16) & acceptsConnections) !== 0 && inode !== undefined) {
-      found.push({ inode, port: 0, hexAddress: '' });
+      found.push({ inode, hexAddress: '' });
     }
   }
   return found;

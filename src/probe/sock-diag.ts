@@ -9,8 +9,12 @@ import { libc } from '../kernel/foreign.ts';
 import { lazily } from '../kernel/lazily.ts';
 import type { Listener } from './listener.ts';
 
-/** Listeners of both families, at one port or (0) at any, or undefined when this kernel does not answer. */
-export type AskListeners = (port: number) => readonly Listener[] | undefined;
+/** Of both families, or undefined when this kernel does not answer. */
+export interface AskListeners {
+  at(port: number): readonly Listener[] | undefined;
+  /** Ports at which anybody listens. */
+  ports(): ReadonlySet<number> | undefined;
+}
 
 const netlink = { family: 16, raw: 3, closeOnExec: 0o2000000, sockDiag: 4 };
 const messageType = { done: 3, byFamily: 20 };
@@ -43,30 +47,37 @@ function load(): AskListeners | undefined {
   const close = library.func('int close(int fd)');
   const answer = Buffer.alloc(answerBytes);
 
-  const dump = (fd: number, family: number, port: number): readonly Listener[] | undefined => {
-    const found: Listener[] = [];
+  const dump = <T>(fd: number, family: number, port: number, read: ReadEntry<T>): readonly T[] | undefined => {
+    const found: T[] = [];
     const request = diagRequest(family, port);
     if (send(fd, request, request.length, 0) !== request.length) return undefined;
     for (;;) {
       // The kernel has answered when `send` is back.
       const length = recv(fd, answer, answer.length, dontWait);
       if (length <= 0) return undefined;
-      const part = readDiag(answer.subarray(0, length));
+      const part = readDiag(answer.subarray(0, length), read);
       if (part === undefined) return undefined;
-      found.push(...part.listeners);
+      found.push(...part.entries);
       if (part.isLast) return found;
     }
   };
-  return (port) => {
+  const ask = <T>(port: number, read: ReadEntry<T>): readonly T[] | undefined => {
     const fd = socket(netlink.family, netlink.raw | netlink.closeOnExec, netlink.sockDiag);
     if (fd < 0) return undefined;
     try {
-      const v4 = dump(fd, families.ipv4, port);
-      const v6 = v4 && dump(fd, families.ipv6, port);
+      const v4 = dump(fd, families.ipv4, port, read);
+      const v6 = v4 && dump(fd, families.ipv6, port, read);
       return v6 && [...v4, ...v6];
     } finally {
       close(fd);
     }
+  };
+  return {
+    at: (port) => ask(port, listenerOf),
+    ports() {
+      const ports = ask(0, portOf);
+      return ports && new Set(ports);
+    },
   };
 }
 
@@ -83,11 +94,30 @@ export function diagRequest(family: number, port: number): Buffer {
   return request;
 }
 
+/** What is wanted of an `inet_diag_msg`. */
+type ReadEntry<T> = (message: Buffer) => T;
+
+const portOf: ReadEntry<number> = (message) => message.readUInt16BE(at.port);
+
+export const listenerOf: ReadEntry<Listener> = (message) => {
+  const words = message.readUInt8(at.family) === families.ipv4 ? 1 : 4;
+  // As /proc/net/tcp writes it: words of 32 bits in the order of bytes of this machine.
+  const hexAddress = Array.from({ length: words }, (_, i) =>
+    message
+      .readUInt32LE(at.source + 4 * i)
+      .toString(16)
+      .toUpperCase()
+      .padStart(8, '0'),
+  ).join('');
+  return { inode: String(message.readUInt32LE(at.inode)), hexAddress };
+};
+
 /** One datagram of the answer; undefined when it says that there is none, or cannot be read. */
-export function readDiag(
+export function readDiag<T>(
   datagram: Buffer,
-): { readonly listeners: readonly Listener[]; readonly isLast: boolean } | undefined {
-  const listeners: Listener[] = [];
+  read: ReadEntry<T>,
+): { readonly entries: readonly T[]; readonly isLast: boolean } | undefined {
+  const entries: T[] = [];
   for (let start = 0; start + headerBytes <= datagram.length;) {
     const length = datagram.readUInt32LE(start);
     const type = datagram.readUInt16LE(start + 4);
@@ -95,20 +125,11 @@ export function readDiag(
     const body = datagram.subarray(start + headerBytes, start + length);
     // Its end says how it went: a negative errno where it could not be made.
     if (type === messageType.done)
-      return body.length >= 4 && body.readInt32LE(0) === 0 ? { listeners, isLast: true } : undefined;
+      return body.length >= 4 && body.readInt32LE(0) === 0 ? { entries, isLast: true } : undefined;
     if (type !== messageType.byFamily || body.length < at.inode + 4) return undefined;
-    const words = body.readUInt8(at.family) === families.ipv4 ? 1 : 4;
-    // As /proc/net/tcp writes it: words of 32 bits in the order of bytes of this machine.
-    const hexAddress = Array.from({ length: words }, (_, i) =>
-      body
-        .readUInt32LE(at.source + 4 * i)
-        .toString(16)
-        .toUpperCase()
-        .padStart(8, '0'),
-    ).join('');
-    listeners.push({ inode: String(body.readUInt32LE(at.inode)), port: body.readUInt16BE(at.port), hexAddress });
+    entries.push(read(body));
     // Each begins at a multiple of four.
     start += (length + 3) & ~3;
   }
-  return { listeners, isLast: false };
+  return { entries, isLast: false };
 }

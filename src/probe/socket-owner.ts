@@ -15,7 +15,7 @@ export interface OwnerCheck {
   /** To be told when nobody listens at the address now. */
   nobodyListens(address: Address): void;
   /**
-   * @param socket - a connection to it; without one the address is of this machine
+   * @param socket - a connection to it; without one the address is of this machine, and written as one
    * @throws {@link ProbeFailure} "127.0.0.1:2379 is held by pid 812 etcd, not by this unit"
    */
   verify(address: Address, socket?: Socket): void;
@@ -83,8 +83,7 @@ function* listenersAt(address: Address, socket: Socket | undefined): Generator<s
     for (const { inode } of unixListeners(address.path)) yield inode;
     return;
   }
-  const hosts = address.host === 'localhost' ? ['127.0.0.1', '::1'] : [address.host];
-  const exact = (socket?.remoteAddress === undefined ? hosts : [socket.remoteAddress]).flatMap(hexAddressesOf);
+  const exact = hexAddressesOf(socket === undefined ? address.host : (socket.remoteAddress ?? ''));
   for (const { inode, hexAddress } of tcpListeners(address.port)) {
     if (exact.includes(hexAddress) || /^0+$/.test(hexAddress)) yield inode;
   }

@@ -1,4 +1,5 @@
 /** tcp and unix: somebody accepts connections at the address, and it is our unit. */
+import { net } from '../kernel/lazily.ts';
 import { describeAddress, openConnection, paceOf, type Address } from './connection.ts';
 import { listenHint } from './listen-hint.ts';
 import type { ListenWatch } from './listen-watch.ts';
@@ -12,6 +13,8 @@ export interface ConnectProbeOptions {
 
 export function connectProbe(address: Address, { owner, listening }: ConnectProbeOptions = {}): Probe {
   const pace = paceOf(address);
+  // What a name stands for is the resolver's to say.
+  const isPlain = address.kind === 'unix' || net().isIP(address.host) !== 0;
   const { onHint, isWatched } = listenHint(address, pace && listening, owner);
   return {
     describe: () => `${address.kind} ${describeAddress(address)}`,
@@ -19,7 +22,7 @@ export function connectProbe(address: Address, { owner, listening }: ConnectProb
     onHint,
     async check(signal) {
       // The same answer as a socket's of Node.js, which comes at once; what is wrong, the socket says.
-      if (pace !== undefined && listening?.accepts(address) === true) {
+      if (isPlain && pace !== undefined && listening?.accepts(address) === true) {
         owner?.verify(address);
         return;
       }

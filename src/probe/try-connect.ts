@@ -60,7 +60,8 @@ function socketAddresses(address: Address): readonly Buffer[] {
   }
   const { host, port } = address;
   if (host === 'localhost') return [ipv4(port, '127.0.0.1'), ipv6Loopback(port)];
-  return [net().isIPv4(host) ? ipv4(port, host) : ipv6Loopback(port)];
+  if (net().isIPv4(host)) return [ipv4(port, host)];
+  return host === '::1' ? [ipv6Loopback(port)] : [];
 }
 
 function ipv4(port: number, host: string): Buffer {

@@ -82,7 +82,7 @@ export function launchRun(options: LaunchOptions, parts: RunParts): RunningProce
     cgroup?.remove();
     throw error;
   }
-  const watched = logWatch.add(unitLog, logStart);
+  const watched = logWatch.add(unitLog);
   let isStopping = false;
   let exit: Exit | undefined;
   const exited = spawned.exited.then((status) => {

@@ -13,12 +13,8 @@ export interface GrowingLog {
 }
 
 export interface LogWatch extends Disposable {
-  /**
-   * Looks after a log until disposed.
-   *
-   * @param end - where it ends now, if that is known
-   */
-  add(log: GrowingLog, end?: number): Disposable;
+  /** Looks after a log until disposed. */
+  add(log: GrowingLog): Disposable;
 }
 
 export function createLogWatch(clock: Clock): LogWatch {
@@ -42,8 +38,8 @@ export function createLogWatch(clock: Clock): LogWatch {
     timer = undefined;
   };
   return {
-    add(log, end = log.end()) {
-      ends.set(log, end);
+    add(log) {
+      ends.set(log, log.end());
       if (timer === undefined) {
         delayMs = firstLookMs;
         timer = clock.timer(delayMs, look);

@@ -156,8 +156,14 @@ describe('the event stream', () => {
     const clock: Clock = {
       ...real,
       monotonicMs: () => nowMs,
+      // The first turn is for later, those after it are not.
       later: (run) =>
         real.later(() => {
+          turns += 1;
+          run();
+        }),
+      soon: (run) =>
+        real.soon(() => {
           turns += 1;
           run();
         }),

@@ -72,7 +72,7 @@ test('a start that adds another start is followed by it', async () => {
 });
 
 test('it begins without waiting for a turn when it is told to, by priority and in slices all the same', async () => {
-  const { clock, slow } = slowClock(1.5);
+  const { clock, slow, turns } = slowClock(1.5);
   const queue = createStartQueue(slow);
   queue.begin();
   const started: number[] = [];
@@ -80,6 +80,11 @@ test('it begins without waiting for a turn when it is told to, by priority and i
   queue.begin();
   expect(started.length).toBeGreaterThan(0);
   expect(started.length).toBeLessThan(10);
+  // A slice for each turn, also where it was begun before: nothing waits for two of them.
+  const first = started.length;
+  queue.begin();
+  expect(started.length - first).toBe(first);
   await clock.settle();
   expect(started).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+  expect(turns()).toBe(Math.ceil((10 - 2 * first) / first));
 });

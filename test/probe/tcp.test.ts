@@ -100,6 +100,17 @@ test.each(ways)('%s: a listener of the unit at any address counts for one addres
   }
 });
 
+test('what a name stands for is the resolver’s to say: no system call asks at an address that it may not be', async () => {
+  const listens = { add: () => ({ [Symbol.dispose]: () => undefined }), accepts: () => true };
+  for (const host of ['localhost', '127.1']) {
+    const probe = createProbe({ tcp: `${host}:${await freePort()}` }, contextOf({ listening: listens }));
+    expect(await failureOf(probe)).toMatch(/ECONNREFUSED|AggregateError/);
+  }
+  await passes(
+    createProbe({ tcp: `127.0.0.1:${await freePort()}` }, contextOf({ listening: listens, pids: () => [] })),
+  );
+});
+
 test('a unit without processes of its own (a builtin) is not asked who listens', async () => {
   await using other = await stranger();
   await passes(createProbe({ tcp: `127.0.0.1:${other.port}` }, contextOf({ pids: () => [] })));
