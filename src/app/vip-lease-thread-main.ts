@@ -9,6 +9,9 @@ import { threadStart } from '../vip/lease-thread/thread-messages.ts';
 import { bootTime } from './boot-time.ts';
 import { redirection, renewedClient } from './renewed-client.ts';
 
+const isRedirection = (message: unknown): boolean =>
+  typeof message === 'object' && message !== null && 'type' in message && message.type === 'redirect';
+
 if (parentPort === null) throw new Error('internal error: this is no program, but a thread of one');
 const port = parentPort;
 const { kubeconfig, namespace } = threadStart.parse(workerData);
@@ -29,5 +32,6 @@ const thread = serveLeaseThread({
 port.on('message', (message: unknown) => {
   const redirected = redirection.safeParse(message);
   if (redirected.success) client.redirect(redirected.data.url);
-  else thread.take(message);
+  // What cannot be gone to is not gone to; the thread is not there for its mistakes.
+  else if (!isRedirection(message)) thread.take(message);
 });

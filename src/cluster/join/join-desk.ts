@@ -141,7 +141,9 @@ async function certificate(request: JoinRequest, ports: JoinDeskPorts): Promise<
     throw new Refused(400, 'ERR_BODY', 'the password of the node must have 16 to 256 characters');
   }
   // Before the name is claimed: what is refused leaves nothing behind.
-  const asked = await checkRequest({ request: read(certificateRequest, request.body), nodeName: name.data });
+  const wanted = read(certificateRequest, request.body);
+  refuseSharedAddress(wanted.ips, ports);
+  const asked = await checkRequest({ request: wanted, nodeName: name.data });
   const isOwner = await ports.claimNode(name.data, password).catch((error: unknown) => {
     ports.log(`cannot look up the password of node ${name.data}: ${String(error)}`);
     throw new Refused(503, 'ERR_NOT_YET', 'passwords of nodes cannot be looked up yet: the API does not answer');
@@ -163,6 +165,16 @@ async function certificate(request: JoinRequest, ports: JoinDeskPorts): Promise<
     serverAuthority: authorities.server,
   };
   return json(answer);
+}
+
+/** Whoever could prove to be it would be told the tokens of those who join through it. */
+function refuseSharedAddress(ips: readonly string[], { vipApiserver }: JoinDeskPorts): void {
+  if (vipApiserver === undefined || !ips.includes(vipApiserver)) return;
+  throw new Refused(
+    403,
+    'ERR_JOIN_REFUSED',
+    `the certificate is refused: ${vipApiserver} is the address of the API servers (--vip-apiserver), and no node's own; a node has another --node-ip`,
+  );
 }
 
 async function bootstrap(request: JoinRequest, ports: JoinDeskPorts): Promise<JoinAnswer> {

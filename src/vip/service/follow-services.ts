@@ -4,6 +4,7 @@
  *
  * Every node may run it; only the coordinator publishes. Not here: who holds an address.
  */
+import { isIPv4 } from 'node:net';
 import { linkedAbort } from '../../kernel/abort.ts';
 import { backoffDelayMs, type Backoff } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
@@ -136,15 +137,16 @@ export function followServices(options: FollowServicesOptions): ServiceFollower 
   };
 }
 
-function apiServersOf(slices: readonly KubeEndpointSlice[]): readonly string[] {
-  const own = slices.filter(({ metadata: { namespace, labels } }) => {
-    return `${namespace}/${labels?.[serviceNameLabel] ?? ''}` === apiServerService;
-  });
-  return own.flatMap(({ endpoints, ports }) =>
-    (endpoints ?? [])
-      .flatMap(({ addresses }) => addresses ?? [])
-      .flatMap((address) => (ports ?? []).map(({ port }) => `${address}:${String(port ?? 443)}`)),
-  );
+/** Of the slice that they write themselves: any other one that says it is of their Service is somebody else's word. */
+export function apiServersOf(slices: readonly KubeEndpointSlice[]): readonly string[] {
+  return slices
+    .filter(({ metadata: { namespace, name } }) => `${namespace}/${name}` === apiServerService)
+    .flatMap(({ endpoints, ports }) =>
+      (endpoints ?? [])
+        .flatMap(({ addresses }) => addresses ?? [])
+        .filter((address) => isIPv4(address))
+        .flatMap((address) => (ports ?? []).map(({ port }) => `${address}:${String(port ?? 443)}`)),
+    );
 }
 
 /** Of a Service the nodes that have a ready endpoint. */

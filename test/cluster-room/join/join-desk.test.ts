@@ -50,6 +50,19 @@ describe('[H5] the join desk', () => {
     expect(lines).toEqual(['signed kubelet-client for node w1 at 192.0.2.9']);
   });
 
+  test('signs no serving certificate for the address that the API servers share', async () => {
+    const vipApiserver = '192.0.2.200';
+    const { ports, lines } = deskKit(server, client, { vipApiserver });
+    const serving = await makeRequest(subjectFor('kubelet-serving', 'w1'), await makeEcdsaKey());
+    const asked = (ips: readonly string[]) =>
+      answerJoin(kubelet({ body: JSON.stringify({ purpose: 'kubelet-serving', csr: serving, ips }) }), ports);
+    const refused = await asked(['192.0.2.9', vipApiserver]);
+    expect(refused).toMatchObject({ status: 403 });
+    expect(refused.body).toContain('is the address of the API servers');
+    expect(lines.join()).not.toContain('signed');
+    expect(await asked(['192.0.2.9'])).toMatchObject({ status: 200 });
+  });
+
   test('gives the authorities to a server alone, sealed with its token', async () => {
     const { ports } = deskKit(server, client);
     expect(await answerJoin(post(paths.bootstrap, {}, { authorization: asNode }), ports)).toMatchObject({

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { parsePools } from '../../../src/vip/service/address-pool.ts';
-import { followServices } from '../../../src/vip/service/follow-services.ts';
+import { apiServersOf, followServices } from '../../../src/vip/service/follow-services.ts';
+import { kubeEndpointSlice } from '../../../src/vip/service/kube-objects.ts';
 import type { ServiceApi } from '../../../src/vip/service/object-store.ts';
 import { fakeClock } from '../../kit/fake-clock.ts';
 import { service } from './service-kit.ts';
@@ -39,4 +40,18 @@ test('a Service that is deleted between the first list and the watch has no addr
   ended.abort(new Error('the test has ended'));
   await clock.settle();
   await running;
+});
+
+test('API servers are those of the slice that they write themselves, at addresses that can be asked', () => {
+  const slice = (namespace: string, name: string, ...addresses: readonly string[]) => ({
+    metadata: { namespace, name, labels: { 'kubernetes.io/service-name': 'kubernetes' } },
+    endpoints: [{ addresses: [...addresses] }],
+    ports: [{ port: 6443 }],
+  });
+  const slices = [
+    slice('default', 'kubernetes', '192.0.2.1', '2001:db8::1', 'example.test', '192.0.2.2'),
+    slice('default', 'kubernetes-x7', '192.0.2.66'),
+    slice('other', 'kubernetes', '192.0.2.67'),
+  ].map((each) => kubeEndpointSlice.parse(each));
+  expect(apiServersOf(slices)).toEqual(['192.0.2.1:6443', '192.0.2.2:6443']);
 });
