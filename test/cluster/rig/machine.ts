@@ -71,7 +71,8 @@ export async function startMachine({ place, name, ip, gateway }: MachineOptions)
     holder.stdout.once('data', (data: Buffer) => resolve(data.toString().trim()));
     holder.once('exit', (code) => reject(new Error(`the holder of ${name} ended with code ${String(code)}`)));
   });
-  const enter = ['nsenter', `--target=${pid}`, '--net', '--mount', '--uts', '--'];
+  const namespaces = ['nsenter', `--target=${pid}`, '--net', '--mount', '--uts'];
+  const enter = [...namespaces, '--'];
   const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: process.env['HOME'] ?? '/root' };
 
   return {
@@ -93,8 +94,10 @@ export async function startMachine({ place, name, ip, gateway }: MachineOptions)
     },
     up(command, args) {
       const own = ['--data-dir', dataDir, '--node-ip', ip, '--cgroup-root', `/${namespace}`];
-      const [first = '', ...rest] = [...enter, process.execPath, cli, command, '--json', ...own, ...args];
-      return running(spawn(first, rest, { cwd: dataDir, env, stdio: ['ignore', 'pipe', 'pipe'] }));
+      // nsenter goes to the root of the mounts that it enters, unless it is told otherwise.
+      const there = [...namespaces, `--wdns=${dataDir}`, '--'];
+      const [first = '', ...rest] = [...there, process.execPath, cli, command, '--json', ...own, ...args];
+      return running(spawn(first, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
     },
   };
 }
