@@ -53,6 +53,8 @@ export function renewedClient(kubeconfig: string): RenewedClient {
       if (url === elsewhere) return;
       elsewhere = url;
       readAtMs = -Infinity;
+      // Also when it is asked again before anybody has connected: the client of before has been ended.
+      digest = '';
       here.abort(new Error('another API server is asked'));
       here = linkedAbort();
     },
