@@ -29,7 +29,7 @@ import { vipEventText, vipStream } from '../vip/vip-event.ts';
 import { vipMetrics } from '../vip/vip-metrics.ts';
 import { apiDetour } from './api-detour.ts';
 import { bootTime } from './boot-time.ts';
-import { apiOf, renewedClient } from './renewed-client.ts';
+import { anotherIsAsked, apiOf, renewedClient } from './renewed-client.ts';
 import { serveVipControl } from './vip-control.ts';
 import { vipInstance } from './vip-instance.ts';
 import { vipLeaseThread } from './vip-lease-thread.ts';
@@ -130,7 +130,8 @@ async function holdAddresses(options: InternalVipOptions, end: LinkedAbort): Pro
   using _detour = events.subscribe({
     onEvent({ event }) {
       if (event.type === 'vip.api-server') detour.own(event.isReady);
-      else if (event.type === 'vip.retry') detour.failed();
+      // What a redirection has ended says nothing of the one that is asked now.
+      else if (event.type === 'vip.retry' && event.text !== anotherIsAsked) detour.failed();
     },
   });
   const metrics = vipMetrics();

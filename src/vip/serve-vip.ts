@@ -28,7 +28,7 @@ import { leaseHolder, type LeaseView } from './coordination/lease-holder.ts';
 import type { LeaseRecord, LeaseRules } from './coordination/lease-model.ts';
 import { notes } from './coordination/stored-assignment.ts';
 import type { Timing } from './coordination/timing.ts';
-import { followApiServer } from './follow-api-server.ts';
+import { answerWithinMs, followApiServer } from './follow-api-server.ts';
 import { handOver } from './hand-over.ts';
 import { keepFollowing } from './keep-following.ts';
 import type { NodeName, VipAddress } from './model.ts';
@@ -231,6 +231,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     const following = followApiServer({
       probe,
       clock,
+      answerWithinMs: answerWithinMs(timing),
       onChange(isReady) {
         onEvent({ type: 'vip.api-server', vip, isReady });
         agent.apiServer(isReady);

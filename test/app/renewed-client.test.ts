@@ -5,8 +5,10 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { renewedClient } from '../../src/app/renewed-client.ts';
+import { anotherIsAsked, renewedClient } from '../../src/app/renewed-client.ts';
 import { renderKubeconfig } from '../../src/cluster/kubeconfigs.ts';
+import { failureOf } from '../../src/vip/coordination/cluster-api.ts';
+import { classify } from '../../src/vip/coordination/error-class.ts';
 import { newAuthority, servingPair, type Identity } from '../cluster-room/join/desk-kit.ts';
 import { temporaryFolder } from '../cluster-room/settings-kit.ts';
 
@@ -15,7 +17,8 @@ async function server(name: string, authority: Identity) {
   const { certificate, key } = await servingPair(authority);
   const asked = new EventEmitter();
   const listening = createServer({ cert: certificate, key }, (request, response) => {
-    if (request.url?.includes('watch=') === true) {
+    if (request.url === '/hangs') asked.emit('hangs');
+    else if (request.url?.includes('watch=') === true) {
       response.writeHead(200).flushHeaders();
       asked.emit('watch');
     } else response.end(JSON.stringify({ metadata: { resourceVersion: '1' }, items: [], name }));
@@ -25,6 +28,8 @@ async function server(name: string, authority: Identity) {
     url: `https://127.0.0.1:${String((listening.address() as AddressInfo).port)}`,
     /** When the next watch has begun. */
     watched: () => once(asked, 'watch'),
+    /** When the next request is there that gets no answer. */
+    hangs: () => once(asked, 'hangs'),
     [Symbol.dispose]() {
       listening.closeAllConnections();
       listening.close();
@@ -87,4 +92,19 @@ test('one that is led away and back, before anybody has connected, watches again
   await Promise.race([watched, ended]);
   end.abort(new Error('enough'));
   await ended;
+});
+
+test('a write that an API server hangs over ends when another one is asked, and may have been done', async () => {
+  using servers = await twoServers();
+  using client = renewedClient(servers.kubeconfig);
+  const { signal } = new AbortController();
+  const arrived = servers.first.hangs();
+  const failed = (await client.connect()).replace('/hangs', {}, signal).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  await arrived;
+  client.redirect(servers.second.url);
+  const verdict = classify(failureOf(await failed));
+  expect(verdict).toMatchObject({ class: 'ambiguous', mayRetry: true, text: anotherIsAsked });
 });
