@@ -61,14 +61,16 @@ function placeOf(
   address: VipAddress,
   eligible: ReadonlySet<NodeName>,
   nodes: readonly PlanNode[],
-  { leases, stored }: Known,
+  { leases, stored, wanted }: Known & { readonly wanted: Wanted },
 ): NodeName | undefined {
   const grant = stored?.assignment.grants.get(address);
   const owner = grant?.next ?? grant?.owner;
   const candidates = nodes.filter(({ name, state }) => {
     const sighting = leases.get(name);
-    const isGoing = state === 'dead' || state === 'draining' || (sighting !== undefined && isLeaving(sighting));
-    return eligible.has(name) && !isGoing;
+    // That no pods can run on it says nothing against a drain.
+    const isDraining = state === 'draining' || wanted.nodes.get(name)?.isDraining === true;
+    const isGoing = state === 'dead' || (sighting !== undefined && isLeaving(sighting));
+    return eligible.has(name) && !isDraining && !isGoing;
   });
   if (candidates.some(({ name }) => name === owner)) return owner;
   if (candidates.some(({ state }) => state === 'ready')) return undefined;

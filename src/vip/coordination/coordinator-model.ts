@@ -11,7 +11,13 @@ export interface Wanted {
   /** Of addresses that are not among these, too. */
   readonly pins?: Readonly<Record<VipAddress, NodeName>> | undefined;
   /** Of nodes that are not in it, the Lease alone counts. */
-  readonly nodes: ReadonlyMap<NodeName, Pick<PlanNode, 'state'>>;
+  readonly nodes: ReadonlyMap<
+    NodeName,
+    Pick<PlanNode, 'state'> & {
+      /** Asked for, also of a node that is `unready`. */
+      readonly isDraining?: boolean;
+    }
+  >;
   readonly policy: PlanPolicy;
 }
 

@@ -8,7 +8,7 @@ import { saidOnce } from '../../kernel/said-once.ts';
 import { wakeablePause, type WakeablePause } from '../../kernel/wakeable-pause.ts';
 import type { Wanted } from '../coordination/coordinator-model.ts';
 import { keepFollowing } from '../keep-following.ts';
-import type { NodeState, VipAddress } from '../model.ts';
+import type { NodeName, NodeState, VipAddress } from '../model.ts';
 import type { MaintenanceWindow, WindowState } from '../plan/maintenance-window.ts';
 import type { PlanPolicy } from '../plan/plan-model.ts';
 import { voluntaryMoves } from '../plan/voluntary-moves.ts';
@@ -66,12 +66,7 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
   const wantedBy = (asked: Wishes): Wanted => ({
     addresses: withPins([...fixed.map((address) => ({ address, weight: 1 })), ...(services?.addresses ?? [])], asked),
     pins: asked.pins,
-    nodes: new Map(
-      (services?.nodes ?? []).map((node) => [
-        node.metadata.name,
-        { state: stateOf(node.metadata.name, stateByNode(node), asked) },
-      ]),
-    ),
+    nodes: nodesBy(services?.nodes ?? [], asked),
     policy: { ...policy, mayRebalance: windowBy(asked).isOpen },
   });
 
@@ -159,6 +154,19 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
       }
     },
   };
+}
+
+/** Those of the cluster, and servers without a Node that something is asked of. */
+function nodesBy(nodes: readonly KubeNode[], asked: Wishes): Wanted['nodes'] {
+  const states = new Map<NodeName, NodeState>([...asked.cordoned, ...asked.draining].map((name) => [name, 'ready']));
+  for (const node of nodes) states.set(node.metadata.name, stateByNode(node));
+  const isDraining = new Set(asked.draining);
+  return new Map(
+    [...states].map(([name, state]) => [
+      name,
+      { state: stateOf(name, state, asked), ...(isDraining.has(name) ? { isDraining: true } : {}) },
+    ]),
+  );
 }
 
 function stateByNode({ spec, status }: KubeNode): NodeState {

@@ -23,10 +23,17 @@ interface World {
   readonly owner?: string;
   /** By the Node objects. */
   readonly states?: Readonly<Record<string, NodeState>>;
+  readonly draining?: readonly string[];
   readonly pins?: Readonly<Record<string, string>>;
 }
 
-function stateOf({ says, owner, states = {}, pins = {} }: World): CoordinatorState & { readonly wanted: Wanted } {
+function stateOf({
+  says,
+  owner,
+  states = {},
+  draining = [],
+  pins = {},
+}: World): CoordinatorState & { readonly wanted: Wanted } {
   const leases = Object.entries(says).map(([node, said]) => {
     const record = {
       version: '1',
@@ -48,7 +55,9 @@ function stateOf({ says, owner, states = {}, pins = {} }: World): CoordinatorSta
     wanted: {
       addresses: [],
       pins,
-      nodes: new Map(Object.entries(states).map(([node, state]) => [node, { state, penalty: 0 }])),
+      nodes: new Map(
+        Object.entries(states).map(([node, state]) => [node, { state, isDraining: draining.includes(node) }]),
+      ),
       policy,
     },
   };
@@ -86,6 +95,21 @@ test.each<[string, World, string]>([
   ['no API server is ready: that passes', { says: { a: unready, b: unready }, owner: 'a' }, 'stays on a'],
   ['another one comes', { says: { a: ready, b: ready }, owner: 'b' }, 'stays on b'],
   ['its node is drained', { says: { a: ready, b: ready }, owner: 'a', states: { a: 'draining' } }, 'b: drain'],
+  [
+    'its node is drained, and no pods can run on it',
+    { says: { a: ready, b: ready }, owner: 'a', states: { a: 'unready' }, draining: ['a'] },
+    'b: unready',
+  ],
+  [
+    'its node is drained, and no pods can run anywhere',
+    { says: { a: ready, b: ready }, owner: 'a', states: { a: 'unready', b: 'unready' }, draining: ['a'] },
+    'b: pin',
+  ],
+  [
+    'its node is drained, and nobody else could have it',
+    { says: { a: ready, b: {} }, owner: 'a', states: { a: 'unready' }, draining: ['a'] },
+    'stays on a',
+  ],
   [
     'its node is about to end',
     { says: { a: { ...ready, [notes.leaving]: 'true' }, b: ready }, owner: 'a' },

@@ -97,3 +97,33 @@ test('a window that opens while its change cannot be taken is told when it can',
   end.abort(new Error('enough'));
   await wanted.return?.();
 });
+
+test('what is asked of a node counts without a Node, and a drain is known of one that is not ready', async () => {
+  const clock = fakeClock();
+  const end = new AbortController();
+  const node = {
+    metadata: { name: 'b', resourceVersion: '1' },
+    status: { conditions: [{ type: 'Ready', status: 'False' }] },
+  };
+  const follower = followIn(
+    {
+      ...emptyCluster,
+      get: (path, signal) =>
+        path.startsWith('/api/v1/nodes')
+          ? Promise.resolve({ metadata: { resourceVersion: '1' }, items: [node] })
+          : emptyCluster.get(path, signal),
+    },
+    clock,
+  );
+  const wanted = follower.follow(end.signal)[Symbol.asyncIterator]();
+  await clock.run(wanted.next());
+  expect(follower.wantedBy({ ...noWishes, draining: ['a', 'b'], cordoned: ['c'] }).nodes).toEqual(
+    new Map([
+      ['a', { state: 'draining', isDraining: true }],
+      ['b', { state: 'unready', isDraining: true }],
+      ['c', { state: 'cordoned' }],
+    ]),
+  );
+  end.abort(new Error('enough'));
+  await wanted.return?.();
+});
