@@ -46,8 +46,7 @@ export function wantedAddresses(
   return [
     ...wanted.addresses.filter(({ address }) => !vips.has(address)),
     ...[...vips].map(([address, eligible]): PlanAddress => {
-      const asked = wanted.pins?.[address];
-      const pinnedTo = asked !== undefined && eligible.has(asked) ? asked : placeOf(address, eligible, nodes, state);
+      const pinnedTo = placeOf(address, eligible, nodes, state);
       return { address, weight: 1, eligible, use: 'apiserver', ...(pinnedTo === undefined ? {} : { pinnedTo }) };
     }),
   ];
@@ -55,7 +54,8 @@ export function wantedAddresses(
 
 /**
  * Where it is to be whatever the balance: each move of it ends the connections of everybody who uses the API. So it
- * stays; and where no node is ready for pods yet, one that is not has to do. Undefined: the planner chooses.
+ * stays, but for an operator's pin to a node that may have it; and where no node is ready for pods yet, one that is not
+ * has to do. Undefined: the planner chooses.
  */
 function placeOf(
   address: VipAddress,
@@ -72,7 +72,8 @@ function placeOf(
     const isGoing = state === 'dead' || (sighting !== undefined && isLeaving(sighting));
     return eligible.has(name) && !isDraining && !isGoing;
   });
-  if (candidates.some(({ name }) => name === owner)) return owner;
+  const pin = wanted.pins?.[address];
+  for (const wish of [pin, owner]) if (candidates.some(({ name }) => name === wish)) return wish;
   if (candidates.some(({ state }) => state === 'ready')) return undefined;
   return candidates.map(({ name }) => name).sort()[0];
 }

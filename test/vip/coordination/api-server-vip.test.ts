@@ -120,12 +120,27 @@ test.each<[string, World, string]>([
   ['of several, pods can run on one', { says: { a: ready, b: ready }, states: { a: 'unready' } }, 'b: new'],
   ['an operator pins it', { says: { a: ready, b: ready }, owner: 'a', pins: { [vip]: 'b' } }, 'b: pin'],
   [
+    'an operator has pinned it to a node that is about to end',
+    { says: { a: { ...ready, [notes.leaving]: 'true' }, b: ready }, owner: 'a', pins: { [vip]: 'a' } },
+    'b: unready',
+  ],
+  [
     'an operator has pinned it where no API server is',
     { says: { a: ready, b: {} }, owner: 'a', pins: { [vip]: 'b' } },
     'stays on a',
   ],
 ])('%s', (_, world, expected) => {
   expect(planned(world)).toBe(expected);
+});
+
+test('it stays where it is also when it is pinned to a node that is drained', () => {
+  const state = stateOf({
+    says: { a: ready, b: ready, c: ready },
+    owner: 'b',
+    states: { a: 'draining' },
+    pins: { [vip]: 'a' },
+  });
+  expect(wantedAddresses(state, planNodes(state, rules, 10), leaseDurationMs, 10)).toMatchObject([{ pinnedTo: 'b' }]);
 });
 
 test('it counts as one of its node’s when Services’ addresses are spread', () => {
