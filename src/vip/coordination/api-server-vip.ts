@@ -7,7 +7,7 @@ import { canonicalIp } from '../ip-address.ts';
 import type { NodeName, VipAddress } from '../model.ts';
 import type { PlanAddress, PlanNode } from '../plan/plan-model.ts';
 import type { CoordinatorState, Wanted } from './coordinator-model.ts';
-import { isLeaving, lifeOf } from './node-evidence.ts';
+import { isLeaving, lifeOf, refusedBy } from './node-evidence.ts';
 import { notes } from './stored-assignment.ts';
 
 type Known = Pick<CoordinatorState, 'leases' | 'stored'>;
@@ -72,8 +72,15 @@ function placeOf(
     const isGoing = state === 'dead' || (sighting !== undefined && isLeaving(sighting));
     return eligible.has(name) && !isDraining && !isGoing;
   });
+  // Who could not take it, or be ready for it, is asked only when nobody else is left.
+  const able = candidates.filter(
+    ({ name }) => grant === undefined || refusedBy(leases.get(name)).get(address) !== grant.generation,
+  );
   const pin = wanted.pins?.[address];
-  for (const wish of [pin, owner]) if (candidates.some(({ name }) => name === wish)) return wish;
-  if (candidates.some(({ state }) => state === 'ready')) return undefined;
-  return candidates.map(({ name }) => name).sort()[0];
+  for (const wish of [pin, owner]) if (able.some(({ name }) => name === wish)) return wish;
+  if (able.some(({ state }) => state === 'ready')) return undefined;
+  // One after the other: what refused an earlier generation is not known any more.
+  const names = able.map(({ name }) => name).sort();
+  const next = names.find((name) => owner !== undefined && name > owner) ?? names[0];
+  return next ?? (candidates.some(({ name }) => name === owner) ? owner : undefined);
 }

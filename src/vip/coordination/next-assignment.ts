@@ -262,6 +262,8 @@ function eligibleAddresses(
   return addresses.map((each) => {
     const not = refused.get(each.address);
     if (not === undefined) return each;
+    // Who is to have it although he could not is the last there is (api-server-vip).
+    if (each.use === 'apiserver' && each.pinnedTo !== undefined && not.has(each.pinnedTo)) return each;
     const eligible = new Set([...(each.eligible ?? all)].filter((name) => !not.has(name)));
     // Nobody else could: then it is tried here again.
     return living.some(({ name }) => eligible.has(name)) ? { ...each, eligible } : each;

@@ -15,6 +15,7 @@ const policy = { mayRebalance: true, startAbove: 1, stopBelow: 1, restMs: 0, mov
 
 type Says = Readonly<Record<string, string>>;
 const ready: Says = { [notes.apiServerVip]: vip, [notes.apiServerReady]: 'true' };
+const refuses: Says = { ...ready, [notes.refused]: `${vip}=4` };
 const unready: Says = { [notes.apiServerVip]: vip };
 
 interface World {
@@ -127,6 +128,41 @@ test.each<[string, World, string]>([
   [
     'an operator has pinned it where no API server is',
     { says: { a: ready, b: {} }, owner: 'a', pins: { [vip]: 'b' } },
+    'stays on a',
+  ],
+  [
+    'its node cannot take it, and no pods can run anywhere',
+    { says: { a: refuses, b: ready, c: ready }, owner: 'a', states: { a: 'unready', b: 'unready', c: 'unready' } },
+    'b: ineligible',
+  ],
+  [
+    'its node cannot take it, as the one before could not',
+    { says: { a: ready, b: refuses, c: ready }, owner: 'b', states: { a: 'cordoned', b: 'cordoned', c: 'cordoned' } },
+    'c: ineligible',
+  ],
+  [
+    'its node cannot take it, the next one could not be ready for it',
+    { says: { a: refuses, b: refuses, c: ready }, owner: 'a', states: { a: 'cordoned', b: 'cordoned', c: 'cordoned' } },
+    'c: ineligible',
+  ],
+  [
+    'its node cannot take it, and pods can run on that one alone',
+    { says: { a: refuses, b: ready }, owner: 'a', states: { b: 'cordoned' } },
+    'b: ineligible',
+  ],
+  [
+    'an operator has pinned it to a node that cannot take it',
+    { says: { a: refuses, b: ready }, owner: 'a', states: { b: 'cordoned' }, pins: { [vip]: 'a' } },
+    'b: ineligible',
+  ],
+  [
+    'its node cannot take it, and every other one is drained',
+    { says: { a: refuses, b: ready }, owner: 'a', states: { b: 'draining' } },
+    'stays on a',
+  ],
+  [
+    'its node is about to end, and nobody can be ready for it',
+    { says: { a: { ...ready, [notes.leaving]: 'true' }, b: refuses }, owner: 'a', states: { b: 'cordoned' } },
     'stays on a',
   ],
 ])('%s', (_, world, expected) => {
