@@ -242,7 +242,6 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     followed.push(following.catch(() => undefined));
     // What the Lease first says is the whole: a node that only seems to have no API server would be passed over.
     await Promise.race([known.promise, following]);
-    own.publish(agent.notes);
   }
   own.want();
   election.want();

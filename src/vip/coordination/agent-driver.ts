@@ -5,7 +5,7 @@ import { messageOf } from '../../kernel/message-of.ts';
 import { unreachable } from '../../kernel/unreachable.ts';
 import type { VipActuator } from '../actuator.ts';
 import type { VipAddress } from '../model.ts';
-import { newAgent, ownNotes, stepAgent } from './agent.ts';
+import { newAgent, stepAgent } from './agent.ts';
 import type { AgentEffect, AgentEvent, AgentInput, AgentRules, AgentState, AgentWork } from './agent-model.ts';
 import type { ClusterApi } from './cluster-api.ts';
 import { drive } from './drive.ts';
@@ -30,8 +30,6 @@ export interface AgentDriver {
   leave(): void;
   apiServer(isReady: boolean): void;
   readonly state: AgentState;
-  /** What the node says of itself now. */
-  readonly notes: LeaseNotes;
 }
 
 export function agentDriver(options: AgentDriverOptions): AgentDriver {
@@ -141,9 +139,6 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
     apiServer: (isReady) => machine.give({ type: 'api server', isReady }),
     get state() {
       return machine.state;
-    },
-    get notes() {
-      return ownNotes(machine.state, rules);
     },
   };
 }

@@ -64,7 +64,7 @@ export function isGranted({ allowed, isFresh, view }: AgentState, { node }: Agen
 }
 
 /** What the node says of itself, whatever it holds. */
-export const ownNotes = ({ isApiServerReady }: AgentState, rules: AgentRules): LeaseNotes => ({
+const ownNotes = ({ isApiServerReady }: AgentState, rules: AgentRules): LeaseNotes => ({
   ...rules.notes,
   ...(isApiServerReady ? { [notes.apiServerReady]: 'true' } : {}),
 });
@@ -127,6 +127,11 @@ class AgentDraft {
         return;
       case 'api server':
         this.#set({ isApiServerReady: input.isReady });
+        // A Lease that is got, or got again, says it from its first moment.
+        if (state.allowed === undefined) {
+          this.#set({ published: '' });
+          this.#effects.push({ type: 'publish', notes: ownNotes(this.#state, this.#rules) });
+        }
         return;
       case 'prepared':
         this.#arrived(input.outcomes, { from: 'preparing', to: 'ready', type: 'vip.prepared' });

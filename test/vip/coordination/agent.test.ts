@@ -130,6 +130,18 @@ test('a node says that its API server is ready as long as it is', () => {
   expect(driven.done).toEqual([{ type: 'publish', notes: {} }]);
 });
 
+test('it says so also without its Lease, which begins with that when it is got', () => {
+  const driven = new Driven().give({ type: 'api server', isReady: true });
+  const isReady = { type: 'publish', notes: { 'apiserver-ready': 'true' } };
+  expect(driven.done).toEqual([isReady]);
+  driven.give({ type: 'allowed', tenure: 1, deadlineMs: 10_000 });
+  driven.give({ type: 'withdraw', tenure: 1 });
+  driven.give({ type: 'api server', isReady: false });
+  expect(driven.done).toEqual([{ type: 'publish', notes: {} }]);
+  driven.give({ type: 'api server', isReady: true });
+  expect(driven.done).toEqual([isReady]);
+});
+
 describe('[V10] when the actuator fails, nobody knows what the kernel has of an address:', () => {
   const granted = (generation: number) => ({ owner: 'b', state: 'granted', generation }) as const;
   const open = () =>
