@@ -80,6 +80,8 @@ export function clusterDnsObjectsBuiltin(settings: Settings, connect: Connect): 
   };
 }
 
+/** Every cluster's DNS can answer it. */
+const questionOf = (clusterDomain: string): string => `kubernetes.default.svc.${clusterDomain}`;
 const queryPace = { firstMs: 20, factor: 2, maxMs: 250, jitter: 0.2 };
 
 export interface DnsQuestion {
@@ -107,9 +109,31 @@ export async function untilAnswered(question: DnsQuestion, clock: Clock, signal:
   }
 }
 
+const answerWithinMs = 1_000;
+
+/** Asks once. @throws the signal's reason */
+export async function isAnswering(
+  server: string,
+  clusterDomain: string,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const resolver = new Resolver({ timeout: answerWithinMs, tries: 1 });
+  const cancel = () => {
+    resolver.cancel();
+  };
+  using _ = onAbort(signal, cancel);
+  // The resolver's own limit may come half a second late.
+  using _timer = clock.timer(answerWithinMs, cancel);
+  resolver.setServers([server]);
+  const answer = await resolver.resolve4(questionOf(clusterDomain)).catch((): string[] => []);
+  signal.throwIfAborted();
+  return answer.length > 0;
+}
+
 export function clusterDnsBuiltin(settings: Settings, clock: Clock): Builtin {
   return async ({ signal, log }) => {
-    const name = `kubernetes.default.svc.${settings.clusterDomain}`;
+    const name = questionOf(settings.clusterDomain);
     const expected = apiServiceIp(settings);
     const attempts = await untilAnswered(
       { server: `127.0.0.1:${String(settings.dnsPort)}`, name, expected },

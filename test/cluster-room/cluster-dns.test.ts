@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
-import { dnsObjects, untilAnswered } from '../../src/cluster/cluster-dns.ts';
+import { dnsObjects, isAnswering, untilAnswered } from '../../src/cluster/cluster-dns.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { settingsIn } from './settings-kit.ts';
 
@@ -41,6 +41,22 @@ test('an abort ends the asking at once', async () => {
   const controller = new AbortController();
   const outcome = untilAnswered({ ...question, server }, systemClock, controller.signal);
   await expect.poll(asked).toBeGreaterThan(0);
+  controller.abort(new Error('enough'));
+  await expect(outcome).rejects.toThrow('enough');
+});
+
+test('a server is asked once: it answers, is silent, or the asking is ended', async () => {
+  const ask = (server: string, signal = new AbortController().signal) =>
+    isAnswering(server, 'cluster.local', systemClock, signal);
+  const [well, silent] = [await dnsServer(['10.43.0.1']), await dnsServer([undefined])];
+  expect(await ask(well.server)).toBe(true);
+  const askedMs = performance.now();
+  expect(await ask(silent.server)).toBe(false);
+  // A second is its limit.
+  expect(performance.now() - askedMs).toBeLessThan(5_000);
+  expect([well.asked(), silent.asked()]).toEqual([1, 1]);
+  const controller = new AbortController();
+  const outcome = ask(silent.server, controller.signal);
   controller.abort(new Error('enough'));
   await expect(outcome).rejects.toThrow('enough');
 });

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { isAnswering } from '../cluster-dns.ts';
 import { keepDnsEndpoints } from '../dns-endpoints.ts';
 import { etcdClient, type EtcdClient } from '../etcd/etcd-client.ts';
 import { rememberMembers } from '../etcd/known-members.ts';
@@ -62,7 +63,11 @@ export async function serveJoin(options: ServeJoinOptions): Promise<never> {
       etcd: etcdOf(own, layout, clock),
       remember: (members) => rememberMembers(layout.etcdMembers, members),
     }),
-    keepDnsEndpoints(loop),
+    keepDnsEndpoints({
+      ...loop,
+      nodeName: own.name,
+      isAnswering: (server, until) => isAnswering(server, options.settings.clusterDomain, clock, until),
+    }),
     keepTokens({ ...loop, etcd: etcdOf(own, layout, clock), files: layout }),
   ]) {
     kept.catch(() => undefined);
