@@ -77,7 +77,7 @@ function wantedOf(node: string, wasReady: boolean, view: DnsView): { ready: bool
   const { nodeName, nodes, leased, silent } = view;
   // A Node that is not there may be about to join, so its slice is not removed.
   if (!leased.has(node)) return { ready: nodes.get(node) ?? false, reason: 'node' };
-  // A server without an agent has no Node: then its Lease says all.
+  // A Node that was deleted while its server runs on says nothing: then its Lease says all.
   if (nodes.get(node) === false) return { ready: false, reason: 'node' };
   if (node === nodeName) return { ready: wasReady || view.isSteady, reason: 'lease' };
   return { ready: wasReady && !(silent.has(node) && isJudge(view)), reason: 'lease' };

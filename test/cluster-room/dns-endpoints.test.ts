@@ -248,7 +248,7 @@ test('two of three are lost while one of them is asked alone: the last one stays
   await close();
 });
 
-test('servers without agents have no Nodes, and are asked by their Leases', async () => {
+test('servers whose Nodes are gone are asked by their Leases', async () => {
   const { clock, api, stop, close } = scene(servers);
   api.nodes.clear();
   await clock.advance(30_000);

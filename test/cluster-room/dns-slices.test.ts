@@ -60,9 +60,9 @@ describe('a slice of cluster DNS with a Lease', () => {
     ['is not put back by its owner before he is steady', ['s2'], ready, { leased }, []],
     ['is not put back while its Node is not Ready', ['s2'], { ...ready, s2: false }, steady, []],
     ['is not asked while its Node is not Ready', [], { ...ready, s1: false }, { leased }, ['s1 out']],
-    ['of a server without an agent stays', [], {}, steady, []],
-    ['of a server without an agent is not asked when it is silent', [], {}, silent('s1'), ['s1 out']],
-    ['of a server without an agent is put back by its owner', ['s2'], {}, steady, ['s2 in']],
+    ['of a server whose Node is gone stays', [], {}, steady, []],
+    ['of a server whose Node is gone is not asked when it is silent', [], {}, silent('s1'), ['s1 out']],
+    ['of a server whose Node is gone is put back by its owner', ['s2'], {}, steady, ['s2 in']],
     ['is not asked, though nobody but who looks is left', [], ready, silent('s1', 's3'), ['s1 out', 's3 out']],
     ['is left, where nobody would be', [], { s1: false, s2: false, s3: false }, steady, []],
   ])('%s', (_, outs, nodes, more, done) => {

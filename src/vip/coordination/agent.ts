@@ -306,9 +306,10 @@ class AgentDraft {
       if (phase === 'ready' && isHeir(this.#state, this.#rules, address)) prepared.set(address, generation);
       const isSilent = phase === undefined || phase === 'silent' || phase === 'dropping';
       if (isOwner && state === 'revoking' && isSilent) released.set(address, generation);
-      // An heir tries again, under the same generation. Until then it says so, also when it is not named any more:
-      // else it would be named again at once.
-      const isCurrent = refusal?.generation === generation && (isOwner || this.#nowMs < refusal.againAtMs);
+      // Until it tries again it says so, also when it is not named any more and another one has been granted the
+      // address meanwhile: else it would be named again at once.
+      const isCurrent =
+        isOwner && state === 'granted' ? refusal?.generation === generation : this.#nowMs < (refusal?.againAtMs ?? 0);
       if (isCurrent) refused.set(address, generation);
     }
     const content = {
@@ -329,7 +330,10 @@ class AgentDraft {
     this.#set({ pausedUntilMs: this.#nowMs + failedPauseMs });
     // What was dropped was silent before. Of the rest nobody knows what the kernel has: what is granted is taken anew.
     for (const address of addresses) this.#move(address, at === 'drop' ? 'silent' : 'unsure');
-    if (at === 'take' || at === 'prepare') for (const address of addresses) this.#countFailure(address, reason);
+    // One that was broken off because the Lease was lost says nothing of the kernel.
+    const isOurs = this.#state.allowed !== undefined;
+    if (isOurs && (at === 'take' || at === 'prepare'))
+      for (const address of addresses) this.#countFailure(address, reason);
     const { ending } = this.#state;
     if (at === 'verify' && ending !== undefined) this.#set({ ending: { ...ending, isVerifying: false } });
   }

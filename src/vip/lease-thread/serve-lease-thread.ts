@@ -6,7 +6,8 @@
  *
  * A main thread that is stuck does not lose the Lease by that: nobody is granted what it holds, and the
  * kernel answers on. But it cannot let go of what is revoked either. After some seconds without a sign of it
- * the Lease is given up here: the switch opens, and the others need not wait for ever.
+ * the Lease is given up here: the switch opens, and the others need not wait for ever. So it is when the kernel
+ * refuses the gate, and goes on refusing.
  *
  * Not here: where it runs (app/vip-lease-thread), when a Lease is lost (coordination/lease-machine).
  */
@@ -26,6 +27,9 @@ export const aliveEveryMs = 1000;
  */
 export const looksInVain = 15;
 
+/** One failure may be a moment's. */
+const looksAtBrokenGate = 3;
+
 export interface LeaseThreadOptions {
   readonly lease: Omit<LeaseHolderOptions, 'rules' | 'onAllow' | 'onWithdraw' | 'onEvent'>;
   readonly kernel: KernelNetwork;
@@ -42,12 +46,23 @@ export function serveLeaseThread({ lease, kernel, post }: LeaseThreadOptions): L
   let deadlineMs = -Infinity;
   let wished: WishedGate = { guarded: [], open: [], interfaces: [] };
   let inVain = 0;
+  let isGateBroken = false;
+  let looksBroken = 0;
   let holder: LeaseHolder | undefined;
 
   const gate = createGate({ kernel, clock, wanted: () => ({ ...wished, deadlineMs }) });
+  const gated = async (writing: Promise<void>): Promise<void> => {
+    try {
+      await writing;
+      isGateBroken = false;
+    } catch (error) {
+      isGateBroken = true;
+      throw error;
+    }
+  };
   const arm = async (): Promise<void> => {
     if (wished.interfaces.length === 0) return;
-    await gate.arm().catch((error: unknown) => {
+    await gated(gate.arm()).catch((error: unknown) => {
       post({ type: 'event', event: { type: 'vip.actuator-failed', at: 'arm', reason: messageOf(error) } });
     });
   };
@@ -72,7 +87,7 @@ export function serveLeaseThread({ lease, kernel, post }: LeaseThreadOptions): L
     });
 
   function writeGate(call: number, what: 'begin' | 'write' | 'end'): void {
-    gate[what]().then(
+    gated(gate[what]()).then(
       () => post({ type: 'gate', call }),
       (error: unknown) => post({ type: 'gate', call, fault: messageOf(error) }),
     );
@@ -82,6 +97,9 @@ export function serveLeaseThread({ lease, kernel, post }: LeaseThreadOptions): L
     inVain += 1;
     // Again and again: a Lease that it gets later it cannot let go of either.
     if (inVain >= looksInVain) holder?.giveUp('its process is stuck, and could not let go of anything');
+    // Nothing can be opened, and the kernel closes what was: others would wait for ever for somebody who is silent.
+    looksBroken = isGateBroken ? looksBroken + 1 : 0;
+    if (looksBroken >= looksAtBrokenGate) holder?.giveUp('the kernel’s gate cannot be written');
     post({ type: 'alive' });
     timer = clock.timer(aliveEveryMs, look);
   }

@@ -115,6 +115,17 @@ test('an owner who could not take an address says so until he has taken it after
   expect(driven.done).toEqual([{ type: 'publish', notes: {} }]);
 });
 
+test('what an owner could not take it refuses for a while also when another one has it by then', () => {
+  const refused = { kind: 'no-interface' } as const;
+  const driven = fresh().shows({ owner: 'b', state: 'granted', generation: 4 });
+  driven.give({ type: 'taken', outcomes: [{ address, refused }] });
+  driven.shows({ owner: 'c', state: 'granted', generation: 5 });
+  expect(driven.state.published).toBe(JSON.stringify({ refused: `${address}=5` }));
+  // Given it all the same, it tries, and has refused nothing of this yet.
+  driven.shows({ owner: 'b', state: 'granted', generation: 6 });
+  expect(driven.state.published).toBe(JSON.stringify({}));
+});
+
 test('a node that is about to end says so, and goes on answering', () => {
   const driven = fresh().shows({ owner: 'b', state: 'granted', generation: 4 });
   driven.give({ type: 'taken', outcomes: [{ address }] }).give({ type: 'leaving' });
@@ -202,6 +213,12 @@ describe('[V10] when the actuator fails, nobody knows what the kernel has of an 
     driven.nowMs = driven.wakeAtMs ?? 0;
     driven.give({ type: 'wake' }).give({ type: 'taken', outcomes: [{ address }] });
     expect(driven.state.holdings.get(address)).toMatchObject({ phase: 'open' });
+    expect(driven.state.failures.size + driven.state.refusals.size).toBe(0);
+  });
+
+  test('what is broken off because the Lease is lost does not count', () => {
+    const driven = fresh().shows(granted(5)).give({ type: 'withdraw', tenure: 1 });
+    for (let tries = 1; tries <= 3; tries += 1) fail(driven, 'take');
     expect(driven.state.failures.size + driven.state.refusals.size).toBe(0);
   });
 

@@ -236,3 +236,19 @@ test('a gate that the kernel refuses is told to whoever wished it', async () => 
     message: 'nft refuses it',
   });
 });
+
+test('[V9] a kernel that goes on refusing the gate costs the Lease: others need not wait for who cannot answer', async () => {
+  using both = threads();
+  const { clock, own, gate, refusing, told } = both;
+  own.want();
+  await clock.advance(10);
+  await clock.run(gate.write());
+  await expect(clock.run(refusing.write())).rejects.toThrow();
+  // A moment's.
+  await clock.run(gate.write());
+  await clock.advance(5000);
+  expect(told.filter((each) => each.startsWith('withdraw'))).toEqual([]);
+  await expect(clock.run(refusing.write())).rejects.toThrow();
+  await clock.advance(4000);
+  expect(told).toContain('withdraw 1: the kernel’s gate cannot be written');
+});
