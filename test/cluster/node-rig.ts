@@ -182,6 +182,22 @@ export async function nodeRig(flags: readonly string[] = []): Promise<NodeRig> {
   };
 }
 
+const shims = 'containerd';
+
+/** "+ links: cni0" of what is there now alone, "- …" of what was there before alone; shims that a killed node has left may go. */
+export function differences(
+  before: ReturnType<NodeRig['traces']>,
+  now: ReturnType<NodeRig['traces']>,
+): readonly string[] {
+  return [...before].flatMap(([kind, lines]) => {
+    const after = now.get(kind);
+    if (after === undefined) return [];
+    const gone = kind === shims ? [] : lines.filter((line) => !after.includes(line));
+    const added = after.filter((line) => !lines.includes(line));
+    return [...gone.map((line) => `- ${kind}: ${line}`), ...added.map((line) => `+ ${kind}: ${line}`)];
+  });
+}
+
 /** Settings that a node changes, as far as they are the machine's and not the namespace's. */
 const sysctls = [
   ...['net/ipv4/ip_forward', 'net/ipv4/conf/all/route_localnet', 'net/bridge/bridge-nf-call-iptables'],
@@ -219,10 +235,9 @@ function traces({ enter, words }: Marks): ReadonlyMap<string, readonly string[]>
     ['routes', listing('ip', 'route')],
     // Sockets of shims have no mark; while another node runs on this machine, nothing can be said of them.
     // The folder of all shims' sockets may be somebody else's or ours, and says nothing when it is empty.
-    [
-      'containerd',
-      otherShimsRun(enter) ? [] : listing('find', '/run/containerd').filter((line) => line !== '/run/containerd/s'),
-    ],
+    ...(otherShimsRun(enter)
+      ? []
+      : [[shims, listing('find', '/run/containerd').filter((line) => line !== '/run/containerd/s')] as const]),
     // What the plugins keep names the pod's network namespace, which lies in our run directory.
     ['cni', listing('grep', '-rslE', words.join('|'), '/var/lib/cni')],
     ['container logs', listing('find', '/var/log/containers', '-type', 'l').filter(isOurs)],
