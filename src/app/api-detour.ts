@@ -3,6 +3,8 @@
  * it say that it is to be relieved of the API servers' address, and need not wait for the end of its Lease.
  * Which others there are it knows from before.
  */
+import { hostOfServer } from '../probe/connection.ts';
+
 export interface ApiDetourOptions {
   /** host:port of all API servers, as they were last seen. */
   readonly known: () => readonly string[];
@@ -28,7 +30,7 @@ export function apiDetour({ known, ownAddresses, redirect }: ApiDetourOptions): 
   };
   const next = (): string | undefined => {
     const own = ownAddresses();
-    const others = known().filter((each) => !own.has(each.slice(0, each.lastIndexOf(':'))));
+    const others = known().filter((each) => !own.has(hostOfServer(each)));
     return others[(others.indexOf(asked ?? '') + 1) % Math.max(1, others.length)];
   };
   return {

@@ -9,7 +9,7 @@
 import type { Draft } from './routing-draft.ts';
 import { refOf } from './routing-input.ts';
 import { isUnheard, unheardSince, type Heartbeats } from './routing-state.ts';
-import { hostOfServer } from './server-address.ts';
+import { hostOfServer } from '../probe/connection.ts';
 
 export function applyHeartbeats(draft: Draft, { lost }: Heartbeats): void {
   draft.heartbeats = { lost };

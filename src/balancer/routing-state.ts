@@ -2,7 +2,7 @@
  * What the balancer knows: one list of servers (L1), and nothing beside it. Connections are counted
  * here and held elsewhere (connection-pool); checks are made elsewhere and only reported (L3).
  */
-import { hostOfServer } from './server-address.ts';
+import { hostOfServer } from '../probe/connection.ts';
 
 /**
  * In ascending order of preference; the number of each is its metric. Source: K3s's balancer.

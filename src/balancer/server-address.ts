@@ -15,12 +15,6 @@ export function parseServerAddress(text: string): Result<string, string> {
   return ok(describeAddress(address));
 }
 
-/** "10.0.0.1" of "10.0.0.1:6443". */
-export function hostOfServer(address: string): string {
-  const parsed = parseTcpAddress(address);
-  return parsed?.kind === 'tcp' ? parsed.host : '';
-}
-
 /** The server that a URL names; without a port the scheme's own. Source: K3s takes 443 and 80. */
 export function serverOfUrl(text: string): Result<string, string> {
   if (!URL.canParse(text)) return err(`"${text}" is not a URL, like https://10.0.0.1:6443`);

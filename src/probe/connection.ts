@@ -31,6 +31,12 @@ export function parseTcpAddress(text: string): Address | undefined {
   return { kind: 'tcp', host: host === '' ? '127.0.0.1' : host, port };
 }
 
+/** "10.0.0.1" of "10.0.0.1:6443". */
+export function hostOfServer(address: string): string {
+  const parsed = parseTcpAddress(address);
+  return parsed?.kind === 'tcp' ? parsed.host : '';
+}
+
 /** A gRPC target: "unix:///path", "unix:/path" or what {@link parseTcpAddress} takes. */
 export function parseTarget(text: string): Address | undefined {
   const path = /^unix:(?:\/\/)?(\/.+)$/.exec(text)?.[1];

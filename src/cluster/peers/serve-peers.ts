@@ -10,6 +10,7 @@ import path from 'node:path';
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { deferred } from '../../kernel/deferred.ts';
+import { hostOfServer } from '../../probe/connection.ts';
 import { parseAddress } from '../ipv4.ts';
 import { followNodes, type NodesClient } from '../follow-nodes.ts';
 import { readIfThere, writeIfChanged } from '../stored-file.ts';
@@ -158,7 +159,7 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
 
 /** Of host:port. */
 function ipv4Of(server: string): string | undefined {
-  const host = server.slice(0, server.lastIndexOf(':'));
+  const host = hostOfServer(server);
   return parseAddress(host) === undefined ? undefined : host;
 }
 
