@@ -4,6 +4,8 @@
  * of a node that k3s-lite brought up, so that nothing but the starting differs.
  */
 
+import path from 'node:path';
+
 /** Source: K3s starts its runtime and datastore first and the agent last; CoreDNS is left out on both sides. */
 const order = [
   ['containerd', ({ socket, namespace }) => `ctr --address ${socket} ${namespace} version`],
@@ -22,8 +24,17 @@ const order = [
 /** Flags of ours that a usual entrypoint does not have: they are part of what is compared. */
 const tuned = {
   etcd: ['heartbeat-interval', 'election-timeout'],
+  'kube-apiserver': ['etcd-servers'],
   'kube-controller-manager': ['kube-api-qps', 'kube-api-burst'],
 };
+
+/** kube-apiserver reaches etcd by TLS in a usual entrypoint, and by our socket in ours. */
+const usualEtcd = (tls) => [
+  '--etcd-servers=https://127.0.0.1:2379',
+  `--etcd-cafile=${tls}/etcd/ca.crt`,
+  `--etcd-certfile=${tls}/etcd/client.crt`,
+  `--etcd-keyfile=${tls}/etcd/client.key`,
+];
 
 /**
  * @param {object} options
@@ -36,12 +47,13 @@ export function shellEntrypoint({ processes, dataDir, socket, pauseArchive, slee
   const lines = [
     '#!/bin/sh',
     'echo 1 > /proc/sys/net/ipv4/ip_forward',
-    `mkdir -m 700 -p ${dataDir}/server/db/etcd ${dataDir}/logs`,
+    `mkdir -m 700 -p ${dataDir}/server/db/etcd ${dataDir}/logs ${path.dirname(path.dirname(socket))}`,
   ];
   for (const [name, check] of order) {
     const found = processes.find(({ Argv }) => Argv[0].split('/').at(-1) === name);
     if (found === undefined) throw new Error(`no ${name} among the processes of the node`);
-    const argv = isTuned ? found.Argv : found.Argv.filter((word) => !isTunedFlag(name, word));
+    const usual = name === 'kube-apiserver' ? usualEtcd(context.tls) : [];
+    const argv = isTuned ? found.Argv : [...found.Argv.filter((word) => !isTunedFlag(name, word)), ...usual];
     lines.push(
       `${argv.map(quote).join(' ')} > ${dataDir}/logs/${name}.log 2>&1 &`,
       `until ${check(context)} > /dev/null 2>&1; do sleep ${sleep}; done`,

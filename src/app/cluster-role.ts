@@ -20,7 +20,7 @@ export interface RoleUnits extends UnitFolders {
 /** An agent asks cluster DNS of the servers; its own kubelet and kube-proxy are all it shows of Kubernetes. */
 const onServersOnly: readonly string[] = [
   ...['certificates', 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'manifests'],
-  ...['cluster-dns-objects', 'coredns', 'cluster-dns'],
+  ...['namespace-defaults', 'scheduler-role', 'cluster-dns-objects', 'coredns', 'cluster-dns'],
 ];
 
 /** The folders to load, with those of the role behind the shipped units that they belong to. */
@@ -71,9 +71,10 @@ function leftOutOf({
   return [
     ...(hasEtcd ? [] : ['etcd', 'etcd-member', 'etcd-voter', 'etcd-watch']),
     // Manifests and the objects of cluster DNS go to the API of their own machine.
-    ...(hasApiServer ? [] : ['kube-apiserver', 'manifests', 'cluster-dns-objects', 'coredns', 'cluster-dns']),
+    ...(hasApiServer ? [] : ['kube-apiserver', 'manifests', 'namespace-defaults']),
+    ...(hasApiServer ? [] : ['cluster-dns-objects', 'coredns', 'cluster-dns']),
     ...(hasControllerManager ? [] : ['kube-controller-manager']),
-    ...(hasScheduler ? [] : ['kube-scheduler']),
+    ...(hasScheduler ? [] : ['kube-scheduler', 'scheduler-role']),
   ];
 }
 

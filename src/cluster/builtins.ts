@@ -1,4 +1,5 @@
 /** The builtins that the shipped units run, by the name that stands in their `run` or `undo`. */
+import { readFile } from 'node:fs/promises';
 import type { Builtin, Builtins } from '../unit/builtin.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { certificatesBuiltin } from './certificates.ts';
@@ -12,9 +13,12 @@ import { kernelSettingsBuiltins } from './kernel-settings.ts';
 import { kubeClient, readCredentials } from './kube-client.ts';
 import { kubeconfigsBuiltin } from './kubeconfigs.ts';
 import { layoutOf } from './layout.ts';
+import { namespaceDefaultsBuiltin } from './namespace-defaults.ts';
 import { cleanupBuiltins } from './node-cleanup.ts';
 import { nodeObjectBuiltin } from './node-object.ts';
 import { nodeReadyBuiltin } from './node-ready.ts';
+import { removeNotReadyTaint } from './not-ready-taint.ts';
+import { schedulerRoleBuiltin } from './scheduler-role.ts';
 import { apiServerUrl, type Settings } from './settings.ts';
 import { vipObjectsBuiltin } from './vip-objects.ts';
 
@@ -36,13 +40,24 @@ export function clusterBuiltins(settings: Settings, { clock, notice }: ClusterPo
     'cluster-dns-objects': clusterDnsObjectsBuiltin(settings, connect),
     'vip-objects': vipObjectsBuiltin(connect),
     'cluster-dns': clusterDnsBuiltin(settings, clock),
+    'namespace-defaults': namespaceDefaultsBuiltin({
+      ...{ clock, connect },
+      rootCa: () => readFile(`${serverTls}/server-ca.crt`, 'utf8'),
+    }),
+    'scheduler-role': schedulerRoleBuiltin({
+      clock,
+      connect: async () => kubeClient(await readCredentials(url, serverTls, 'client-scheduler'), clock),
+    }),
     'node-object': nodeObjectBuiltin(settings.nodeName, {
       clock,
       connect,
       // A single node gets the first part whatever it says; beside others it has to say so.
       podCidr: settings.role === 'server' ? settings.podCidr : undefined,
     }),
-    'node-ready': nodeReadyBuiltin(settings.nodeName, { clock, connect }),
+    'node-ready': nodeReadyBuiltin(settings.nodeName, {
+      ...{ clock, connect },
+      whenReady: (client, context) => removeNotReadyTaint(client, settings.nodeName, context),
+    }),
     ...configFilesBuiltins(settings),
     ...kernelSettingsBuiltins(settings),
     ...firstPodBuiltins(settings, connect),

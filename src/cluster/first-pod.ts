@@ -97,7 +97,6 @@ export function firstPodBuiltins(
       const directory = directoryOf('busybox', settings.searchPath);
       if (directory === undefined) log('there is no busybox: the pod only pauses');
       else await importRecipe(context, settings, busyboxRecipe(await readFile(path.join(directory, 'busybox'))));
-      await untilServiceAccount(client, signal);
       try {
         await client.create(podsPath, podManifest(directory === undefined ? pauseImage : busyboxImage), signal);
       } catch (error) {
@@ -111,14 +110,6 @@ export function firstPodBuiltins(
       await client.delete(`${podsPath}/${podName}?gracePeriodSeconds=0`, signal);
     },
   };
-}
-
-/** No pod is admitted before controller-manager has made this account. */
-async function untilServiceAccount(client: KubeClient, signal: AbortSignal): Promise<void> {
-  const query = { fieldSelector: 'metadata.name=default' };
-  for await (const { type } of client.watch('/api/v1/namespaces/default/serviceaccounts', query, signal)) {
-    if (type !== 'DELETED') return;
-  }
 }
 
 async function untilRunning(

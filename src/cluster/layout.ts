@@ -10,6 +10,8 @@ export interface Layout {
   readonly serverCred: string;
   readonly agentCred: string;
   readonly etcdData: string;
+  /** By which the API server of the same machine reaches etcd. */
+  readonly etcdSocket: string;
   /** What etcd is told of its cluster when it first starts. */
   readonly etcdEnv: string;
   /** The members of etcd, as this machine last knew them. */
@@ -78,6 +80,7 @@ export function layoutOf({ dataDir, runDir }: LayoutPlace): Layout {
     serverCred: `${server}/cred`,
     agentCred: `${agent}/cred`,
     etcdData: `${server}/db/etcd`,
+    etcdSocket: `${runDir}/etcd.sock`,
     etcdEnv: `${server}/db/etcd.env`,
     etcdMembers: `${server}/db/etcd-members.json`,
     serverJoined: `${server}/joined.json`,

@@ -8,17 +8,10 @@
  * pass at the first attempt; the kubelet then fills the Node in as it does after each restart.
  */
 import type { Builtin } from '../unit/builtin.ts';
-import { backoffDelayMs } from '../kernel/backoff.ts';
-import { sleep, type Clock } from '../kernel/clock.ts';
-import { messageOf } from '../kernel/message-of.ts';
+import type { Clock } from '../kernel/clock.ts';
 import { saidOnce } from '../kernel/said-once.ts';
 import type { Connect } from './api-objects.ts';
-import { KubeApiError } from './kube-client.ts';
-
-const pace = { firstMs: 15, factor: 1.3, maxMs: 250, jitter: 0.1 };
-
-/** Refusals that asking again does not change. */
-const final: readonly number[] = [400, 401, 422];
+import { createEarly } from './create-early.ts';
 
 export interface NodeObjectPorts {
   readonly clock: Clock;
@@ -36,21 +29,7 @@ export function nodeObjectBuiltin(nodeName: string, { clock, connect, podCidr }:
   };
   return async ({ signal, log }) => {
     using client = await connect();
-    const say = saidOnce(log);
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await client.create('/api/v1/nodes', body, signal);
-        log(`made node ${nodeName}`);
-        return;
-      } catch (error) {
-        signal.throwIfAborted();
-        if (error instanceof KubeApiError) {
-          if (error.reason === 'AlreadyExists') return;
-          if (final.includes(error.status)) throw error;
-        }
-        say(messageOf(error));
-      }
-      await sleep(clock, backoffDelayMs(pace, attempt, Math.random), signal);
-    }
+    const isNew = await createEarly(client, '/api/v1/nodes', body, { clock, signal, say: saidOnce(log) });
+    if (isNew) log(`made node ${nodeName}`);
   };
 }

@@ -7,7 +7,7 @@
  * only read its Lease and not watch it, so there it is asked for until it is fresh.
  */
 import * as z from 'zod';
-import type { Builtin } from '../unit/builtin.ts';
+import type { Builtin, BuiltinContext } from '../unit/builtin.ts';
 import { linkedAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { saidOnce } from '../kernel/said-once.ts';
@@ -134,15 +134,19 @@ export interface NodeReadyPorts {
   readonly connect: Connect;
   /** How the Lease is followed: `get` with credentials that may not watch it. */
   readonly leaseBy?: 'watch' | 'get';
+  /** What is done before a Ready node counts as ready. */
+  readonly whenReady?: (client: KubeClient, context: Pick<BuiltinContext, 'signal' | 'log'>) => Promise<void>;
 }
 
-export function nodeReadyBuiltin(nodeName: string, { clock, connect, leaseBy = 'watch' }: NodeReadyPorts): Builtin {
+export function nodeReadyBuiltin(nodeName: string, ports: NodeReadyPorts): Builtin {
+  const { clock, connect, leaseBy = 'watch', whenReady } = ports;
   return async ({ snapshotOf, signal, log }) => {
     using client = await connect();
     // No start is known of an unmanaged kubelet: then only a renewal from now on counts.
     const kubeletStartedMs = snapshotOf('kubelet').startedAt?.wallMs ?? clock.wallMs();
     const askLeaseBy = leaseBy === 'get' ? clock : undefined;
     await untilNodeReady(client, { nodeName, kubeletStartedMs, log, askLeaseBy }, signal);
+    await whenReady?.(client, { signal, log });
     log(`node ${nodeName} is Ready`);
   };
 }

@@ -58,6 +58,7 @@ function paceOfAll(probes: readonly Probe[]): { pace?: ProbePace } {
       capMs: Math.max(...eager.map(({ capMs }) => capMs)),
       forMs: Math.min(...eager.map(({ forMs }) => forMs)),
       restRatio: Math.max(...eager.map(({ restRatio = 1 }) => restRatio)),
+      lateShare: Math.max(...eager.map(({ lateShare = 0 }) => lateShare)),
     },
   };
 }

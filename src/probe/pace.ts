@@ -47,7 +47,7 @@ export function pacer(options: PaceOptions): (facts: AttemptFacts) => number {
   const eagerCapMs = Math.min(pace.capMs, capMs);
   const eager: Backoff = { ...general, firstMs: Math.min(firstMs, eagerCapMs), maxMs: eagerCapMs };
   const late: Backoff = { firstMs: eagerCapMs, factor: lateFactor, jitter, maxMs: capMs };
-  const restRatio = pace.restRatio ?? usualRestRatio;
+  const { restRatio = usualRestRatio, lateShare = 0 } = pace;
   let eagerAttempts = 0;
   return ({ count, elapsedMs, tookMs, isWatched }) => {
     if (isWatched === true) return backoffDelayMs(general, count, random);
@@ -56,6 +56,6 @@ export function pacer(options: PaceOptions): (facts: AttemptFacts) => number {
       elapsedMs < pace.forMs
         ? backoffDelayMs(eager, count, random)
         : backoffDelayMs(late, count - eagerAttempts, random);
-    return Math.max(delayMs, Math.min(tookMs * restRatio, capMs));
+    return Math.max(delayMs, Math.min(Math.max(tookMs * restRatio, elapsedMs * lateShare), capMs));
   };
 }

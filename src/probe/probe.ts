@@ -27,6 +27,8 @@ export type ProbePace =
       readonly forMs: number;
       /** The wait after an attempt is at least this many times its length (default 1). */
       readonly restRatio?: number | undefined;
+      /** The wait is at least this share of the time since the first attempt (default 0): what starts for seconds is not asked a hundred times. */
+      readonly lateShare?: number | undefined;
     }
   | { readonly kind: 'event' };
 

@@ -50,7 +50,7 @@ test('--cluster-init adds the token, the join server and membership, and changes
     'token',
   ]);
   const changed = plain.order.filter((name) => graph.unit(name).hash !== plain.unit(name).hash);
-  expect(changed.sort()).toEqual(['etcd', 'kube-controller-manager', 'kube-scheduler']);
+  expect(changed.sort()).toEqual(['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler']);
   expect(graph.unit('etcd').flags).not.toHaveProperty('initial-cluster');
   expect(graph.unit('kube-scheduler').flags).toMatchObject({ 'leader-elect': 'true' });
   expect(needsOf({ graph }, 'kube-apiserver')).toContain('hard etcd-voter');

@@ -100,6 +100,8 @@ describe('the shipped units', () => {
       'kube-scheduler',
       'kubeconfigs',
       'manifests',
+      'namespace-defaults',
+      'scheduler-role',
     ]);
     for (const name of graph.order) expect(graph.unit(name).user).toBeUndefined();
   });

@@ -214,10 +214,13 @@ test('a composed check keeps the slower rhythm of its parts, and none at all whe
     ...(pace === undefined ? {} : { pace }),
   });
   const event = paced({ kind: 'event' });
-  const quick = paced({ kind: 'eager', capMs: 5, forMs: 5_000 });
+  const quick = paced({ kind: 'eager', capMs: 5, forMs: 5_000, lateShare: 0.01 });
   const dear = paced({ kind: 'eager', capMs: 50, forMs: 1_000, restRatio: 4 });
   expect(allOf([event, event]).pace).toEqual({ kind: 'event' });
-  expect(allOf([event, quick, dear]).pace).toEqual({ kind: 'eager', capMs: 50, forMs: 1_000, restRatio: 4 });
+  expect(allOf([event, quick, dear]).pace).toEqual({
+    ...{ kind: 'eager', capMs: 50, forMs: 1_000, restRatio: 4 },
+    lateShare: 0.01,
+  });
   expect(anyOf([quick, paced()]).pace).toBeUndefined();
 });
 

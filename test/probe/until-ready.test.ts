@@ -269,6 +269,23 @@ test('[S5] a cheap local check is asked every few milliseconds at first, then ev
   expect(late.at(-1)).toBeCloseTo(250);
 });
 
+test('[S5] a dear check of what starts for seconds is asked ever more rarely, by the share that it may be late', async () => {
+  const run = start(
+    [refuse],
+    { deadline: () => 20_000, firstMs: 5, factor: 1.5, startCapMs: 250 },
+    { kind: 'eager', capMs: 15, forMs: 5_000, lateShare: 0.015 },
+  );
+  await run.clock.run(run.failure);
+  const delayFrom = (fromMs: number) => {
+    const at = run.triedAtMs.findIndex((triedAt) => triedAt >= fromMs);
+    return (run.triedAtMs[at + 1] ?? 0) - (run.triedAtMs[at] ?? 0);
+  };
+  expect(delayFrom(500)).toBeCloseTo(15);
+  expect(delayFrom(2_000) / 2_000).toBeCloseTo(0.015, 3);
+  expect(delayFrom(4_000) / 4_000).toBeCloseTo(0.015, 3);
+  expect(delayFrom(18_000)).toBeLessThanOrEqual(250);
+});
+
 test('[S5] a check whose events tell everything is asked again only for safety, up to every 5 s', async () => {
   const run = start([refuse], { deadline: () => 60_000, firstMs: 5, factor: 1.5 }, { kind: 'event' });
   await run.clock.run(run.failure);
