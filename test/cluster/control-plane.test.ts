@@ -14,6 +14,7 @@ import { processesOf } from './kit/traces.ts';
 import { users } from './kit/user.ts';
 
 const processes = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+const tasks = ['certificates', 'kubeconfigs', 'namespace-defaults', 'scheduler-role'];
 
 const analyzeSchema = z.object({ ready: z.boolean(), 'critical-chain': z.unknown() });
 const graphSchema = z.object({ units: z.array(z.object({ name: z.string(), state: z.string() })) });
@@ -49,10 +50,12 @@ describe.each(users.map((user) => [user.name, user] as const))('the control plan
     const spawnedAt = (unit: string) => at(up.events.of('process.spawned', unit)[0]);
     expect(spawnedAt('etcd')).toBeGreaterThan(doneAt('certificates'));
     expect(spawnedAt('kube-apiserver')).toBeGreaterThan(readyAt('etcd'));
-    for (const unit of ['kube-controller-manager', 'kube-scheduler']) {
-      expect(spawnedAt(unit), unit).toBeGreaterThan(readyAt('kube-apiserver'));
+    for (const unit of ['kube-controller-manager', 'kube-scheduler'])
       expect(spawnedAt(unit), unit).toBeGreaterThan(doneAt('kubeconfigs'));
-    }
+    expect(spawnedAt('kube-controller-manager')).toBeGreaterThan(readyAt('kube-apiserver'));
+    // What it needs of the API server is less than all of it: that it may read.
+    expect(spawnedAt('kube-scheduler')).toBeGreaterThan(doneAt('scheduler-role'));
+    expect(doneAt('scheduler-role')).toBeGreaterThan(at(up.events.of('process.spawned', 'kube-apiserver')[0]));
     expect(up.events.of('process.spawned')).toHaveLength(processes.length);
   });
 
@@ -89,7 +92,7 @@ describe.each(users.map((user) => [user.name, user] as const))('the control plan
     const units = all.filter(({ unit }) => unit !== 'manifests');
     expect(all.find(({ unit }) => unit === 'manifests')).toMatchObject({ state: 'inactive', desired: 'down' });
     expect(instance).toMatchObject({ pid: up.pid, dataDir: cluster.paths.dataDir });
-    expect(units.map(({ unit }) => unit).sort()).toEqual([...processes, 'certificates', 'kubeconfigs'].sort());
+    expect(units.map(({ unit }) => unit).sort()).toEqual([...processes, ...tasks].sort());
     for (const { unit, state, since, readyAt, pid } of units) {
       expect(state, unit).toBe(processes.includes(unit) ? 'ready' : 'done');
       expect(since.monotonicMs, unit).toBeLessThan(now.monotonicMs);
@@ -97,7 +100,11 @@ describe.each(users.map((user) => [user.name, user] as const))('the control plan
       expect(pid !== undefined, unit).toBe(processes.includes(unit));
     }
     const waiting = up.events.states('kube-scheduler').find(({ snapshot }) => snapshot.waitingFor.length > 0);
-    expect(waiting?.snapshot.waitingFor.map(({ unit }) => unit)).toEqual(['kubeconfigs', 'kube-apiserver']);
+    expect(waiting?.snapshot.waitingFor.map(({ unit }) => unit)).toEqual([
+      'kubeconfigs',
+      'kube-apiserver',
+      'scheduler-role',
+    ]);
 
     const analyzed = await cluster.run('analyze', 'critical-chain', '--json');
     const { 'critical-chain': chain, ready } = analyzeSchema.parse(JSON.parse(analyzed.out));
@@ -109,7 +116,7 @@ describe.each(users.map((user) => [user.name, user] as const))('the control plan
     const why = await cluster.run('why', 'kube-scheduler');
     expect(why).toMatchObject({ code: 0, err: '' });
     expect(why.out).toMatch(
-      /^kube-scheduler is ready, for .*, pid \d+\n├─ kubeconfigs done, .*\n└─ kube-apiserver ready/,
+      /^kube-scheduler is ready, for .*, pid \d+\n├─ kubeconfigs done, .*\n├─ kube-apiserver ready, .*\n└─ scheduler-role done/,
     );
     const logs = await cluster.run('logs', 'kube-apiserver', '--lines', '3');
     expect(logs.out.trimEnd().split('\n')).toHaveLength(3);
