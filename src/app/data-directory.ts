@@ -105,7 +105,9 @@ export function enterDataDirectory(paths: Paths, clock: Clock): Disposable {
       // As long as something is recorded, somebody may have to stop it.
       if (removeIfEmpty(path.join(runDir, 'runs'))) {
         removeLastUp(runDir);
-        rmSync(layoutOf(paths).peerHealth, { force: true });
+        const { peerHealth, etcdSocket } = layoutOf(paths);
+        // An etcd that was killed has left its socket.
+        for (const file of [peerHealth, etcdSocket]) rmSync(file, { force: true });
       }
       removeIfEmpty(runDir);
       lock[Symbol.dispose]();

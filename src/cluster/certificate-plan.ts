@@ -99,7 +99,7 @@ export function certificatePlan(settings: Settings): CertificatePlan {
         ...local,
       }),
       leaf(path.join(serverTls, 'etcd'), 'client', {
-        name: 'etcd client of kube-apiserver',
+        name: 'etcd client',
         authority: 'etcd',
         commonName: 'kube-apiserver',
         usages: ['client'],

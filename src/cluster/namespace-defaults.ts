@@ -15,6 +15,7 @@ import { saidOnce } from '../kernel/said-once.ts';
 import type { Builtin } from '../unit/builtin.ts';
 import type { Connect } from './api-objects.ts';
 import { createEarly } from './create-early.ts';
+import { KubeApiError } from './kube-client.ts';
 
 /** Where a new cluster's first pods are made. */
 const namespaces = ['default', 'kube-system'];
@@ -29,7 +30,7 @@ export interface NamespaceDefaultsPorts {
 }
 
 export function namespaceDefaultsBuiltin({ clock, connect, rootCa }: NamespaceDefaultsPorts): Builtin {
-  return async ({ signal, log }) => {
+  return async ({ snapshotOf, signal, log }) => {
     using client = await connect();
     const serviceAccount = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } };
     const bundle = {
@@ -38,11 +39,19 @@ export function namespaceDefaultsBuiltin({ clock, connect, rootCa }: NamespaceDe
       metadata: { name: 'kube-root-ca.crt', annotations: { 'kubernetes.io/description': description } },
       data: { 'ca.crt': await rootCa() },
     };
-    const say = saidOnce(log);
-    for (const namespace of namespaces) {
-      const collection = (kind: string) => `/api/v1/namespaces/${namespace}/${kind}`;
-      await createEarly(client, collection('serviceaccounts'), serviceAccount, { clock, signal, say });
-      await createEarly(client, collection('configmaps'), bundle, { clock, signal, say });
+    // From then on the controllers are at it, too.
+    const isLast = () => snapshotOf('kube-apiserver').state === 'ready';
+    const options = { clock, signal, say: saidOnce(log), isLast };
+    try {
+      for (const namespace of namespaces) {
+        const collection = (kind: string) => `/api/v1/namespaces/${namespace}/${kind}`;
+        await createEarly(client, collection('serviceaccounts'), serviceAccount, options);
+        await createEarly(client, collection('configmaps'), bundle, options);
+      }
+    } catch (error) {
+      // A policy of the cluster's own may want them otherwise: no start fails for that.
+      if (!(error instanceof KubeApiError) || error.status === 401) throw error;
+      log(`the rest is left to the controllers: ${error.message}`);
     }
   };
 }

@@ -56,6 +56,9 @@ export function pacer(options: PaceOptions): (facts: AttemptFacts) => number {
       elapsedMs < pace.forMs
         ? backoffDelayMs(eager, count, random)
         : backoffDelayMs(late, count - eagerAttempts, random);
-    return Math.max(delayMs, Math.min(Math.max(tookMs * restRatio, elapsedMs * lateShare), capMs));
+    return Math.max(
+      delayMs,
+      Math.min(Math.max(tookMs * restRatio, elapsedMs * lateShare * (1 - jitter * random())), capMs),
+    );
   };
 }

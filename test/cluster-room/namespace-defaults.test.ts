@@ -5,8 +5,15 @@ import { fakeClock } from '../kit/fake-clock.ts';
 
 type Answer = (path: string, body: object) => void;
 
+interface Standing {
+  /** Objects that are there already. */
+  readonly there?: readonly string[];
+  /** Whether the whole server is ready. */
+  readonly isReady?: () => boolean;
+}
+
 /** An API whose answers are a function of what is asked, and the builtin that asks it. */
-function asked(answer: Answer) {
+function asked(answer: Answer, { there = [], isReady = () => false }: Standing = {}) {
   const made: { path: string; body: object }[] = [];
   const lines: string[] = [];
   const client = {
@@ -15,6 +22,8 @@ function asked(answer: Answer) {
       made.push({ path: collection, body });
       return Promise.resolve({});
     },
+    get: (object: string) =>
+      there.includes(object) ? Promise.resolve({}) : Promise.reject(new KubeApiError('GET', 404, 'NotFound', 'none')),
     [Symbol.dispose]: () => undefined,
   } as unknown as KubeClient;
   const clock = fakeClock();
@@ -23,10 +32,12 @@ function asked(answer: Answer) {
     rootCa: () => Promise.resolve('the authority'),
   });
   const signal = new AbortController().signal;
+  const log = (line: string) => void lines.push(line);
   return {
     made,
     lines,
-    run: () => clock.run(builtin({ signal, log: (line: string) => void lines.push(line) } as never)),
+    run: () =>
+      clock.run(builtin({ signal, log, snapshotOf: () => ({ state: isReady() ? 'ready' : 'starting' }) } as never)),
   };
 }
 
@@ -56,14 +67,46 @@ test('asks again while nobody listens and while the namespace is not there yet, 
   expect(api.lines).toEqual(['connect ECONNREFUSED', 'POST: 404 namespaces "default" not found']);
 });
 
-test('takes what is there as it is, and gives up what can never be taken', async () => {
-  const there = asked(() => {
+test('takes what is there as it is', async () => {
+  const api = asked(() => {
     throw new KubeApiError('POST', 409, 'AlreadyExists', 'it is there');
   });
-  await there.run();
-  expect(there.made).toEqual([]);
-  const refused = asked(() => {
+  await api.run();
+  expect(api.made).toEqual([]);
+});
+
+test.each([
+  ['a quota that is used up', 403],
+  ['a policy that wants it otherwise', 422],
+  ['a webhook that nobody answers yet', 500],
+])('%s is asked before the store: what is there is there', async (_name, status) => {
+  const objects = ['serviceaccounts/default', 'configmaps/kube-root-ca.crt'];
+  const there = ['default', 'kube-system'].flatMap((namespace) =>
+    objects.map((object) => `/api/v1/namespaces/${namespace}/${object}`),
+  );
+  const refuse = () => {
+    throw new KubeApiError('POST', status, 'No', 'no');
+  };
+  const api = asked(refuse, { there });
+  await api.run();
+  expect(api.lines).toEqual([]);
+});
+
+test('what is refused for good, or when the whole server is ready, is left to the controllers', async () => {
+  const invalid = asked(() => {
     throw new KubeApiError('POST', 422, 'Invalid', 'no');
   });
-  await expect(refused.run()).rejects.toThrow('422 no');
+  await invalid.run();
+  expect(invalid.lines).toEqual(['the rest is left to the controllers: POST: 422 no']);
+  let count = 0;
+  const full = asked(
+    () => {
+      count += 1;
+      throw new KubeApiError('POST', 403, 'Forbidden', 'exceeded quota');
+    },
+    { isReady: () => count >= 3 },
+  );
+  await full.run();
+  expect(count).toBe(4);
+  expect(full.lines.at(-1)).toBe('the rest is left to the controllers: POST: 403 exceeded quota');
 });
