@@ -27,8 +27,10 @@ export const noCycle: Cycle = { beganAtMs: 0, attempts: 0, unclear: new Map() };
 const newsPauseMs = 10;
 /** Writes without an answer that are remembered; an older one is written again instead. */
 const mostUnclear = 16;
-/** Nobody waits for a Lease that was released: tries of it are this far apart while the API fails. */
+/** Tries of a Lease that is not ours are this far apart while the API fails, at most. */
 const slowestTryMs = 5000;
+/** And at most this share of the Lease: what all have given up in an outage is back within one Lease after it. */
+const slowestTryShare = 0.5;
 
 export class LeaseTransition {
   readonly rules: LeaseRules;
@@ -228,14 +230,15 @@ export class LeaseTransition {
     this.#tellRetry(verdict, attempts, (nextAtMs ?? endMs) - this.nowMs, endMs - this.nowMs);
   }
 
-  /** A try to get it has failed; there is no hurry. */
+  /** A try to get it has failed; nothing is lost by waiting. */
   postpone(verdict: Verdict, call: Call): void {
     if (this.state.id !== 'released') return;
     const failures = this.state.failures + 1;
     const unclear = new Map(this.state.cycle.unclear);
     if (verdict.class !== 'ambiguous' && call.kind === 'write') unclear.delete(call.nonce);
     const { isConflict } = verdict;
-    const grownMs = Math.min(retryBackoff.firstMs * retryBackoff.factor ** Math.min(failures - 1, 16), slowestTryMs);
+    const slowestMs = Math.min(slowestTryMs, slowestTryShare * this.rules.timing.leaseDurationMs);
+    const grownMs = Math.min(retryBackoff.firstMs * retryBackoff.factor ** Math.min(failures - 1, 16), slowestMs);
     const inMs = isConflict ? 0 : Math.max(grownMs * (0.5 + this.#context.random() / 2), verdict.retryAfterMs ?? 0);
     this.state = { ...this.state, failures, nextAtMs: this.nowMs + inMs, cycle: { ...this.state.cycle, unclear } };
     if (!isConflict) this.#tellRetry(verdict, failures, inMs, Number.POSITIVE_INFINITY);

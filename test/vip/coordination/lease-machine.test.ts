@@ -91,6 +91,20 @@ describe('[V8] the Lease machine', () => {
     expect(driven.lastWrite.draft.holder).toBe('');
   });
 
+  test('asks for a Lease that is not its own twice in each length of it, however long the API is away', () => {
+    const driven = new Driven().give({ type: 'want' });
+    const pausesMs: number[] = [];
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      const failedAtMs = driven.nowMs;
+      driven.failed(noConnection);
+      pausesMs.push((driven.wakeAtMs ?? Infinity) - failedAtMs);
+      driven.at(driven.wakeAtMs ?? 0).give({ type: 'wake' });
+    }
+    expect(pausesMs[0]).toBeLessThan(timing.leaseDurationMs / 20);
+    expect(Math.max(...pausesMs)).toBeGreaterThan(10 * (pausesMs[0] ?? Infinity));
+    expect(Math.max(...pausesMs)).toBeLessThanOrEqual(timing.leaseDurationMs / 2);
+  });
+
   test('finds by its nonce that a write without an answer has happened', () => {
     const driven = situations.get('doubtful, reading')?.() ?? new Driven();
     const committed = driven.record({ version: 'v9' });
