@@ -8,8 +8,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { layoutOf } from '../../src/cluster/layout.ts';
+import { retryBackoff } from '../../src/vip/coordination/retry-budget.ts';
 import { checkTiming, type Timing } from '../../src/vip/coordination/timing.ts';
 import { createCluster, type Cluster, type Up } from './kit/cluster.ts';
+import { noSpaceAlarm } from './kit/etcd-alarm.ts';
 import { install, type Installation } from './kit/installation.ts';
 import { programsOf } from './kit/traces.ts';
 import { VipNodes } from './kit/vip-nodes.ts';
@@ -49,16 +51,46 @@ afterAll(async () => {
   installation[Symbol.dispose]();
 });
 
-async function etcdPausedFor(ms: number): Promise<void> {
+async function etcdPausedWhile(work: () => Promise<unknown>): Promise<void> {
   const pids = programsOf(cluster.paths, 'etcd');
   expect(pids).toHaveLength(1);
   for (const pid of pids) process.kill(pid, 'SIGSTOP');
   try {
-    await pause(ms);
+    await work();
   } finally {
     for (const pid of pids) process.kill(pid, 'SIGCONT');
   }
 }
+
+const names = ['n1', 'n2', 'n3'];
+const isOwn =
+  (fromMs: number) =>
+  ({ atMs, lease }: { readonly atMs: number; readonly lease: string }) =>
+    atMs >= fromMs && lease.startsWith('vip-node-');
+/** What the nodes' own Leases have told since then. */
+const retriesSince = (fromMs: number) => vips.eventsOf('vip.retry').filter(isOwn(fromMs));
+const stepsSince = (fromMs: number) => vips.eventsOf('vip.lease').filter(isOwn(fromMs));
+/** All are withdrawn, each before its Lease could be over. */
+async function withdrawnInTime(fromMs: number): Promise<void> {
+  const withdrawn = () => vips.eventsOf('vip.withdrawn').filter(({ atMs }) => atMs >= fromMs);
+  await expect.poll(() => withdrawn().length, { timeout: 30_000, interval: 10 }).toBe(names.length);
+  for (const { untilMs } of vips.speech.spells.filter((spell) => spell.untilMs > fromMs)) {
+    expect(untilMs).toBeLessThan(fromMs + timing.leaseDurationMs);
+  }
+}
+async function wholeAgain(fromMs: number): Promise<void> {
+  await expect.poll(() => vips.isWhole(), { timeout: 30_000, interval: 20 }).toBe(true);
+  console.info(`whole ${(now() - fromMs).toFixed(0)} ms after etcd was back`);
+  expect(vips.speech.overlaps()).toEqual([]);
+}
+/** How often each node's Lease has had another holder than before, nobody included. */
+const transitions = () =>
+  Promise.all(
+    names.map(async (name) => {
+      const lease = ['lease', '-n', 'kube-system', `vip-node-${name}`];
+      return Number((await cluster.kubectl('get', ...lease, '-o', 'jsonpath={.spec.leaseTransitions}')).out);
+    }),
+  );
 
 /** Each node has its share, and keeps it. */
 async function evenOver(nodes: number): Promise<void> {
@@ -72,7 +104,7 @@ async function evenOver(nodes: number): Promise<void> {
 
 test('[V1] [V2] three nodes share nine addresses evenly, decided by one that they have elected', async () => {
   const fromMs = now();
-  await Promise.all(['n1', 'n2', 'n3'].map((name) => vips.start(name)));
+  await Promise.all(names.map((name) => vips.start(name)));
   await evenOver(3);
   console.info(`even after ${(now() - fromMs).toFixed(0)} ms`);
   const coordinators = vips.nodes.filter(({ view }) => view.election().isOurs);
@@ -102,13 +134,21 @@ test('the API is asked as often as Leases are renewed, however many addresses th
 test('[V7] [V8] etcd pauses for less than the renew deadline: retried, and nothing moves or falls silent', async () => {
   const moves = vips.eventsOf('vip.move').length;
   const fromMs = now();
-  await etcdPausedFor(1500);
+  await etcdPausedWhile(() => pause(1500));
   await pause(timing.leaseDurationMs);
-  const retries = vips.eventsOf('vip.retry').filter(({ atMs }) => atMs >= fromMs);
+  const retries = retriesSince(fromMs);
   console.info(
     `${String(retries.length)} failed attempts: ${[...new Set(retries.map((each) => `${each.class}: ${each.text}`))].join(' | ')}`,
   );
   expect(retries.length).toBeGreaterThan(0);
+  for (const { class: errorClass, attempts, inMs, leftMs } of retries) {
+    expect(['transient', 'ambiguous']).toContain(errorClass);
+    const { firstMs, factor, maxMs } = retryBackoff;
+    expect(inMs).toBeLessThanOrEqual(Math.min(firstMs * factor ** (attempts - 1), maxMs));
+    expect(leftMs).toBeGreaterThan(inMs);
+    expect(leftMs).toBeLessThan(timing.renewDeadlineMs);
+  }
+  expect(new Set(stepsSince(fromMs).map(({ to }) => to))).toEqual(new Set(['doubtful', 'held']));
   expect(vips.eventsOf('vip.move')).toHaveLength(moves);
   expect(vips.eventsOf('vip.silent').filter(({ atMs }) => atMs >= fromMs)).toEqual([]);
   expect(vips.isWhole()).toBe(true);
@@ -116,20 +156,42 @@ test('[V7] [V8] etcd pauses for less than the renew deadline: retried, and nothi
 
 test('[V9] etcd pauses for longer: silent before the Leases run out, re-elected and whole once it is back', async () => {
   const fromMs = now();
-  await etcdPausedFor(2 * timing.leaseDurationMs);
+  await etcdPausedWhile(async () => {
+    await pause(2 * timing.leaseDurationMs);
+    expect(stepsSince(fromMs).filter(({ to }) => to === 'lost')).toHaveLength(names.length);
+    await withdrawnInTime(fromMs);
+  });
   const backMs = now();
-  const lost = vips
-    .eventsOf('vip.lease')
-    .filter(({ atMs, to, lease }) => atMs >= fromMs && to === 'lost' && lease.startsWith('vip-node-'));
-  expect(lost).toHaveLength(3);
-  const spells = vips.speech.spells.filter(({ untilMs }) => untilMs > fromMs);
-  for (const { untilMs } of spells) expect(untilMs).toBeLessThan(fromMs + timing.leaseDurationMs);
-  expect(vips.eventsOf('vip.withdrawn').filter(({ atMs }) => atMs >= fromMs)).toHaveLength(3);
-  await expect.poll(() => vips.isWhole(), { timeout: 30_000, interval: 20 }).toBe(true);
-  console.info(
-    `silent after ${(Math.max(...spells.map(({ untilMs }) => untilMs)) - fromMs).toFixed(0)} ms, whole ${(now() - backMs).toFixed(0)} ms after etcd was back`,
-  );
-  expect(vips.speech.overlaps()).toEqual([]);
+  await wholeAgain(backMs);
+  await expect.poll(() => vips.nodes.filter(({ view }) => view.election().isOurs).length, { timeout: 30_000 }).toBe(1);
+  const elected = vips.eventsOf('vip.coordinator').filter(({ atMs, is }) => atMs >= backMs && is === 'elected');
+  expect(elected.length).toBeGreaterThan(0);
+  await evenOver(3);
+});
+
+test('[V9] etcd is back just when all is withdrawn: what can be given back is, and nobody waits for its end', async () => {
+  const [before, fromMs] = [await transitions(), now()];
+  await etcdPausedWhile(() => withdrawnInTime(fromMs));
+  await wholeAgain(now());
+  // From its holder to nobody, and to its holder again: of one that ran out there would be no trace.
+  const given = (await transitions()).filter((count, at) => count > (before[at] ?? Infinity));
+  expect(given.length).toBeGreaterThan(0);
+  await evenOver(3);
+});
+
+test('[V7] [V8] [V9] etcd takes no writes: that is no passing failure, and given up before the Leases run out', async () => {
+  const fromMs = now();
+  await noSpaceAlarm(cluster, 'raised');
+  try {
+    await withdrawnInTime(fromMs);
+  } finally {
+    await noSpaceAlarm(cluster, 'cleared');
+  }
+  const backMs = now();
+  const failures = retriesSince(fromMs).filter(({ text }) => text.includes('database space exceeded'));
+  expect(failures.length).toBeGreaterThan(names.length);
+  expect(new Set(failures.map((each) => each.class))).toEqual(new Set(['permanent']));
+  await wholeAgain(backMs);
   await evenOver(3);
 });
 
