@@ -1,15 +1,16 @@
 /** keepalived from the distribution, beside which moves of virtual IPs are measured. */
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /**
  * As its manual has it: one advertisement a second.
  *
  * @param place - of the rig
- * @param folder - for its files
+ * @param folder - for its files; it need not be there
  */
 export function keepalived({ name, enter }, { folder, address, priority }) {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = path.join(folder, `${name}.conf`);
   writeFileSync(
     file,

@@ -1,6 +1,7 @@
 /**
  * What virtual IPs cost the API: ten nodes with the default times, a real API server with a real etcd, and so
- * many addresses. A renewal a second for each node and one for the coordinator are eleven requests a second.
+ * many addresses. A renewal a second for each node and one for the coordinator are eleven requests a second,
+ * as the nodes count them and as the API server does.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { layoutOf } from '../../src/cluster/layout.ts';
@@ -35,6 +36,13 @@ afterAll(async () => {
   installation[Symbol.dispose]();
 });
 
+/** Of Leases and of the object with the assignment, whoever asks: the API server renews a Lease of its own, too. */
+async function answered(): Promise<number> {
+  const { out } = await cluster.kubectl('get', '--raw', '/metrics');
+  const samples = out.matchAll(/^apiserver_request_total\{.*resource="(?:leases|configmaps)".*\} (\S+)$/gm);
+  return [...samples].reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
 test.each([10, 100, 1000])(
   '[V1] [V2] %i addresses on ten nodes: even, and no more than 12 requests a second',
   async (count) => {
@@ -58,18 +66,21 @@ test.each([10, 100, 1000])(
     await expect.poll(() => vips.isWhole() && isEven(), patience).toBe(true);
     const evenMs = now() - fromMs;
     // A renewal that fails on a busy machine is tried again: the least of a few times is what it needs.
-    const measured: number[] = [];
+    const measured: { readonly asked: number; readonly answered: number }[] = [];
     const measure = async () => {
-      const [before, beganMs] = [vips.requests, now()];
+      const [asked, told, beganMs] = [vips.requests, await answered(), now()];
       await pause(overMs);
-      measured.push(((vips.requests - before) * 1000) / (now() - beganMs));
-      return Math.min(...measured);
+      const seconds = (now() - beganMs) / 1000;
+      measured.push({ asked: (vips.requests - asked) / seconds, answered: ((await answered()) - told) / seconds });
+      return Math.min(...measured.map((each) => Math.max(each.asked, each.answered)));
     };
-    await expect.poll(measure, { timeout: 4 * overMs, interval: 1 }).toBeLessThanOrEqual(goalPerSecond);
-    const texts = measured.map((each) => each.toFixed(1));
+    await expect.poll(measure, { timeout: 5 * overMs, interval: 1 }).toBeLessThanOrEqual(goalPerSecond);
+    // Both have counted: a renewal a second of each node, at least on a machine that is five times too slow.
+    for (const each of measured) expect(Math.min(each.asked, each.answered)).toBeGreaterThan(nodes.length / 5);
+    const texts = measured.map((each) => `${each.asked.toFixed(1)} (${each.answered.toFixed(1)})`);
     console.info(
       `${String(count)} addresses on ${String(nodes.length)} nodes: even after ${evenMs.toFixed(0)} ms, ` +
-        `${texts.join(', ')} requests a second`,
+        `${texts.join(', ')} requests a second, as the nodes (and the API server) count them`,
     );
   },
 );
