@@ -97,14 +97,21 @@ describe.skipIf(!isRoot)('three whole nodes with virtual IPs', () => {
     asking = undefined;
   };
 
+  const tokenFile = () => path.join(machine('s1').dataDir, 'given-token');
+  const startAgent = (name: string): MachineUp => {
+    const server = ['--server', `https://${machine('s1').ip}:9345`, '--token-file', tokenFile()];
+    const up = machine(name).up('agent', [...server, ...vipFlags]);
+    running.set(name, up);
+    return up;
+  };
+
   beforeAll(async () => {
     rig = await clusterRig([...nodes, 'client']);
-    const token = path.join(machine('s1').dataDir, 'given-token');
+    const token = tokenFile();
     writeFileSync(token, 'a-token-of-my-choice\n', { mode: 0o600 });
     for (const name of nodes) putBusyboxImage(machine(name).dataDir, busyboxImage);
     running.set('s1', machine('s1').up('up', ['--cluster-init', '--token-file', token, ...vipFlags]));
-    const server = ['--server', `https://${machine('s1').ip}:9345`, '--token-file', token];
-    for (const name of ['a1', 'a2']) running.set(name, machine(name).up('agent', [...server, ...vipFlags]));
+    for (const name of ['a1', 'a2']) startAgent(name);
     await Promise.all([...running.values()].map(({ events: told }) => told.ready()));
   });
   afterAll(async () => {
@@ -257,5 +264,24 @@ describe.skipIf(!isRoot)('three whole nodes with virtual IPs', () => {
     expect(machine('s1').k3sLite('vip', 'metrics').output + machine('a2').k3sLite('vip', 'metrics').output).toMatch(
       /^k3s_lite_vip_moves_total\{reason="dead"\} 1$/m,
     );
+  });
+
+  test('[V10] it is switched on again: what it had when it died is gone, and it gets its share', async () => {
+    const vip = addressOf('web');
+    // Worse than a power cut: its kernel has lived on, with the address.
+    expect(
+      machine('a1').run('cat', path.join(machine('a1').dataDir, 'agent/vip/addresses/addresses.json')).output,
+    ).toContain(vip);
+    const client = ask(vip);
+    await expect.poll(() => client.last(), patience).toMatch(/^s1 is asked by/);
+    const onMs = systemClock.monotonicMs();
+    rig.cable('a1', 'up');
+    await startAgent('a1').events.ready();
+    await expect.poll(held, patience).toEqual(['default/local a2', 'default/web a1']);
+    await expect.poll(() => [holders(vip), holders(addressOf('local'))], patience).toEqual([['a1'], ['a2']]);
+    await enough();
+    const gapMs = client.longestGapMs(onMs);
+    console.info(`its node came back: not answered for ${gapMs.toFixed(0)} ms at most`);
+    expect(gapMs).toBeLessThan(leaseMs);
   });
 });
