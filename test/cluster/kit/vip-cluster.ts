@@ -168,6 +168,17 @@ export class VipCluster implements AsyncDisposable {
     for (const pid of programsOf(this.#parts.cluster.paths, 'etcd')) process.kill(pid, 'SIGKILL');
   }
 
+  /** It serves its clients, of which the API server is one that may not know. */
+  async etcdAnswers(): Promise<void> {
+    const url = `http://127.0.0.1:${String(this.#parts.cluster.port('etcd-metrics-port'))}/health`;
+    const answers = () =>
+      fetch(url).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    await expect.poll(answers, patience).toBe(true);
+  }
+
   /** A read from etcd is answered. */
   async apiAnswers(): Promise<void> {
     const answers = () => this.coordinator().then(Boolean, () => false);
