@@ -87,6 +87,7 @@ function onDial(draft: Draft, input: InputOf<'dial'>): void {
       draft.change(address, {
         connections: server.connections + 1,
         closingByMs: undefined,
+        dialledAtMs: draft.nowMs,
         dialMs: averaged(server.dialMs, input.tookMs),
       });
       draft.input(address, 'dial ok', 'successful dial');

@@ -5,6 +5,7 @@
 import type { BalancerEvent } from './balancer-event.ts';
 import { refOf, type Effect } from './routing-input.ts';
 import {
+  isAnswerDue,
   isDialable,
   isMute,
   isProven,
@@ -35,6 +36,9 @@ export interface Step {
   readonly state: RoutingState;
   readonly effects: readonly Effect[];
 }
+
+/** Source: etcd asks its new leader 500 ms after it last asked the old one (`readIndexRetryTime`). */
+const answerDueMs = 600;
 
 export class Draft {
   readonly rules: Rules;
@@ -91,6 +95,7 @@ export class Draft {
       lastError: undefined,
       isReprieved: false,
       answeredAtMs: undefined,
+      dialledAtMs: undefined,
       mutedAtMs: undefined,
       unheardSinceMs: unheardSince({ address: server.address, unheardSinceMs: undefined }, this.heartbeats, this.nowMs),
     };
@@ -146,12 +151,12 @@ export class Draft {
     } else if (rule.close === 'failed' && !isGone && !this.#isOutlived(address)) {
       // Perhaps all are silent, as while etcd elects: another one would not answer sooner.
       this.change(address, { isReprieved: true });
-      this.close(address, 'takeover', this.#graceMs('takeover'));
+      if (!this.#isAnswerDue(address)) this.close(address, 'takeover', this.#graceMs('takeover', address));
       for (const other of this.servers) {
         if (other.address !== address) this.effect({ type: 'recheck', server: refOf(other) });
       }
     } else if (rule.close !== undefined) {
-      this.close(address, rule.close, this.#graceMs(rule.close));
+      this.close(address, rule.close, this.#graceMs(rule.close, address));
     }
     // With no connection there is nothing to wait for.
     if (rule.to === 'invalid') this.#leave(server);
@@ -178,9 +183,16 @@ export class Draft {
     this.tell({ type: 'lb.server', server: address, isDefault, from, cause });
   }
 
-  #graceMs(reason: CloseReason): number {
+  #graceMs(reason: CloseReason, address: string): number {
     const { removedMs, takeoverMs, drainedMs } = this.rules.graces;
-    return { failed: 0, silent: 0, removed: removedMs, takeover: takeoverMs, drained: drainedMs }[reason];
+    const failedMs = this.#isAnswerDue(address) ? answerDueMs : 0;
+    return { failed: failedMs, silent: 0, removed: removedMs, takeover: takeoverMs, drained: drainedMs }[reason];
+  }
+
+  /** Whoever tries again has come to a server that waits, and must not fail a second time because another one is first. */
+  #isAnswerDue(address: string): boolean {
+    const server = serverAt(this, address);
+    return server !== undefined && isAnswerDue(server);
   }
 
   /** Closes the connections of a server, unless that is already under way and no later. */
@@ -275,10 +287,13 @@ export class Draft {
     for (const { address, isDraining, closingByMs, isReprieved } of this.servers) {
       if (isReprieved && (isAnyWell || this.#silentSinceMs(address) !== undefined) && this.#isOutlived(address)) {
         this.change(address, { isReprieved: false });
-        this.close(address, 'failed', 0);
+        this.close(address, 'failed', this.#graceMs('failed', address));
       }
       if (!isAnyWell) continue;
-      this.input(address, 'better found', 'another server is well');
+      // Of another one that has not answered since it is not known whether it is better.
+      if (!this.#isAnswerDue(address) || this.#isOutlived(address)) {
+        this.input(address, 'better found', 'another server is well');
+      }
       // What it took while nothing else was left.
       if (isDraining && closingByMs === undefined) this.close(address, 'drained', this.rules.graces.drainedMs);
     }

@@ -88,6 +88,8 @@ export interface Server {
   readonly isReprieved: boolean;
   /** When a check last went well. */
   readonly answeredAtMs: number | undefined;
+  /** When a dial last went well. */
+  readonly dialledAtMs: number | undefined;
   /** When a connection to it last fell silent: accepted, told something, and not even greeted. */
   readonly mutedAtMs: number | undefined;
   /** Since when its machine, which did, answers none; undefined: it does, or never did. */
@@ -176,6 +178,10 @@ export const isWaiting = (server: Server): boolean =>
   server.lastError.silentSinceMs !== undefined &&
   !isMute(server) &&
   !isUnheard(server);
+
+/** It waits, and new connections have reached it meanwhile: what it was asked it answers when etcd has elected. */
+export const isAnswerDue = (server: Server): boolean =>
+  isWaiting(server) && (server.dialledAtMs ?? Number.NEGATIVE_INFINITY) >= (server.lastError?.silentSinceMs ?? 0);
 
 /** Better than merely there: what the fall-back makes way for. */
 export const isWell = ({ state }: Server): boolean => stateNumber(state) >= stateNumber('healthy');

@@ -144,6 +144,46 @@ test('[L9] a stopped server among others whose checks are silent too, as while e
   stopped.child.kill('SIGCONT');
 });
 
+test('[L9] one of three is killed, and the others answer nothing until etcd has elected: no request fails twice', async () => {
+  await using world = await behind('a', 'b', 'c');
+  const { port, lb, servers } = world;
+  const killed = world.named(await ask(port));
+  const others = servers.filter((server) => server !== killed);
+  const answers: Promise<{ tries: number; tookMs: number }>[] = [];
+  const askTwice = async () => {
+    const begunMs = performance.now();
+    let tries = 1;
+    while ((await ask(port)) === undefined && tries < 3) tries += 1;
+    return { tries, tookMs: performance.now() - begunMs };
+  };
+  const timer = setInterval(() => answers.push(askTwice()), 50);
+  const enough = async (count: number) => {
+    const before = answers.length;
+    await expect.poll(() => answers.length, { timeout: 20_000 }).toBeGreaterThan(before + count);
+  };
+  try {
+    await enough(5);
+    for (const { child } of others) child.kill('SIGHUP');
+    await kill(killed);
+    for (const { address } of servers) await expect.poll(() => lb.state(address), { timeout: 20_000 }).toBe('failed');
+    await enough(10);
+    // The one where nobody waits hears of the new leader before the other does.
+    const waitingAt = ({ address }: Running) =>
+      lb.balancer.list().find((server) => server.address === address)?.connections ?? 0;
+    const [first, second] = [...others].sort((one, other) => waitingAt(one) - waitingAt(other));
+    first?.child.kill('SIGHUP');
+    await expect.poll(() => lb.state(first?.address ?? ''), { timeout: 20_000 }).not.toBe('failed');
+    second?.child.kill('SIGHUP');
+    await enough(10);
+  } finally {
+    clearInterval(timer);
+  }
+  const all = await Promise.all(answers);
+  const again = all.filter(({ tries }) => tries > 1);
+  console.log(`${String(all.length)} asked, ${String(again.length)} tried again`);
+  expect(all.filter(({ tries }) => tries > 2)).toEqual([]);
+});
+
 test('[L9] servers restarted one after the other, each drained before: no request of a client fails', async () => {
   await using world = await behind('a', 'b', 'c');
   const { port, lb, servers } = world;

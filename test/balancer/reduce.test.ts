@@ -351,6 +351,34 @@ describe('[L2] when every server is silent at once, as while etcd elects,', () =
     expect(silent(routing, a).closings).toEqual([`${a} within 0`]);
   });
 
+  test('one that was reached meanwhile may answer what it was asked, also when another one is first', () => {
+    const routing = both(400);
+    routing.nowMs = 1000;
+    routing.dialled(a);
+    routing.nowMs = 1500;
+    expect(silent(routing, a).closings).toEqual([]);
+    expect(routing.effects).toContainEqual({ type: 'recheck', server: routing.ref(b) });
+    routing.nowMs = 2700;
+    expect(silent(routing, b).closings).toEqual([]);
+    routing.nowMs = 2900;
+    expect(routing.checked(b).closings).toEqual([`${a} within 600`]);
+  });
+
+  test('and alone it is given up within that time', () => {
+    const routing = both(900);
+    routing.dialled(a);
+    routing.nowMs = 1500;
+    expect(silent(routing, a).closings).toEqual([`${a} within 600`]);
+  });
+
+  test('but one that does not greet may not', () => {
+    const routing = both(400);
+    routing.nowMs = 1000;
+    routing.dialled(a).input({ type: 'silent', server: routing.ref(a) });
+    routing.nowMs = 1500;
+    expect(silent(routing, a).closings).toEqual([`${a} within 0`]);
+  });
+
   test('the one that answered last is tried first, and that the kernel accepts for a frozen one changes nothing', () => {
     const routing = both(400);
     routing.nowMs = 1500;

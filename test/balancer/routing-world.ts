@@ -5,7 +5,14 @@
 import fc from 'fast-check';
 import { candidates } from '../../src/balancer/candidates.ts';
 import type { Effect, ServerRef } from '../../src/balancer/routing-input.ts';
-import { isUnheard, isWell, serverAt, type Policy } from '../../src/balancer/routing-state.ts';
+import {
+  isAnswerDue,
+  isUnheard,
+  isWell,
+  serverAt,
+  type Policy,
+  type Server,
+} from '../../src/balancer/routing-state.ts';
 import { Routing } from './routing-kit.ts';
 
 const addresses = ['10.0.0.1:1', '10.0.0.2:1', '10.0.0.3:1', '10.0.0.4:1'] as const;
@@ -209,7 +216,8 @@ export class World {
       hold('no connection without its server', entry !== undefined);
       hold('connections of a removed server are being closed', entry?.state !== 'invalid' || endsByMs !== undefined);
       hold('the fall-back is left', entry?.state !== 'standby' || !isAnyWell || endsByMs !== undefined);
-      hold('a failed server is left', entry?.state !== 'failed' || !isAnyWell || endsByMs !== undefined);
+      const isLeft = entry?.state !== 'failed' || !isAnyWell || endsByMs !== undefined;
+      hold('a failed server is left', isLeft || (isAnswerDue(entry) && !isOutlived(entry, servers)));
     }
     hold(
       'a server of a silent machine is not routed to while there is another',
@@ -222,6 +230,10 @@ export class World {
     }
   }
 }
+
+/** A server that is well has answered since this one is silent. */
+const isOutlived = ({ lastError }: Server, servers: readonly Server[]): boolean =>
+  servers.some((other) => isWell(other) && (other.answeredAtMs ?? 0) >= (lastError?.silentSinceMs ?? 0));
 
 /** Far faster than `expect`, of which there would be a million. */
 function hold(invariant: string, holds: boolean): void {

@@ -26,6 +26,7 @@ export const plainServer: Server = {
   lastError: undefined,
   isReprieved: false,
   answeredAtMs: undefined,
+  dialledAtMs: undefined,
   mutedAtMs: undefined,
   unheardSinceMs: undefined,
 };
