@@ -13,11 +13,18 @@ import { sleep, type Clock } from '../kernel/clock.ts';
 import { applyObjects, type ApiObject, type Connect } from './api-objects.ts';
 import { apiServiceIp, type Settings } from './settings.ts';
 
-/** What has to be in the API for DNS. Source: CoreDNS's deployment for Kubernetes (its permissions). */
-export function dnsObjects(settings: Settings): readonly ApiObject[] {
+/** Each server answers, and tells of itself. */
+export const ownSliceName = ({ isJoining, nodeName }: Pick<Settings, 'isJoining' | 'nodeName'>): string =>
+  isJoining ? `kube-dns-${nodeName}` : 'kube-dns-host';
+
+/**
+ * What has to be in the API for DNS. Source: CoreDNS's deployment for Kubernetes (its permissions).
+ *
+ * @param isAsked - whether pods are sent here
+ */
+export function dnsObjects(settings: Settings, isAsked = true): readonly ApiObject[] {
   const meta = { name: 'kube-dns', namespace: 'kube-system' };
-  // Each server answers, and tells of itself.
-  const slice = settings.isJoining ? `kube-dns-${settings.nodeName}` : 'kube-dns-host';
+  const slice = ownSliceName(settings);
   const labels = { 'k8s-app': 'kube-dns', 'app.kubernetes.io/managed-by': 'k3s-lite' };
   const port = (name: string, protocol: string, number: number) => ({ name, protocol, port: number });
   return [
@@ -66,7 +73,7 @@ export function dnsObjects(settings: Settings): readonly ApiObject[] {
           labels: { ...labels, 'kubernetes.io/service-name': 'kube-dns' },
         },
         addressType: 'IPv4',
-        endpoints: [{ addresses: [settings.nodeIp], conditions: { ready: true }, nodeName: settings.nodeName }],
+        endpoints: [{ addresses: [settings.nodeIp], conditions: { ready: isAsked }, nodeName: settings.nodeName }],
         ports: [port('dns', 'UDP', settings.dnsPort), port('dns-tcp', 'TCP', settings.dnsPort)],
       },
     },

@@ -4,7 +4,8 @@
  * There is one truth, in the API, and nobody judges by what reaches him of another machine. Nor are clocks
  * of two machines compared: a Lease is silent when it has not changed for as long as it promises, on the
  * clock of who looks (as in Kubernetes' election of leaders). Who could not read or renew himself in that
- * time has no word: after an outage of the API all Leases are old, and the others need time to renew.
+ * time has no word: after an outage of the API all Leases are old, and the others need time to renew. What
+ * was seen before a look that failed counts for nothing, for the same reason.
  */
 import * as z from 'zod';
 
@@ -52,10 +53,18 @@ export interface DnsWatch {
   readonly renewals: ReadonlyMap<string, { readonly renewTime: string; readonly sinceMs: number }>;
   /** Since when it has read and renewed without a gap. */
   readonly steadySinceMs: number | undefined;
-  readonly lastMs: number;
+  readonly lastMs: number | undefined;
+  /** Looks in a row that ended too late after the one before. */
+  readonly lateInARow: number;
 }
 
-export const nothingSeen: DnsWatch = { renewals: new Map(), steadySinceMs: undefined, lastMs: 0 };
+/** Also after a look that came to nothing. */
+export const nothingSeen: DnsWatch = {
+  renewals: new Map(),
+  steadySinceMs: undefined,
+  lastMs: undefined,
+  lateInARow: 0,
+};
 
 export interface LeaseLook {
   readonly leases: readonly DnsLease[];
@@ -70,13 +79,18 @@ export function afterLook(before: DnsWatch, { leases, hasRenewed, endedMs }: Lea
     const known = before.renewals.get(node);
     return [node, known?.renewTime === renewTime ? known : { renewTime, sinceMs: endedMs }] as const;
   });
-  const isGap = endedMs - before.lastMs > longestGapMs;
-  const steadySinceMs = isGap ? endedMs : (before.steadySinceMs ?? endedMs);
-  return { renewals: new Map(renewals), steadySinceMs: hasRenewed ? steadySinceMs : undefined, lastMs: endedMs };
+  const isLate = before.lastMs !== undefined && endedMs - before.lastMs > longestGapMs;
+  const steadySinceMs = isLate ? endedMs : (before.steadySinceMs ?? endedMs);
+  return {
+    renewals: new Map(renewals),
+    steadySinceMs: hasRenewed ? steadySinceMs : undefined,
+    lastMs: endedMs,
+    lateInARow: isLate ? before.lateInARow + 1 : 0,
+  };
 }
 
-/** After a look that came to nothing. */
-export const afterFailure = (before: DnsWatch): DnsWatch => ({ ...before, steadySinceMs: undefined });
+/** One late look is nothing; who is late again and again is never steady, and nobody would know. */
+export const isTooSlow = ({ lateInARow }: DnsWatch): boolean => lateInARow >= 3;
 
 /** Whether it has a word: so long that whoever lives has renewed meanwhile. @param startedMs - when the look began */
 export const isSteady = ({ steadySinceMs }: DnsWatch, startedMs: number): boolean =>

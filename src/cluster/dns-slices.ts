@@ -4,6 +4,11 @@
  *
  * With a Lease anybody who is steady takes a silent one out, and its owner alone puts it back, once it is
  * steady itself: then nobody can find it silent. So slices do not change to and fro.
+ *
+ * What a Lease says goes before what the Node says. A Node is not Ready for what DNS does not need (its kubelet,
+ * its containers), while a renewed Lease proves both that the DNS answered and that the machine's packets went
+ * to most servers and back: one that is cut off cannot renew. A cut between two machines alone no Node shows, either.
+ * But a silent Lease whose Node is not Ready needs no judge who is steady: two have found it silent by two ways.
  */
 import * as z from 'zod';
 
@@ -48,7 +53,7 @@ export interface SliceChange {
 }
 
 export const nodeOf = ({ endpoints }: DnsSlice): string | undefined => endpoints?.[0]?.nodeName;
-const isReady = ({ endpoints }: DnsSlice): boolean => endpoints?.[0]?.conditions?.ready ?? true;
+export const isReady = ({ endpoints }: DnsSlice): boolean => endpoints?.[0]?.conditions?.ready ?? true;
 
 /** host:port at which it is asked; undefined when it does not say. */
 export function serverOf({ endpoints, ports }: DnsSlice): string | undefined {
@@ -77,10 +82,9 @@ function wantedOf(node: string, wasReady: boolean, view: DnsView): { ready: bool
   const { nodeName, nodes, leased, silent } = view;
   // A Node that is not there may be about to join, so its slice is not removed.
   if (!leased.has(node)) return { ready: nodes.get(node) ?? false, reason: 'node' };
-  // A Node that was deleted while its server runs on says nothing: then its Lease says all.
-  if (nodes.get(node) === false) return { ready: false, reason: 'node' };
   if (node === nodeName) return { ready: wasReady || view.isSteady, reason: 'lease' };
-  return { ready: wasReady && !(silent.has(node) && isJudge(view)), reason: 'lease' };
+  const isOut = silent.has(node) && (isJudge(view) || nodes.get(node) === false);
+  return { ready: wasReady && !isOut, reason: 'lease' };
 }
 
 /** Who is asked itself, and stays: so several who judge at the same time leave somebody, too. */
@@ -88,7 +92,7 @@ const isJudge = ({ nodeName, slices, isSteady }: DnsView): boolean =>
   isSteady && slices.some((slice) => nodeOf(slice) === nodeName && isReady(slice));
 
 /** To be applied, if it is still what was read. */
-export function changedSlice({ slice, ready }: SliceChange): object {
+export function changedSlice({ slice, ready }: Pick<SliceChange, 'slice' | 'ready'>): object {
   const { metadata, addressType, endpoints, ports } = slice;
   const { name, labels, resourceVersion } = metadata;
   return {

@@ -50,7 +50,12 @@ test('--cluster-init adds the token, the join server and membership, and changes
     'token',
   ]);
   const changed = plain.order.filter((name) => graph.unit(name).hash !== plain.unit(name).hash);
-  expect(changed.sort()).toEqual(['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler']);
+  const others = ['cluster-dns', 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+  expect(changed.sort()).toEqual(others);
+  // Pods are not sent to a server whose DNS is about to stop, and nobody puts it back meanwhile.
+  expect(graph.unit('cluster-dns').undo).toEqual(['builtin:leave-cluster-dns']);
+  expect(graph.stopsAfter('coredns')).toContain('cluster-dns');
+  expect(graph.stopsAfter('cluster-dns')).toContain('join-server');
   expect(graph.unit('etcd').flags).not.toHaveProperty('initial-cluster');
   expect(graph.unit('kube-scheduler').flags).toMatchObject({ 'leader-elect': 'true' });
   expect(needsOf({ graph }, 'kube-apiserver')).toContain('hard etcd-voter');

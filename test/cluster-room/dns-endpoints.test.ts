@@ -24,7 +24,7 @@ function sharedApi(clock: FakeClock, names: readonly string[]) {
   });
   const objects = new Map<string, object>(names.map((name, index) => [`dns-${name}`, slice(name, true, index)]));
   const nodes = new Map(names.map((name) => [name, 'True']));
-  const state = { isAway: false, isRefusing: false };
+  const state = { isAway: false, isRefusing: false, extraMs: 0 };
   /** "12 s: dns-s3 out", "12 s: dns-s3 in". */
   const writes: string[] = [];
   let renewals = 0;
@@ -33,7 +33,7 @@ function sharedApi(clock: FakeClock, names: readonly string[]) {
 
   const client = (isCut: () => boolean, random: () => number): Pick<KubeClient, 'get' | 'apply'> & Disposable => {
     const answer = async (signal: AbortSignal) => {
-      await sleep(clock, 5 + 200 * random(), signal);
+      await sleep(clock, 5 + state.extraMs + 200 * random(), signal);
       if (isCut() || state.isAway) {
         if (random() < 0.5) throw new Error('connect ECONNREFUSED');
         await sleep(clock, 60_000, signal);
@@ -84,6 +84,7 @@ function scene(names: readonly string[], seed = 1) {
   const api = sharedApi(clock, names);
   const [cut, deaf] = [new Set<string>(), new Set<string>()];
   const lines: string[] = [];
+  const warnings: string[] = [];
   let asked = 0;
   const running = new Map<string, { end: AbortController; ended: Promise<unknown> }>();
   const stop = async (name: string) => {
@@ -104,6 +105,7 @@ function scene(names: readonly string[], seed = 1) {
       clock,
       random,
       log: (line) => lines.push(`${name}: ${line}`),
+      warn: (text) => warnings.push(`${name}: ${text}`),
       signal: end.signal,
     }).catch((error: unknown) => error as Error);
     running.set(name, { end, ended });
@@ -113,7 +115,7 @@ function scene(names: readonly string[], seed = 1) {
     for (const name of [...running.keys()]) await stop(name);
     expect(clock.pendingTimers).toBe(0);
   };
-  return { clock, api, cut, deaf, lines, start, stop, close, asked: () => asked };
+  return { clock, api, cut, deaf, lines, warnings, start, stop, close, asked: () => asked };
 }
 
 const servers = ['s1', 's2', 's3'];
@@ -177,21 +179,30 @@ describe('one of three servers', () => {
     await close();
   });
 
-  test('has a Node that is not Ready, and then is', async () => {
-    const { clock, api, lines, close } = scene(servers);
+  test('has a Node that is not Ready, and DNS that answers: it is asked', async () => {
+    const { clock, api, close } = scene(servers);
     await clock.advance(20_000);
     api.nodes.set('s3', 'Unknown');
     await clock.advance(60_000);
-    expect(api.asked()).toEqual(['s1', 's2']);
-    api.nodes.set('s3', 'True');
-    await clock.advance(60_000);
     expect(api.asked()).toEqual(servers);
-    expect(api.writes).toHaveLength(2);
-    expect(lines.map((line) => line.slice(line.indexOf(':') + 2))).toEqual([
-      'cluster DNS is not asked at dns-s3: its Node is not Ready',
-      'cluster DNS is asked at dns-s3: it answers',
-    ]);
+    expect(api.writes).toEqual([]);
     await close();
+  });
+
+  test('has a DNS that has never answered: it is not asked, until it does', async () => {
+    for (let seed = 1; seed <= seeds; seed += 1) {
+      const { clock, api, deaf, close } = scene(servers, seed);
+      deaf.add('s3');
+      await clock.advance(20_000);
+      expect(api.asked()).toEqual(['s1', 's2']);
+      expect(api.writes).toHaveLength(1);
+      deaf.clear();
+      await clock.advance(knownWithinMs);
+      expect(api.asked()).toEqual(servers);
+      await clock.advance(60_000);
+      expect(api.writes).toHaveLength(2);
+      await close();
+    }
   });
 });
 
@@ -216,6 +227,28 @@ test('an outage of the API takes nobody out, however long', async () => {
     );
     await close();
   }
+});
+
+test('an API that is too slow for anybody to judge is warned of once; then Nodes tell who is lost', async () => {
+  const { clock, api, warnings, stop, close } = scene(servers);
+  // A look is three or four answers, and has 3 s.
+  await clock.advance(20_000);
+  expect(warnings).toEqual([]);
+  api.state.extraMs = 720;
+  await clock.advance(60_000);
+  await stop('s3');
+  await clock.advance(60_000);
+  expect(api.asked()).toEqual(servers);
+  expect(warnings.map((line) => line.replace(/takes.*/, '…')).sort()).toEqual(
+    servers.map((name) => `${name}: the API …`),
+  );
+  api.nodes.set('s3', 'Unknown');
+  await clock.advance(knownWithinMs);
+  expect(api.asked()).toEqual(['s1', 's2']);
+  api.state.extraMs = 0;
+  await clock.advance(20_000);
+  expect(warnings.slice(3).sort()).toEqual(['s1: ', 's2: ']);
+  await close();
 });
 
 test('a server that comes and goes is asked only while it is steady', async () => {

@@ -67,6 +67,7 @@ export async function serveJoin(options: ServeJoinOptions): Promise<never> {
       ...loop,
       nodeName: own.name,
       isAnswering: (server, until) => isAnswering(server, options.settings.clusterDomain, clock, until),
+      warn: (text) => notify(`X_WARNING=${text}`),
     }),
     keepTokens({ ...loop, etcd: etcdOf(own, layout, clock), files: layout }),
   ]) {

@@ -1,8 +1,10 @@
 /** The builtins of a server that other machines can join, and those of one that joins others. */
 import type { Builtin } from '../../unit/builtin.ts';
+import type { Clock } from '../../kernel/clock.ts';
 import type { ClusterPorts } from '../builtins.ts';
 import type { Connect } from '../api-objects.ts';
 import { configFilesBuiltins } from '../config-files.ts';
+import { dnsMemberBuiltins } from '../dns-membership.ts';
 import { kubeClient, readCredentials } from '../kube-client.ts';
 import { layoutOf } from '../layout.ts';
 import { etcdMemberBuiltin } from '../members/etcd-member-builtin.ts';
@@ -43,7 +45,9 @@ export function serverBuiltins(settings: Settings, ports: ClusterPorts): Record<
     }),
     'etcd-voter': etcdVoterBuiltin({ layout, own, clock }),
     ...(settings.isJoining ? { join: joinOf(settings, ports) } : {}),
-    ...(settings.hasApiServer ? {} : { 'api-source': apiSourceOf(settings, ports) }),
+    ...(settings.hasApiServer
+      ? dnsMemberBuiltins(settings, adminOf(settings, clock), clock)
+      : { 'api-source': apiSourceOf(settings, ports) }),
     // The first server takes the first part of the pod network as soon as there is an API; who comes later is given one.
     ...(settings.isJoining || !settings.hasApiServer ? givenPodNetwork(settings, ports) : {}),
   };
@@ -88,11 +92,14 @@ function apiSourceOf(settings: Settings, { clock }: ClusterPorts): Builtin {
   });
 }
 
+function adminOf(settings: Settings, clock: Clock): Connect {
+  const { serverTls } = layoutOf(settings);
+  return async () => kubeClient(await readCredentials(apiServerUrl(settings), serverTls, 'client-admin'), clock);
+}
+
 function givenPodNetwork(settings: Settings, { clock }: ClusterPorts): Record<'node-object' | 'cni', Builtin> {
   const { nodeName } = settings;
-  const { serverTls } = layoutOf(settings);
-  const connect: Connect = async () =>
-    kubeClient(await readCredentials(apiServerUrl(settings), serverTls, 'client-admin'), clock);
+  const connect = adminOf(settings, clock);
   return {
     'node-object': nodeObjectBuiltin(nodeName, { clock, connect }),
     cni: async (context) => {

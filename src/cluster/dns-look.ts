@@ -1,0 +1,145 @@
+/**
+ * One look of a server at cluster DNS: it asks its own, reads what the others say, renews its Lease, and knows
+ * then what has to change. Who looks when, and makes the changes, is dns-endpoints.ts.
+ */
+import * as z from 'zod';
+import type { Clock } from '../kernel/clock.ts';
+import {
+  afterLook,
+  isSteady,
+  leaseName,
+  leaseSchema,
+  leaseSelector,
+  leasesPath,
+  renewedLease,
+  silentNodes,
+  type DnsLease,
+  type DnsWatch,
+} from './dns-leases.ts';
+import {
+  changesOfSlices,
+  nodeOf,
+  serverOf,
+  sliceSchema,
+  sliceSelector,
+  slicesPath,
+  type DnsSlice,
+  type SliceChange,
+} from './dns-slices.ts';
+import { KubeApiError, unlessMissing, type KubeClient } from './kube-client.ts';
+import { readNode } from './node-ready.ts';
+
+export type DnsClient = Pick<KubeClient, 'get' | 'apply'> & Disposable;
+
+export interface DnsLookPorts {
+  /** Of this machine. */
+  readonly nodeName: string;
+  /** Whether the server (host:port) answers a question, in a time of its own. */
+  readonly isAnswering: (server: string, signal: AbortSignal) => Promise<boolean>;
+  readonly clock: Clock;
+}
+
+export interface DnsLook {
+  readonly watch: DnsWatch;
+  readonly isAlone: boolean;
+  readonly changes: readonly SliceChange[];
+  /** What did not end it. */
+  readonly problems: string[];
+}
+
+const listSchema = z.object({ items: z.array(z.unknown()).nullish() });
+
+/** @throws when the API does not tell or takes what everything depends on */
+export async function lookAround(
+  client: DnsClient,
+  before: DnsWatch,
+  ports: DnsLookPorts,
+  signal: AbortSignal,
+): Promise<DnsLook> {
+  const { nodeName, clock } = ports;
+  const problems: string[] = [];
+  const list = async <T>(path: string, selector: string, item: z.ZodType<T>): Promise<T[]> =>
+    read(await client.get(`${path}?labelSelector=${encodeURIComponent(selector)}`, signal), item, problems);
+
+  const startedMs = clock.monotonicMs();
+  const slices = await list(slicesPath, sliceSelector, sliceSchema);
+  // Before its own slice is there it is about to begin beside others.
+  const isAlone = slices.every((slice) => nodeOf(slice) === nodeName);
+  const own = isAlone ? undefined : ownServer(slices, nodeName);
+  const [leases, nodes, answers] = await Promise.all([
+    isAlone ? [] : list(leasesPath, leaseSelector, leaseSchema),
+    nodesOf(slices, client, signal),
+    own !== undefined && isOwnAnswering(own, ports, signal, problems),
+  ]);
+  // One that has never answered has a Lease, too: else nobody would ever find it silent.
+  const isNew = own !== undefined && !leases.some(({ metadata }) => metadata.name === leaseName(nodeName));
+  if (answers || isNew) await renew(leases, client, ports, signal);
+  const watch = afterLook(before, { leases, hasRenewed: answers, endedMs: clock.monotonicMs() });
+  const changes = changesOfSlices({
+    nodeName,
+    slices,
+    nodes,
+    leased: new Set([...watch.renewals.keys(), ...(answers ? [nodeName] : [])]),
+    silent: silentNodes(watch, startedMs),
+    isSteady: isSteady(watch, startedMs),
+  });
+  return { watch, isAlone, changes, problems };
+}
+
+/** One that nobody can read hides no other. */
+function read<T>(answer: unknown, item: z.ZodType<T>, problems: string[]): T[] {
+  return (listSchema.parse(answer).items ?? []).flatMap((each) => {
+    const parsed = item.safeParse(each);
+    if (parsed.success) return [parsed.data];
+    problems.push(
+      `what cluster DNS is known by cannot be read: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`,
+    );
+    return [];
+  });
+}
+
+async function nodesOf(
+  slices: readonly DnsSlice[],
+  client: DnsClient,
+  signal: AbortSignal,
+): Promise<Map<string, boolean>> {
+  const names = new Set(slices.map(nodeOf).filter((name) => name !== undefined));
+  const asked = [...names].map(async (name) => {
+    const node = await unlessMissing(client.get(`/api/v1/nodes/${name}`, signal));
+    return node === undefined ? [] : [[name, readNode(node).ready] as const];
+  });
+  return new Map((await Promise.all(asked)).flat());
+}
+
+/** A server without an API has no cluster DNS. */
+function ownServer(slices: readonly DnsSlice[], nodeName: string): string | undefined {
+  const own = slices.find((slice) => nodeOf(slice) === nodeName);
+  return own && serverOf(own);
+}
+
+async function isOwnAnswering(
+  server: string,
+  { isAnswering }: DnsLookPorts,
+  signal: AbortSignal,
+  problems: string[],
+): Promise<boolean> {
+  const answers = await isAnswering(server, signal);
+  if (!answers) problems.push(`cluster DNS of this machine does not answer at ${server}`);
+  return answers;
+}
+
+async function renew(
+  leases: readonly DnsLease[],
+  client: DnsClient,
+  { nodeName, clock }: DnsLookPorts,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = leaseName(nodeName);
+  const version = leases.find(({ metadata }) => metadata.name === name)?.metadata.resourceVersion;
+  try {
+    await client.apply(`${leasesPath}/${name}`, renewedLease(nodeName, version, clock.wallMs()), signal);
+  } catch (error) {
+    // It was renewed meanwhile, by what puts this server in when it starts.
+    if (!(error instanceof KubeApiError) || error.status !== 409) throw error;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * How a server of several comes into cluster DNS and goes: pods are sent to it once its DNS has answered,
+ * and no more before its DNS stops. Whoever dies without a word is taken out by the others (dns-endpoints.ts).
+ *
+ * So the objects that a start makes leave this server's slice as asked as it was: `cluster-dns` puts it in.
+ */
+import type { Builtin } from '../unit/builtin.ts';
+import { linkedAbort } from '../kernel/abort.ts';
+import { sleep, type Clock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/message-of.ts';
+import * as z from 'zod';
+import { applyObjects, type Connect } from './api-objects.ts';
+import { clusterDnsBuiltin, dnsObjects, ownSliceName } from './cluster-dns.ts';
+import { leaseName, leasesPath, renewedLease } from './dns-leases.ts';
+import { changedSlice, isReady, sliceSchema, sliceSelector, slicesPath, type DnsSlice } from './dns-slices.ts';
+import type { KubeClient } from './kube-client.ts';
+import type { Settings } from './settings.ts';
+
+/** What cannot be said in this time is found out by whoever looks after it. */
+const sayWithinMs = { true: 5_000, false: 2_000 };
+/** Until the others' kube-proxies have heard of it. Source: their `minSyncPeriod`, 1 s. */
+const lingerMs = 1_000;
+
+const listSchema = z.object({ items: z.array(z.unknown()).nullish() });
+
+export function dnsMemberBuiltins(
+  settings: Settings,
+  connect: Connect,
+  clock: Clock,
+): Record<'cluster-dns-objects' | 'cluster-dns' | 'leave-cluster-dns', Builtin> {
+  const { nodeName } = settings;
+  const ownName = ownSliceName(settings);
+
+  /** Whether it was changed. */
+  const setAsked = async (isAsked: boolean, client: KubeClient, signal: AbortSignal): Promise<boolean> => {
+    const slices = await slicesOf(client, signal);
+    const own = slices.find(({ metadata }) => metadata.name === ownName);
+    if (own === undefined || isReady(own) === isAsked) return false;
+    const isAlone = slices.length < 2;
+    if (isAsked && !isAlone) {
+      // First of all: by the Lease of an earlier life others would take it out again at once.
+      const lease = renewedLease(nodeName, undefined, clock.wallMs());
+      await client.apply(`${leasesPath}/${leaseName(nodeName)}`, lease, signal);
+    }
+    // Where nobody else is asked it changes nothing to leave.
+    if (!isAsked && !slices.some((slice) => slice !== own && isReady(slice))) return false;
+    await client.apply(`${slicesPath}/${ownName}`, changedSlice({ slice: own, ready: isAsked }), signal);
+    return true;
+  };
+
+  /** It may fail: it is a matter of seconds, and must keep no server from starting or stopping. */
+  const trySetAsked = async (isAsked: boolean, { signal, log }: Pick<Parameters<Builtin>[0], 'signal' | 'log'>) => {
+    using limit = linkedAbort(signal);
+    using _timer = clock.timer(sayWithinMs[`${isAsked}`], () =>
+      limit.abort(new Error('the API did not answer in time')),
+    );
+    try {
+      using client = await connect();
+      const isChanged = await setAsked(isAsked, client, limit.signal);
+      if (isChanged) log(`cluster DNS is ${isAsked ? 'asked here' : 'not asked here any more'}`);
+      return isChanged;
+    } catch (error) {
+      signal.throwIfAborted();
+      log(`cannot say whether cluster DNS is asked here: ${messageOf(error)}`);
+      return false;
+    }
+  };
+
+  const untilAnswering = clusterDnsBuiltin(settings, clock);
+  return {
+    'cluster-dns-objects': async ({ signal, log }) => {
+      using client = await connect();
+      const own = (await slicesOf(client, signal)).find(({ metadata }) => metadata.name === ownName);
+      await applyObjects(connect, dnsObjects(settings, own !== undefined && isReady(own)), signal);
+      log(
+        `kube-dns is ${settings.clusterDns}, answered by ${settings.nodeIp}:${String(settings.dnsPort)} once that answers`,
+      );
+    },
+    'cluster-dns': async (context) => {
+      await untilAnswering(context);
+      await trySetAsked(true, context);
+    },
+    'leave-cluster-dns': async (context) => {
+      if (await trySetAsked(false, context)) await sleep(clock, lingerMs, context.signal);
+    },
+  };
+}
+
+/** One that nobody can read is not ours. */
+async function slicesOf(client: KubeClient, signal: AbortSignal): Promise<readonly DnsSlice[]> {
+  const answer = await client.get(`${slicesPath}?labelSelector=${encodeURIComponent(sliceSelector)}`, signal);
+  return (listSchema.parse(answer).items ?? []).flatMap((item) => {
+    const parsed = sliceSchema.safeParse(item);
+    return parsed.success ? [parsed.data] : [];
+  });
+}
