@@ -19,7 +19,7 @@ const clusterRules = [
   { apiGroups: [''], resources: ['services/status'], verbs: ['get', 'patch', 'update'] },
   { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
 ];
-/** RBAC cannot say "names that begin with vip-", and knows no name of what is to be created. */
+/** RBAC cannot say "names that begin with vip-", and knows no name of what is to be created: of Leases, {@link onlyOwnLeases} says it. */
 const namespaceRules = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: [...followed, 'create', 'update', 'delete'] },
   { apiGroups: [''], resources: ['configmaps'], verbs: ['create'] },
@@ -40,6 +40,47 @@ export function vipObjects(): readonly ApiObject[] {
       { name: vipUser, namespace, labels },
       namespaceRules,
     ),
+    ...onlyOwnLeases(),
+  ];
+}
+
+/** Beside its own there are those of controllers, API servers and cluster DNS: who could write them could stop all of these. */
+function onlyOwnLeases(): readonly ApiObject[] {
+  const apiGroup = 'admissionregistration.k8s.io';
+  const metadata = { name: 'k3s-lite-vip-leases', labels };
+  const leases = { apiGroups: ['coordination.k8s.io'], apiVersions: ['*'], resources: ['leases'] };
+  const kind = 'ValidatingAdmissionPolicy';
+  return [
+    {
+      path: `/apis/${apiGroup}/v1/validatingadmissionpolicies/${metadata.name}`,
+      body: {
+        apiVersion: `${apiGroup}/v1`,
+        kind,
+        metadata,
+        spec: {
+          failurePolicy: 'Fail',
+          matchConstraints: { resourceRules: [{ ...leases, operations: ['CREATE', 'UPDATE', 'DELETE'] }] },
+          matchConditions: [{ name: 'by-virtual-ips', expression: `request.userInfo.username == '${vipUser}'` }],
+          validations: [
+            {
+              // What is created has its name in the object alone.
+              expression: `(request.operation == 'CREATE' ? object.metadata.name : request.name).startsWith('vip-')`,
+              message: `${vipUser} may write Leases whose names begin with vip-, and no others`,
+              reason: 'Forbidden',
+            },
+          ],
+        },
+      },
+    },
+    {
+      path: `/apis/${apiGroup}/v1/validatingadmissionpolicybindings/${metadata.name}`,
+      body: {
+        apiVersion: `${apiGroup}/v1`,
+        kind: `${kind}Binding`,
+        metadata,
+        spec: { policyName: metadata.name, validationActions: ['Deny'] },
+      },
+    },
   ];
 }
 

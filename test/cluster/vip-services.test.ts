@@ -5,9 +5,14 @@
  *   Services, EndpointSlices, Nodes ─► followServices ─► plan ─► publish ─► status, events
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
+import { applyObjects } from '../../src/cluster/api-objects.ts';
+import { loadSigner, makeEcdsaKey, makeLeaf } from '../../src/cluster/certificate-maker.ts';
+import { vipUser } from '../../src/cluster/certificate-plan.ts';
 import { kubeClient, readCredentials, type KubeClient } from '../../src/cluster/kube-client.ts';
 import { layoutOf } from '../../src/cluster/layout.ts';
+import { vipObjects } from '../../src/cluster/vip-objects.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { deferred } from '../../src/kernel/deferred.ts';
 import type { PlanNode } from '../../src/vip/plan/plan-model.ts';
@@ -300,5 +305,45 @@ test('[V4] annotations say which nodes may have an address, which it would rathe
     }
     expect(new Set(await Promise.all(members.map(holderOf)))).toEqual(new Set(nodeNames));
     await remove(...members, `${group}-alone`);
+  }
+});
+
+test('the process of virtual IPs may write its own Leases, and nobody else’s', async () => {
+  const { serverTls } = layoutOf({ dataDir: cluster.paths.dataDir, runDir: '' });
+  const url = `https://127.0.0.1:${String(cluster.port('https-listen-port'))}`;
+  await applyObjects(
+    async () => kubeClient(await readCredentials(url, serverTls, 'client-admin'), systemClock),
+    vipObjects(),
+    signal,
+  );
+  const [ca, clientCa, clientKey] = await Promise.all(
+    ['server-ca.crt', 'client-ca.crt', 'client-ca.key'].map((name) => readFile(`${serverTls}/${name}`, 'utf8')),
+  );
+  const key = await makeEcdsaKey();
+  const content = { name: 'test', commonName: vipUser, usages: ['client'], dnsNames: [], ips: [] } as const;
+  const cert = await makeLeaf(content, key, await loadSigner(clientCa ?? '', clientKey ?? ''), Date.now());
+  using vip = kubeClient({ url, ca: ca ?? '', cert, key }, systemClock);
+  const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases';
+  const lease = (name: string, resourceVersion?: string) => ({
+    ...{ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' },
+    metadata: { name, namespace: 'kube-system', resourceVersion },
+    spec: { holderIdentity: name },
+  });
+  const schema = z.object({ metadata: z.object({ resourceVersion: z.string() }) });
+  const written = (object: unknown) => schema.parse(object);
+  const refused = { status: 403 };
+  // Permissions and the policy count a moment after they were made.
+  let tries = 0;
+  const create = () => vip.create(leases, lease(`k3s-lite-dns-${String((tries += 1))}`), signal);
+  await expect.poll(() => create().catch(String), patience).toMatch(/may write Leases whose names begin with vip-/);
+  const own = written(await vip.create(leases, lease('vip-node-a'), signal));
+  await vip.replace(`${leases}/vip-node-a`, lease('vip-node-a', own.metadata.resourceVersion), signal);
+  await vip.delete(`${leases}/vip-node-a`, signal);
+  for (const name of ['k3s-lite-dns-s1', 'kube-controller-manager']) {
+    // Nobody else is held to that.
+    const { metadata } = written(await client.apply(`${leases}/${name}`, lease(name), signal));
+    const change = vip.replace(`${leases}/${name}`, lease(name, metadata.resourceVersion), signal);
+    await expect(change).rejects.toMatchObject(refused);
+    await expect(vip.delete(`${leases}/${name}`, signal)).rejects.toMatchObject(refused);
   }
 });
