@@ -81,6 +81,7 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       client,
       server: socket,
       early,
+      nowMs: () => clock.monotonicMs(),
       onEnd(ending) {
         greeting[Symbol.dispose]();
         pool.delete(server, pooled);

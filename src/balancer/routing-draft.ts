@@ -195,6 +195,11 @@ export class Draft {
     return server !== undefined && isAnswerDue(server);
   }
 
+  /** Of another one that has not answered since either, it is not known whether that is better. */
+  #mayAnswerAsSoon(address: string): boolean {
+    return this.#isAnswerDue(address) && !this.#isOutlived(address);
+  }
+
   /** Closes the connections of a server, unless that is already under way and no later. */
   close(address: string, reason: CloseReason, withinMs: number): void {
     const server = serverAt(this, address);
@@ -261,7 +266,9 @@ export class Draft {
     }
     this.#enter(server, 'active', cause);
     for (const other of this.servers) {
-      if (other.address !== address) this.input(other.address, 'rival active', `${address} has become active`);
+      if (other.address !== address && !this.#mayAnswerAsSoon(other.address)) {
+        this.input(other.address, 'rival active', `${address} has become active`);
+      }
     }
   }
 
@@ -284,16 +291,15 @@ export class Draft {
       }
     }
     const isAnyWell = this.servers.some((server) => isWell(server) && !server.isDraining);
-    for (const { address, isDraining, closingByMs, isReprieved } of this.servers) {
+    for (const server of this.servers) {
+      const { address, isDraining, closingByMs, isReprieved } = server;
       if (isReprieved && (isAnyWell || this.#silentSinceMs(address) !== undefined) && this.#isOutlived(address)) {
         this.change(address, { isReprieved: false });
+        if (this.#isAnswerDue(address)) this.effect({ type: 'recheck', server: refOf(server) });
         this.close(address, 'failed', this.#graceMs('failed', address));
       }
       if (!isAnyWell) continue;
-      // Of another one that has not answered since it is not known whether it is better.
-      if (!this.#isAnswerDue(address) || this.#isOutlived(address)) {
-        this.input(address, 'better found', 'another server is well');
-      }
+      if (!this.#mayAnswerAsSoon(address)) this.input(address, 'better found', 'another server is well');
       // What it took while nothing else was left.
       if (isDraining && closingByMs === undefined) this.close(address, 'drained', this.rules.graces.drainedMs);
     }

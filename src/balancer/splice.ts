@@ -11,7 +11,10 @@ export interface Spliced {
   /** Bytes that have come from the client, and from the server. */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** The client has spoken last: it waits for an answer, as far as one can tell without looking into it. */
+  /**
+   * The client waits for an answer, as far as one can tell without looking into it: it has spoken last, or what
+   * the server has said since belongs to the beginning of TLS.
+   */
   readonly isAsking: boolean;
   close(): void;
 }
@@ -21,15 +24,18 @@ export interface SpliceOptions {
   readonly server: Socket;
   /** What the client said while its server was still being dialled. */
   readonly early: readonly Buffer[];
+  /** Monotonic. */
+  readonly nowMs: () => number;
   /** Once, when both are closed. `broken`: how the server broke the connection, if it did. */
   onEnd(ending: { readonly broken?: string }): void;
 }
 
-export function splice({ client, server, early, onEnd }: SpliceOptions): Spliced {
+export function splice({ client, server, early, nowMs, onEnd }: SpliceOptions): Spliced {
   let broken: string | undefined;
   let open = 2;
   let isClosing = false;
-  let isAsking = early.length > 0;
+  const turns = turnsOf(nowMs);
+  if (early[0] !== undefined) turns.clientSpoke(early[0]);
 
   const onClose = () => {
     open -= 1;
@@ -38,7 +44,8 @@ export function splice({ client, server, early, onEnd }: SpliceOptions): Spliced
 
   const oneWay = (from: Socket, to: Socket) => {
     from.on('data', (chunk: Buffer) => {
-      isAsking = from === client;
+      if (from === client) turns.clientSpoke(chunk);
+      else turns.serverSpoke();
       if (!to.write(chunk)) from.pause();
     });
     to.on('drain', () => from.resume());
@@ -78,12 +85,51 @@ export function splice({ client, server, early, onEnd }: SpliceOptions): Spliced
       return server.bytesRead;
     },
     get isAsking() {
-      return isAsking;
+      return turns.isAsking;
     },
     close() {
       isClosing = true;
       client.destroy();
       server.destroy();
+    },
+  };
+}
+
+/** Source: RFC 8446, record type of a handshake. */
+const tlsHandshake = 22;
+/** A TLS server says it at once: its tickets for resuming, one write. */
+const ticketsWithinMs = 5;
+
+interface Turns {
+  readonly isAsking: boolean;
+  clientSpoke(chunk: Buffer): void;
+  serverSpoke(): void;
+}
+
+/**
+ * Who has spoken last. With TLS 1.3 that says nothing of the first request: it comes with the end of the handshake,
+ * and the server's next words are tickets. What it says a moment later is the answer.
+ */
+function turnsOf(nowMs: () => number): Turns {
+  let last: 'client' | 'server' | undefined;
+  let ofClient = 0;
+  let isTls = false;
+  let heardAtMs: number | undefined;
+  let isAnswered = false;
+  return {
+    get isAsking() {
+      return last === 'client' || (isTls && !isAnswered && ofClient <= 2);
+    },
+    clientSpoke(chunk) {
+      if (ofClient === 0) isTls = chunk[0] === tlsHandshake;
+      if (last !== 'client') ofClient += 1;
+      last = 'client';
+    },
+    serverSpoke() {
+      last = 'server';
+      if (!isTls || isAnswered || ofClient !== 2) return;
+      heardAtMs ??= nowMs();
+      isAnswered = nowMs() - heardAtMs > ticketsWithinMs;
     },
   };
 }

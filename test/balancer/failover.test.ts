@@ -47,15 +47,15 @@ async function kill({ child }: Running): Promise<void> {
 const readyz = (address: string) => createCheck({ kind: 'readyz', ca: ca.ca }, address);
 
 /** Asks through the balancer on a connection of its own; undefined when that fails. */
-function ask(port: number, withinMs = 10_000): Promise<string | undefined> {
+function ask(port: number, wanted = '/'): Promise<string | undefined> {
   return new Promise((resolve) => {
     const agent = new Agent({ keepAlive: false });
-    const asked = request({ host: '127.0.0.1', port, path: '/', agent, ca: readFileSync(ca.ca) }, (response) => {
+    const asked = request({ host: '127.0.0.1', port, path: wanted, agent, ca: readFileSync(ca.ca) }, (response) => {
       let text = '';
       response.on('data', (chunk: Buffer) => (text += chunk.toString()));
       response.on('end', () => resolve(text));
     });
-    asked.setTimeout(withinMs, () => asked.destroy(new Error('too late')));
+    asked.setTimeout(10_000, () => asked.destroy(new Error('too late')));
     asked.on('error', () => resolve(undefined));
     asked.end();
   });
@@ -182,6 +182,18 @@ test('[L9] one of three is killed, and the others answer nothing until etcd has 
   const again = all.filter(({ tries }) => tries > 1);
   console.log(`${String(all.length)} asked, ${String(again.length)} tried again`);
   expect(all.filter(({ tries }) => tries > 2)).toEqual([]);
+});
+
+test('[L4] the first request of a TLS connection is waited for, though the server has spoken last: tickets', async () => {
+  await using world = await behind('a', 'b');
+  const { port, lb } = world;
+  const asked = world.named(await ask(port));
+  await expect.poll(() => lb.balancer.list().map(({ connections }) => connections)).toEqual([0, 0]);
+  const answer = ask(port, '/slow');
+  await expect.poll(() => lb.balancer.list().map(({ connections }) => connections)).toContain(1);
+  lb.balancer.operate({ type: 'drain', address: asked.address, graceMs: 60_000 });
+  // There are several looks meanwhile, of which none may take it for idle.
+  expect(await answer).toBe(asked.name);
 });
 
 test('[L9] servers restarted one after the other, each drained before: no request of a client fails', async () => {

@@ -358,10 +358,13 @@ describe('[L2] when every server is silent at once, as while etcd elects,', () =
     routing.nowMs = 1500;
     expect(silent(routing, a).closings).toEqual([]);
     expect(routing.effects).toContainEqual({ type: 'recheck', server: routing.ref(b) });
+    // Not known to be silent yet, it takes the new ones, and is no better for that.
+    expect(routing.dialled(b).closings).toEqual([]);
     routing.nowMs = 2700;
     expect(silent(routing, b).closings).toEqual([]);
     routing.nowMs = 2900;
     expect(routing.checked(b).closings).toEqual([`${a} within 600`]);
+    expect(routing.effects).toContainEqual({ type: 'recheck', server: routing.ref(a) });
   });
 
   test('and alone it is given up within that time', () => {
