@@ -164,6 +164,10 @@ describe.skipIf(!isRoot)('what goes on while servers are lost', () => {
       for (const lease of led) {
         await expect.poll(() => leaderOf(lease, other), patience).not.toBe(lost);
         console.log(`${lease}: another leads after ${since()}`);
+        // About 20 s are expected.
+        if (performance.now() - cutMs > 60_000) {
+          for (const name of othersThan(lost)) console.log(machine(name).k3sLite('logs', '-n', '30', lease).output);
+        }
       }
       const outcome = await asking.end();
       const { read, write } = outcome.longestGapMs;
@@ -171,6 +175,7 @@ describe.skipIf(!isRoot)('what goes on while servers are lost', () => {
         `client: ${outcome.text}; without an answer at most ${String(read)} (reads), ${String(write)} ms (writes)`,
       );
       for (const failed of outcome.failed) console.log(`  ${failed}`);
+      if (outcome.failed.length > 0) console.log(machine('a1').k3sLite('lb', 'events').output);
       // 2 s are demanded; five times as wide, because machines are shared.
       expect(Math.max(read, write)).toBeLessThan(10_000);
       expect(active()).not.toBe(machine(lost).ip);
