@@ -203,6 +203,13 @@ export const graphFlags: readonly Flag[] = [
     about: 'Virtual IPs also for Services that name no loadBalancerClass',
   },
   {
+    name: 'vip-election',
+    value: 'way',
+    isSetting: true,
+    about:
+      'Who decides which node gets a virtual IP: coordinator (one for all, evenly; the default) or per-service (each address is elected by itself); the same on every node',
+  },
+  {
     name: 'vip-lease-duration',
     value: 'duration',
     isSetting: true,

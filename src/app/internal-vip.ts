@@ -18,6 +18,7 @@ import { packetLinks } from '../vip/actuate/packet-link.ts';
 import { apiServerVips } from '../vip/coordination/api-server-vip.ts';
 import { checkTiming, supposedFacts, type LeaseTimes, type Timing } from '../vip/coordination/timing.ts';
 import type { StoredAssignment } from '../vip/coordination/stored-assignment.ts';
+import type { Election } from '../vip/model.ts';
 import { plan } from '../vip/plan/plan.ts';
 import type { PlanPolicy } from '../vip/plan/plan-model.ts';
 import { parseMaintenanceWindows } from '../vip/plan/voluntary-moves.ts';
@@ -57,6 +58,7 @@ export interface InternalVipOptions extends LeaseTimes {
   /** In place of the one whose network has the address. */
   readonly interface: string | undefined;
   readonly capacity: number;
+  readonly election: Election;
   readonly lingerMs: number;
   readonly flapHalfLifeMs: number;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -209,6 +211,7 @@ async function holdAddresses(options: InternalVipOptions, end: LinkedAbort): Pro
       timing,
       lingerMs: options.lingerMs,
       capacity: options.capacity,
+      election: options.election,
       flapHalfLifeMs: options.flapHalfLifeMs,
       connectForLeases: forLeases.connect,
       holdOwn: thread.holdOwn,

@@ -1,5 +1,6 @@
 /** Does what an operator asks of the virtual IPs: writes it down for the cluster. */
 import type { Clock } from '../kernel/clock.ts';
+import { StartupError } from '../error/startup-error.ts';
 import { asUsage, planOf, statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
 import type { OperateAnswer, OperateRequest, VipVerb } from '../vip/control-model.ts';
 import { rebalanceForMs } from '../vip/plan/voluntary-moves.ts';
@@ -28,7 +29,11 @@ export async function operate(operation: Operation): Promise<OperateAnswer> {
   const { verb, request, known, follower, api, namespace, clock, signal } = operation;
   const planWith = (wishes: Wishes) =>
     planOf({ ...known, coordinator: { ...known.coordinator, wanted: follower.wantedBy(wishes) } });
-  planWith(follower.wishes);
+  const { election } = planWith(follower.wishes);
+  if (verb === 'rebalance' && election === 'per-service') {
+    const why = 'each address is elected by itself (--vip-election per-service)';
+    throw new StartupError('ERR_USAGE', `nothing is moved for balance here: ${why}`, { status: 400 });
+  }
   const { nodes, addresses } = statusOf(known);
   const all = {
     nodes: new Set(nodes.map(({ name }) => name)),

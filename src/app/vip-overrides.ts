@@ -23,6 +23,7 @@ export function vipOverrides(settings: Settings): ReadonlyMap<string, Partial<Un
   const optional = {
     interface: settings.vipInterface,
     window: settings.vipWindow.length === 0 ? undefined : settings.vipWindow.join('; '),
+    election: settings.vipElection,
     'lease-duration': settings.vipLeaseDurationMs,
     'renew-deadline': settings.vipRenewDeadlineMs,
     'retry-period': settings.vipRetryPeriodMs,

@@ -114,6 +114,8 @@ export const settingsSchema = z.object({
   /** Empty: voluntary moves at any time. What a window is, the room `vip` says. */
   vipWindow: z.array(z.string().min(1, 'a window like "0 2 * * sun 2h Europe/Berlin"')).default([]),
   vipDefaultClass: z.boolean().default(false),
+  /** What the ways are, the room `vip` says; absent: its default. */
+  vipElection: z.enum(['coordinator', 'per-service'], 'coordinator or per-service').optional(),
   vipLeaseDuration: atLeast(1, '1ms').optional(),
   vipRenewDeadline: atLeast(1, '1ms').optional(),
   vipRetryPeriod: atLeast(1, '1ms').optional(),

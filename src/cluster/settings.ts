@@ -62,6 +62,8 @@ export interface Settings extends Readonly<Record<PortName, number>>, ControlPla
   readonly vipWindow: readonly string[];
   /** Services that name no class are served too. */
   readonly vipDefaultClass: boolean;
+  /** Absent: by the coordinator. */
+  readonly vipElection: 'coordinator' | 'per-service' | undefined;
   /** Absent: those of the process of virtual IPs. */
   readonly vipLeaseDurationMs: number | undefined;
   readonly vipRenewDeadlineMs: number | undefined;
@@ -156,6 +158,7 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     vipInterface: given.vipInterface,
     vipWindow: given.vipWindow,
     vipDefaultClass: given.vipDefaultClass,
+    vipElection: given.vipElection,
     vipLeaseDurationMs: given.vipLeaseDuration,
     vipRenewDeadlineMs: given.vipRenewDeadline,
     vipRetryPeriodMs: given.vipRetryPeriod,

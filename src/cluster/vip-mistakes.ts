@@ -11,6 +11,7 @@ export interface ComparedVips extends Pick<ControlPlaneParts, 'role' | 'hasApiSe
   readonly vipInterface: unknown;
   readonly vipWindow: readonly string[];
   readonly vipDefaultClass: boolean;
+  readonly vipElection: unknown;
   readonly vipLeaseDurationMs: unknown;
   readonly vipRenewDeadlineMs: unknown;
   readonly vipRetryPeriodMs: unknown;
@@ -25,10 +26,11 @@ export function vipMistakes(settings: ComparedVips, ownAddresses: ReadonlySet<st
 }
 
 function withoutPool(settings: ComparedVips): readonly string[] {
-  const { vipInterface, vipLeaseDurationMs, vipRenewDeadlineMs, vipRetryPeriodMs } = settings;
+  const { vipInterface, vipElection, vipLeaseDurationMs, vipRenewDeadlineMs, vipRetryPeriodMs } = settings;
   const ofServices = { '--vip-window': settings.vipWindow.length > 0, '--vip-default-class': settings.vipDefaultClass };
   const ofAll = {
     '--vip-interface': vipInterface !== undefined,
+    '--vip-election': vipElection !== undefined,
     '--vip-lease-duration': vipLeaseDurationMs !== undefined,
     '--vip-renew-deadline': vipRenewDeadlineMs !== undefined,
     '--vip-retry-period': vipRetryPeriodMs !== undefined,

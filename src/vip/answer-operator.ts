@@ -8,8 +8,11 @@ import type { ExplainAnswer, PlanAnswer, StatusAnswer } from './control-model.ts
 import type { CoordinatorRules, CoordinatorState } from './coordination/coordinator-model.ts';
 import type { LeaseView } from './coordination/lease-holder.ts';
 import { apiServerVips } from './coordination/api-server-vip.ts';
-import { planNodes, presentInput } from './coordination/next-assignment.ts';
-import { noAssignment, type StoredAssignment } from './coordination/stored-assignment.ts';
+import { toldElection } from './coordination/address-election.ts';
+import { explainElection } from './coordination/explain-election.ts';
+import { planNodes, presentInput, presentPlan } from './coordination/next-assignment.ts';
+import { lifeOf } from './coordination/node-evidence.ts';
+import { electionOf, noAssignment, type StoredAssignment } from './coordination/stored-assignment.ts';
 import type { VipAddress } from './model.ts';
 import { explainAddress } from './plan/explain-address.ts';
 import type { ServicesView } from './service/follow-services.ts';
@@ -61,6 +64,7 @@ export function statusOf(known: VipKnowledge): StatusAnswer {
     leaseGood,
     coordinator: coordinatorOf(election),
     epoch: Math.max(0, epoch),
+    ...electionNow(known),
     imbalance: mean === 0 ? 1 : Math.max(...loads) / mean,
     ...(known.window === undefined ? {} : { window: known.window }),
     nodes,
@@ -83,26 +87,43 @@ export function statusOf(known: VipKnowledge): StatusAnswer {
 /** @throws StartupError ERR_CONTROL on a node that does not follow all Leases */
 export function planOf(known: VipKnowledge): PlanAnswer {
   const input = inputOf(known);
-  const { moves, waiting, unassigned, violations, imbalance } = known.rules.plan(input);
+  const { moves, waiting, unassigned, violations, imbalance } = presentPlan(known.coordinator, known.rules, input);
   return {
     moves: [...moves],
     waiting: [...waiting],
     unassigned: [...unassigned],
     violations: [...violations],
     imbalance: { now: statusOf(known).imbalance, afterwards: imbalance },
+    election: electionOf(assignmentOf(known)),
   };
 }
 
 /** @throws StartupError ERR_USAGE for an address that there is not; as {@link planOf} */
 export function explanationOf(known: VipKnowledge, address: string): ExplainAnswer {
   const input = inputOf(known);
-  const answer = explainAddress(input, known.rules.plan(input), address);
+  const { coordinator, rules } = known;
+  const planned = explainAddress(input, presentPlan(coordinator, rules, input), address);
+  const isElected = electionOf(assignmentOf(known)) === 'per-service';
+  const answer = planned === undefined || !isElected ? planned : explainElection(planned, input, coordinator);
   if (answer === undefined) {
     throw new StartupError('ERR_USAGE', `${address} is no virtual IP of this cluster: see k3s-lite vip status`, {
       status: 404,
     });
   }
   return answer;
+}
+
+/** How owners are found, and who was told otherwise; this node too, where nobody else is known. */
+function electionNow(known: VipKnowledge): Pick<StatusAnswer, 'election' | 'toldOtherwise'> {
+  const { coordinator, rules, node, nowMs } = known;
+  const election = electionOf(assignmentOf(known));
+  const told = new Map([[node, rules.election ?? 'coordinator']]);
+  for (const [name, sighting] of coordinator.leases) {
+    const isAlive = lifeOf(sighting, nowMs, rules.leaseDurationMs) === 'alive';
+    if (isAlive && name !== node) told.set(name, toldElection(sighting));
+  }
+  const otherwise = [...told].filter(([, way]) => way !== election).map(([name]) => name);
+  return { election, ...(otherwise.length === 0 ? {} : { toldOtherwise: otherwise.sort() }) };
 }
 
 function inputOf({ coordinator, rules, election, nowMs }: VipKnowledge) {

@@ -13,7 +13,7 @@
  * What an operator asks for is kept with the cluster, so that it survives the coordinator.
  */
 import * as z from 'zod';
-import { grantStates, moveReasons, nodeStates } from './model.ts';
+import { elections, grantStates, moveReasons, nodeStates } from './model.ts';
 
 /** `rebalance`: voluntary moves are made now, without a window; the others are about one node or one address. */
 export const vipVerbs = ['rebalance', 'drain', 'undrain', 'cordon', 'uncordon', 'pin', 'unpin'] as const;
@@ -56,6 +56,10 @@ export const statusAnswer = z.object({
   leaseGood: z.boolean(),
   coordinator: z.string().optional(),
   epoch: z.number(),
+  /** How the cluster finds owners; absent: by the coordinator. */
+  election: z.enum(elections).optional(),
+  /** Living nodes that were told another way, and go this one. */
+  toldOtherwise: z.array(z.string()).optional(),
   imbalance: z.number(),
   /** Absent: voluntary moves at any time. */
   window: z.object({ isOpen: z.boolean(), changesInMs: z.number().optional() }).optional(),
@@ -77,12 +81,14 @@ export const planAnswer = z.object({
   unassigned: z.array(z.string()),
   violations: z.array(z.object({ kind: z.enum(['group', 'together', 'preferred']), address: z.string() })),
   imbalance: z.object({ now: z.number(), afterwards: z.number() }),
+  election: z.enum(elections).optional(),
 });
 export type PlanAnswer = z.infer<typeof planAnswer>;
 
 export const explainAnswer = z.object({
   address: z.string(),
   owner: z.string().optional(),
+  election: z.enum(elections).optional(),
   /** "stays: its node has its fair share", "waits for the window: rebalance to b". */
   verdict: z.string(),
   /** Each node, whether it may have the address, and why it has it or has not. */
@@ -107,5 +113,10 @@ export const operateRequest = z.strictObject({
 export type OperateRequest = z.infer<typeof operateRequest>;
 
 /** What has been asked for, and what follows from it. It is asked for, not done: `vip status` tells how far it is. */
-export const operateAnswer = z.object({ asked: z.string(), plan: planAnswer });
+export const operateAnswer = z.object({
+  asked: z.string(),
+  plan: planAnswer,
+  /** What it does not do, and why. */
+  notes: z.array(z.string()).optional(),
+});
 export type OperateAnswer = z.infer<typeof operateAnswer>;

@@ -47,8 +47,29 @@ export interface Assignment {
   readonly grants: ReadonlyMap<VipAddress, Grant>;
 }
 
-/** Why an address moves. Only `rebalance` and `failback` are voluntary: they wait for windows, pace and hysteresis. */
-export const moveReasons = ['new', 'dead', 'unready', 'drain', 'ineligible', 'pin', 'rebalance', 'failback'] as const;
+/**
+ * Who decides which node gets an address.
+ * - `coordinator`: one node decides for all, and shares them evenly.
+ * - `per-service`: whoever gets the address's own Lease, which nodes that may have it race for.
+ */
+export const elections = ['coordinator', 'per-service'] as const;
+export type Election = (typeof elections)[number];
+
+/**
+ * Why an address moves. Only `rebalance` and `failback` are voluntary: they wait for windows, pace and hysteresis.
+ * `elected`: its own Lease says so, and nothing else.
+ */
+export const moveReasons = [
+  'new',
+  'dead',
+  'unready',
+  'drain',
+  'ineligible',
+  'pin',
+  'elected',
+  'rebalance',
+  'failback',
+] as const;
 export type MoveReason = (typeof moveReasons)[number];
 
 /**

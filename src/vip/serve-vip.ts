@@ -13,9 +13,11 @@ import { messageOf } from '../kernel/message-of.ts';
 import { saidOnce } from '../kernel/said-once.ts';
 import type { Probe } from '../probe/probe.ts';
 import type { VipActuator } from './actuator.ts';
+import { addressElections, type AddressElections } from './coordination/address-elections.ts';
 import { agentDriver } from './coordination/agent-driver.ts';
 import type { AgentState } from './coordination/agent-model.ts';
 import {
+  addressOfLease,
   clusterApi,
   coordinatorLease,
   nodeLease,
@@ -26,12 +28,12 @@ import { coordinatorDriver } from './coordination/coordinator-driver.ts';
 import type { CoordinatorRules, CoordinatorState, Wanted } from './coordination/coordinator-model.ts';
 import { leaseHolder, type LeaseView } from './coordination/lease-holder.ts';
 import type { LeaseRecord, LeaseRules } from './coordination/lease-model.ts';
-import { notes } from './coordination/stored-assignment.ts';
+import { electionOf, notes } from './coordination/stored-assignment.ts';
 import type { Timing } from './coordination/timing.ts';
 import { answerWithinMs, followApiServer } from './follow-api-server.ts';
 import { handOver } from './hand-over.ts';
 import { keepFollowing } from './keep-following.ts';
-import type { NodeName, VipAddress } from './model.ts';
+import type { Election, NodeName, VipAddress } from './model.ts';
 import type { HoldOwnLease, OwnLease } from './own-lease.ts';
 import { flapHalfLifeMs } from './plan/flap-penalty.ts';
 import type { Plan, PlanInput } from './plan/plan-model.ts';
@@ -47,6 +49,8 @@ export interface ServeVipOptions {
   readonly timing: Timing;
   readonly lingerMs: number;
   readonly capacity: number;
+  /** How owners are to be found; absent: by the coordinator. */
+  readonly election?: Election | undefined;
   /** See `CoordinatorRules`. */
   readonly flapHalfLifeMs?: number | undefined;
   /** For Leases that are held in this thread: nothing that is large or slow is before their renewals. */
@@ -100,8 +104,9 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     identity,
     ownEarlier: new Set(lease === coordinatorLease || earlier === undefined ? [] : [earlier]),
     timing,
-    isWatched: lease === coordinatorLease,
-    coolDownMs: lease === coordinatorLease ? timing.retryPeriodMs : 0,
+    // Others race for all but the node's own.
+    isWatched: lease !== nodeLease(node),
+    coolDownMs: lease === nodeLease(node) ? 0 : timing.retryPeriodMs,
   });
   const arm = (deadlineMs: number) => {
     actuator.arm(deadlineMs).catch((error: unknown) => {
@@ -145,6 +150,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
       lingerMs: options.lingerMs,
       notes: {
         ...(options.capacity === 1 ? {} : { [notes.capacity]: String(options.capacity) }),
+        ...(options.election === 'per-service' ? { [notes.election]: options.election } : {}),
         ...(options.apiServer === undefined ? {} : { [notes.apiServerVip]: options.apiServer.vip }),
       },
       withdrawMs: timing.withdrawMs,
@@ -163,16 +169,29 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     graceMs: timing.graceMs,
     leaseDurationMs: timing.leaseDurationMs,
     standbys,
+    election: options.election,
     flapHalfLifeMs: options.flapHalfLifeMs ?? flapHalfLifeMs,
   };
   using coordinator = coordinatorDriver({
     rules: coordinatorRules,
     api,
     clock,
+    onCompete: (addresses) => elections.compete(addresses),
     onEvent,
+  });
+  const elections: AddressElections = addressElections({
+    hold: (rest) => leaseHolder({ ...lease, ...rest }),
+    rules: (name) => rules(name),
+    onElected: (address, isElected) => coordinator.give({ type: 'address', address, isElected }),
   });
 
   const complain = saidOnce((text) => onEvent({ type: 'vip.notice', text }));
+  const differ = saidOnce((text) => onEvent({ type: 'vip.notice', text }));
+  const compare = (election: Election) => {
+    const told = options.election ?? 'coordinator';
+    const others = `this cluster finds owners by ${election}, as other nodes were told, and so does this one`;
+    differ(election === told ? undefined : `--vip-election ${told} does not count yet: ${others}`);
+  };
   const follow = (what: string, run: (end: AbortSignal) => Promise<void>, end: AbortSignal) =>
     keepFollowing(run, {
       pauseMs: rewatchMs,
@@ -184,12 +203,17 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   // Only who may have to decide follows all Leases; else each renewal would be told to every node.
   let watching: ReturnType<typeof linkedAbort> | undefined;
   const updateWatch = () => {
-    const known = agent.state.view?.standbys;
-    const isNeeded = election.view.isOurs || known === undefined || known.length < standbys || known.includes(node);
+    const { view } = agent.state;
+    const known = view?.standbys;
+    const isStandby = known === undefined || known.length < standbys || known.includes(node);
+    const isNeeded = election.view.isOurs || isStandby || electionOf(view) === 'per-service';
     if (isNeeded === (watching !== undefined)) return;
     watching?.abort(new Error('another node decides'));
     watching = undefined;
-    if (!isNeeded) return;
+    if (!isNeeded) {
+      coordinator.give({ type: 'unsynced' });
+      return;
+    }
     watching = linkedAbort(work.signal);
     void follow('the Leases cannot be followed', followLeases, watching.signal);
   };
@@ -199,6 +223,10 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     const sight = (name: string, record: LeaseRecord | undefined) => {
       const owner = nodeOfLease(name);
       if (owner !== undefined) coordinator.give({ type: 'lease', node: owner, record });
+      const address = addressOfLease(name);
+      if (address === undefined) return;
+      elections.seen(address, record);
+      coordinator.give({ type: 'address lease', address, holder: record?.holder });
     };
     for (const { name, record } of listed.value) sight(name, record);
     coordinator.give({ type: 'synced' });
@@ -212,7 +240,8 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   const followAssignment = async (end: AbortSignal) => {
     for await (const assignment of api.watchAssignment(end)) {
       agent.seen(assignment);
-      coordinator.give({ type: 'seen', revision: assignment.revision });
+      compare(electionOf(assignment));
+      coordinator.give({ type: 'seen', assignment });
       updateWatch();
     }
   };
@@ -257,7 +286,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   await new Promise<void>((resolve) => void onAbort(signal, resolve));
   await handOver({ agent, own, election, clock });
   const left = sleep(clock, leaveWithinMs).catch(() => undefined);
-  await Promise.race([Promise.all([own.stop(), election.stop()]), left]);
+  await Promise.race([Promise.all([own.stop(), election.stop(), elections.stop()]), left]);
   work.abort(new Error('it has ended'));
   await Promise.allSettled(followed);
   throw abortError(signal);

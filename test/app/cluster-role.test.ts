@@ -149,10 +149,12 @@ describe('a pool of virtual IPs', () => {
   test('has an interface and times that are given on', async () => {
     const times = { vipLeaseDuration: '10s', vipRenewDeadline: '6s', vipRetryPeriod: '1500ms' };
     const vipWindow = ['0 2 * * sun 2h Europe/Berlin', '@daily 1h'];
-    const { graph } = await prepared({ vipPool, vipInterface: 'eth1', vipDefaultClass: true, vipWindow, ...times });
+    const given = { vipPool, vipInterface: 'eth1', vipDefaultClass: true, vipWindow, vipElection: 'per-service' };
+    const { graph } = await prepared({ ...given, ...times });
     expect(graph.unit('vip').flags).toMatchObject({
       interface: 'eth1',
       'default-class': 'true',
+      election: 'per-service',
       'lease-duration': '10000',
       'renew-deadline': '6000',
       'retry-period': '1500',
@@ -169,6 +171,8 @@ describe('a pool of virtual IPs', () => {
     );
     await expect(prepared({ vipPool, vipWindow: ['sunday'] })).rejects.toThrow('--vip-window: "sunday" is no window');
     await expect(prepared({ vipWindow: ['@daily 1h'] })).rejects.toThrow('--vip-window needs --vip-pool');
+    await expect(prepared({ vipPool, vipElection: 'loudest' })).rejects.toThrow('coordinator or per-service');
+    await expect(prepared({ vipElection: 'per-service' })).rejects.toThrow('--vip-election needs --vip-pool');
     await expect(prepared({ vipInterface: 'eth1' })).rejects.toThrow('--vip-interface needs --vip-pool');
   });
 });

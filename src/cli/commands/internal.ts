@@ -7,6 +7,7 @@ import { exitCode } from '../../error/codes.ts';
 import { StartupError } from '../../error/startup-error.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { defaultTimes } from '../../vip/coordination/timing.ts';
+import { elections } from '../../vip/model.ts';
 import { flapHalfLifeMs } from '../../vip/plan/flap-penalty.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 
@@ -92,6 +93,7 @@ const vipSchema = z.object({
   capacity: z.coerce.number().min(0.01).max(1000).default(1),
   lingerMs: milliseconds.default(1000),
   flapHalfLifeMs: milliseconds.min(1).default(flapHalfLifeMs),
+  election: z.enum(elections).default('coordinator'),
   leaseDuration: milliseconds.default(defaultTimes.leaseDurationMs),
   renewDeadline: milliseconds.default(defaultTimes.renewDeadlineMs),
   retryPeriod: milliseconds.default(defaultTimes.retryPeriodMs),

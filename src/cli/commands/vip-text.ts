@@ -11,13 +11,25 @@ export function renderVipStatus(status: StatusAnswer, colour: boolean): string {
     .join('');
 }
 
-function headLines({ node, leaseGood, coordinator, epoch, imbalance, window, addresses }: StatusAnswer): string[] {
+function headLines(status: StatusAnswer): string[] {
+  const { node, leaseGood, coordinator, epoch, imbalance, window, addresses } = status;
   const without = addresses.filter(({ owner }) => owner === undefined).length;
   return [
     `${String(addresses.length)} addresses, imbalance ${imbalance.toFixed(2)}${without === 0 ? '' : `, ${String(without)} without a node`}`,
     `coordinator ${coordinator ?? 'none'}, epoch ${String(epoch)}; ${node} ${leaseGood ? 'may answer' : 'may not answer: its Lease is not good'}`,
-    windowText(window),
+    ...(status.election === 'per-service' ? [electedText] : [windowText(window)]),
+    ...otherwiseText(status),
   ].map(printable);
+}
+
+const electedText = 'each address is elected by itself, nothing is moved for balance';
+
+function otherwiseText({ election = 'coordinator', toldOtherwise = [] }: StatusAnswer): string[] {
+  if (toldOtherwise.length === 0) return [];
+  const names = toldOtherwise.join(', ');
+  return [
+    `--vip-election is ${election} in this cluster, and was given otherwise to ${names}: restart what is to change`,
+  ];
 }
 
 function windowText(window: StatusAnswer['window']): string {
@@ -64,14 +76,15 @@ function addressLines({ addresses }: StatusAnswer, colour: boolean): readonly st
   return paintedTable({ header: ['ADDRESS', 'STATE', 'NODE', 'GENERATION', 'SERVICES'], rows, painted: 1, dim });
 }
 
-export function renderVipPlan({ moves, waiting, unassigned, violations, imbalance }: PlanAnswer): string {
+export function renderVipPlan({ moves, waiting, unassigned, violations, imbalance, election }: PlanAnswer): string {
   const lines = [
     ...moves.map((move) => `now      ${moveText(move)}`),
     ...waiting.map((move) => `waits    ${moveText(move)}: for ${waitText[move.until]}`),
     ...unassigned.map((address) => `nobody   ${address}: no eligible node`),
     ...violations.map(({ kind, address }) => `broken   ${address}: ${ruleText[kind]}`),
   ];
-  if (moves.length + waiting.length === 0) lines.push('nothing is to be moved');
+  if (election === 'per-service') lines.push(electedText);
+  else if (moves.length + waiting.length === 0) lines.push('nothing is to be moved');
   lines.push(`imbalance ${imbalance.now.toFixed(2)}, afterwards ${imbalance.afterwards.toFixed(2)}`);
   return lines.map((line) => `${printable(line)}\n`).join('');
 }
@@ -86,18 +99,21 @@ const ruleText = {
 const moveText = ({ address, from, to, reason }: PlanAnswer['moves'][number]): string =>
   `${address} ${from === undefined ? '' : `from ${from} `}to ${to} (${reason})`;
 
-export function renderVipExplanation({ address, owner, verdict, nodes }: ExplainAnswer, colour: boolean): string {
+export function renderVipExplanation(explained: ExplainAnswer, colour: boolean): string {
+  const { address, owner, verdict, nodes, election } = explained;
   const { green, dim } = pc.createColors(colour);
   const rows = nodes.map(({ name, may, load, cost, why }) => ({
     cells: [printable(name), may ? 'yes' : 'no', figure(load), cost === undefined ? '-' : figure(cost), printable(why)],
     paint: (cell: string) => (name === owner ? green(cell) : cell),
   }));
   const table = paintedTable({ header: ['NODE', 'MAY', 'LOAD', 'COST', 'WHY'], rows, painted: 0, dim });
-  return [printable(`${address} is on ${owner ?? 'no node'}: ${verdict}`), ...table]
+  const elected = election === 'per-service' ? [electedText] : [];
+  return [printable(`${address} is on ${owner ?? 'no node'}: ${verdict}`), ...elected, ...table]
     .map((line) => `${line}\n`)
     .join('');
 }
 
-export const renderOperated = ({ asked, plan }: OperateAnswer): string => `${printable(asked)}\n${renderVipPlan(plan)}`;
+export const renderOperated = ({ asked, plan, notes = [] }: OperateAnswer): string =>
+  [asked, ...notes].map((line) => `${printable(line)}\n`).join('') + renderVipPlan(plan);
 
 const figure = (value: number): string => String(Math.round(value * 100) / 100);

@@ -9,6 +9,8 @@
 import * as z from 'zod';
 import { linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { canonicalIp, parseIp } from '../ip-address.ts';
+import type { VipAddress } from '../model.ts';
 import { unlessMissing } from '../unless-missing.ts';
 import type { VipKube } from '../vip-kube.ts';
 import type { Stored } from './coordinator-model.ts';
@@ -29,6 +31,21 @@ export const nodeLease = (node: string): string => `${nodePrefix}${node}`;
 /** Undefined: it is no node's. */
 export const nodeOfLease = (lease: string): string | undefined =>
   lease.startsWith(nodePrefix) ? lease.slice(nodePrefix.length) : undefined;
+
+const addressPrefix = 'vip-address-';
+/** Of an address that is elected by itself. A name may have no colon: of IPv6 it is all eight groups with dashes. */
+export function addressLease(address: VipAddress): string {
+  const ip = parseIp(address);
+  if (ip?.family !== 6) return `${addressPrefix}${address}`;
+  const digits = ip.value.toString(16).padStart(32, '0');
+  return `${addressPrefix}${digits.replaceAll(/.{4}(?=.)/g, '$&-')}`;
+}
+/** Undefined: it is no address's. */
+export function addressOfLease(lease: string): VipAddress | undefined {
+  return lease.startsWith(addressPrefix)
+    ? canonicalIp(lease.slice(addressPrefix.length).replaceAll('-', ':'))
+    : undefined;
+}
 
 const assignmentName = 'vip-assignment';
 const annotationPrefix = 'vip.k3s-lite.io/';

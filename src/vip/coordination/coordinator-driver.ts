@@ -1,6 +1,7 @@
 /** Drives the coordinator: makes its requests and wakes it. Its state is kept also while another node is it. */
 import type { Clock } from '../../kernel/clock.ts';
 import { unreachable } from '../../kernel/unreachable.ts';
+import type { VipAddress } from '../model.ts';
 import { nodeLease, otherCallMs, type Answer, type ClusterApi } from './cluster-api.ts';
 import { newCoordinator, stepCoordinator } from './coordinator.ts';
 import type {
@@ -11,21 +12,32 @@ import type {
   CoordinatorState,
 } from './coordinator-model.ts';
 import { drive, type DrivenMachine } from './drive.ts';
+import type { Verdict } from './error-class.ts';
 
 export interface CoordinatorDriverOptions {
   readonly rules: CoordinatorRules;
   readonly api: Pick<ClusterApi, 'readAssignment' | 'writeAssignment' | 'readLease'>;
   readonly clock: Clock;
+  /** Of these addresses and of no other the Leases are to be held here, or tried for. */
+  readonly onCompete: (addresses: readonly VipAddress[]) => void;
   readonly onEvent: (event: CoordinatorEvent) => void;
 }
 
 export type CoordinatorDriver = DrivenMachine<CoordinatorState, CoordinatorInput>;
 
-export function coordinatorDriver({ rules, api, clock, onEvent }: CoordinatorDriverOptions): CoordinatorDriver {
+const refused = (call: number, { text, isConflict }: Verdict): CoordinatorInput => ({
+  type: 'failed',
+  call,
+  text,
+  isConflict,
+});
+
+export function coordinatorDriver(options: CoordinatorDriverOptions): CoordinatorDriver {
+  const { rules, api, clock, onEvent, onCompete } = options;
   /** An answer, or what went wrong, becomes an input. */
   const give = async <T>(call: number, asked: Promise<Answer<T>>, input: (value: T) => CoordinatorInput) => {
     const answer = await asked;
-    machine.give(answer.ok ? input(answer.value) : { type: 'failed', call, text: answer.verdict.text });
+    machine.give(answer.ok ? input(answer.value) : refused(call, answer.verdict));
   };
   const perform = (effect: CoordinatorEffect) => {
     switch (effect.type) {
@@ -45,6 +57,9 @@ export function coordinatorDriver({ rules, api, clock, onEvent }: CoordinatorDri
         void give(call, lease, (record) => ({ type: 'confirmed', call, record }));
         return;
       }
+      case 'compete':
+        onCompete(effect.addresses);
+        return;
       case 'tell':
         onEvent(effect.event);
         return;

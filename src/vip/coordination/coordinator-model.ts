@@ -1,5 +1,5 @@
 /** The words of the coordinator: who decides which node holds what, and on which evidence. */
-import type { MoveReason, NodeName, VipAddress } from '../model.ts';
+import type { Election, MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode, PlanPolicy } from '../plan/plan-model.ts';
 import type { FlapsOf } from './flaps.ts';
 import type { LeaseRecord, LeaseSighting } from './lease-model.ts';
@@ -74,6 +74,14 @@ export interface CoordinatorState {
   readonly flaps: FlapsOf;
   /** Owners that should have renewed their Lease by now: when they have, their heirs are not needed any more. */
   readonly late: ReadonlySet<NodeName>;
+  /** The newest that a watch has shown. */
+  readonly view: StoredAssignment | undefined;
+  /** Of addresses that are elected by themselves: which instance holds their Leases, as a watch shows it. */
+  readonly holders: ReadonlyMap<VipAddress, string>;
+  /** Those whose Lease is ours. */
+  readonly elected: ReadonlySet<VipAddress>;
+  /** Those whose Lease we are to have, or to try for, as it was last told. */
+  readonly competing: readonly VipAddress[];
 }
 
 export interface CoordinatorRules {
@@ -84,6 +92,8 @@ export interface CoordinatorRules {
   /** For nodes whose Lease was never seen. */
   readonly leaseDurationMs: number;
   readonly standbys: number;
+  /** How owners are to be found; absent: by the coordinator. See `election.ts`. */
+  readonly election?: Election | undefined;
   /** Half of what a node is trusted less for its flaps is forgotten in this time. */
   readonly flapHalfLifeMs: number;
 }
@@ -94,13 +104,20 @@ export type CoordinatorInput =
   | { readonly type: 'deposed' }
   | { readonly type: 'lease'; readonly node: NodeName; readonly record: LeaseRecord | undefined }
   | { readonly type: 'synced' }
+  /** They are not followed any more. */
+  | { readonly type: 'unsynced' }
   /** A watch shows the assignment. */
-  | { readonly type: 'seen'; readonly revision: number }
+  | { readonly type: 'seen'; readonly assignment: StoredAssignment }
+  /** The Lease of an address, by a watch; undefined, or empty: nobody holds it. */
+  | { readonly type: 'address lease'; readonly address: VipAddress; readonly holder: string | undefined }
+  /** The Lease of an address is ours, or is not any more. */
+  | { readonly type: 'address'; readonly address: VipAddress; readonly isElected: boolean }
   | { readonly type: 'wanted'; readonly wanted: Wanted }
   | { readonly type: 'read'; readonly call: number; readonly stored: Stored }
   | { readonly type: 'written'; readonly call: number; readonly version: string }
   | { readonly type: 'confirmed'; readonly call: number; readonly record: LeaseRecord | undefined }
-  | { readonly type: 'failed'; readonly call: number; readonly text: string };
+  /** A conflict: another one has written, so that something has got on. */
+  | { readonly type: 'failed'; readonly call: number; readonly text: string; readonly isConflict?: boolean };
 
 export type CoordinatorEffect =
   | { readonly type: 'read'; readonly call: number }
@@ -112,6 +129,8 @@ export type CoordinatorEffect =
     }
   /** A read of a node's Lease that is served by a majority of etcd. */
   | { readonly type: 'confirm'; readonly call: number; readonly node: NodeName }
+  /** Of these addresses and of no other the Leases are to be held here, or tried for. */
+  | { readonly type: 'compete'; readonly addresses: readonly VipAddress[] }
   | { readonly type: 'tell'; readonly event: CoordinatorEvent };
 
 export type CoordinatorEvent =

@@ -4,10 +4,11 @@
  *
  * It need not be the only one to be safe: whoever writes does so by compare-and-swap, and on evidence
  * that stays true (an acknowledgement, a Lease that was over *after* the revocation). The coordinator's
- * Lease keeps two of them from hindering each other, no more.
+ * Lease keeps two of them from hindering each other, no more. So where each address is elected by itself
+ * (address-election), every node runs one, for what it was elected for.
  */
 import { unreachable } from '../../kernel/unreachable.ts';
-import type { NodeName } from '../model.ts';
+import type { NodeName, VipAddress } from '../model.ts';
 import type {
   CoordinatorEffect,
   CoordinatorEvent,
@@ -17,14 +18,18 @@ import type {
   CoordinatorStep,
   Stored,
 } from './coordinator-model.ts';
+import { decidesOn, hasToDecide, newestOf } from './address-election.ts';
 import { forgottenTimes, lostLease } from './flaps.ts';
 import { lateAtMs, prepareWithinMs } from './heirs.ts';
 import type { LeaseRecord } from './lease-model.ts';
-import { nextAssignment } from './next-assignment.ts';
+import { competingFor, nextAssignment } from './next-assignment.ts';
 import { expiresAtMs, lifeOf, sight } from './node-evidence.ts';
+import { electionOf } from './stored-assignment.ts';
 
 const firstPauseMs = 50;
 const longestPauseMs = 2000;
+/** Each conflict is a success of another one; so many in a row are a mistake. */
+const mostConflicts = 50;
 
 export const newCoordinator: CoordinatorState = {
   epoch: undefined,
@@ -46,6 +51,10 @@ export const newCoordinator: CoordinatorState = {
   preparing: new Map(),
   flaps: new Map(),
   late: new Set(),
+  view: undefined,
+  holders: new Map(),
+  elected: new Set(),
+  competing: [],
 };
 
 /** Pure. */
@@ -58,6 +67,7 @@ export function stepCoordinator(
   const draft = new CoordinatorDraft(state, rules, nowMs);
   draft.take(input);
   draft.decide();
+  draft.compete();
   return draft.step();
 }
 
@@ -105,22 +115,40 @@ class CoordinatorDraft {
       case 'synced':
         this.#set({ isSynced: true });
         return;
-      case 'seen':
-        this.#set({ seenRevision: Math.max(this.#state.seenRevision, input.revision) });
+      case 'unsynced':
+        this.#set({ isSynced: false });
         return;
+      case 'seen': {
+        const { assignment } = input;
+        const { seenRevision, view } = this.#state;
+        this.#set({ seenRevision: Math.max(seenRevision, assignment.revision) });
+        if (assignment.revision >= (view?.revision ?? 0)) this.#set({ view: assignment });
+        return;
+      }
+      case 'address lease':
+        this.#hold(input.address, input.holder);
+        return;
+      case 'address': {
+        const elected = new Set(this.#state.elected);
+        if (input.isElected) elected.add(input.address);
+        else elected.delete(input.address);
+        this.#set({ elected });
+        return;
+      }
       case 'wanted':
         this.#set({ wanted: input.wanted });
         return;
       case 'read':
         if (!this.#ends(input.call)) return;
         // This is newer than whatever a watch has shown before, also when it was deleted meanwhile.
-        this.#set({ seenRevision: input.stored.assignment.revision });
+        this.#set({ seenRevision: input.stored.assignment.revision, view: input.stored.assignment });
         this.#store(input.stored);
         return;
       case 'written': {
         const draft = this.#state.call?.draft;
         if (!this.#ends(input.call) || draft === undefined) return;
         this.#store({ version: input.version, assignment: draft });
+        this.#set({ failures: 0 });
         return;
       }
       case 'confirmed': {
@@ -130,7 +158,7 @@ class CoordinatorDraft {
         return;
       }
       case 'failed':
-        if (this.#ends(input.call)) this.#pause(input.text);
+        if (this.#ends(input.call)) this.#pause(input.text, input.isConflict === true);
         return;
       default:
         unreachable(input);
@@ -140,7 +168,7 @@ class CoordinatorDraft {
   /** Asks for, or writes, the one thing that is due. */
   decide(): void {
     const { epoch, stored, call, wanted, isSynced, pausedUntilMs } = this.#state;
-    if (epoch === undefined || call !== undefined || this.#nowMs < pausedUntilMs) return;
+    if (!hasToDecide(this.#state, this.#rules) || call !== undefined || this.#nowMs < pausedUntilMs) return;
     if (this.#isRoutine && !this.#isDue()) return;
     if (stored === undefined || stored.assignment.revision < this.#state.seenRevision) {
       this.#effects.push({ type: 'read', call: this.#call({ kind: 'read' }) });
@@ -152,7 +180,8 @@ class CoordinatorDraft {
     if (next === undefined) return;
     const { assignment, events, plan, isChanged, reasons, preparing, late } = next;
     const { plan: before } = this.#state;
-    if (plan !== undefined && plan.unassigned.join(' ') !== (before?.unassigned.join(' ') ?? '')) {
+    const isTold = plan !== undefined && epoch !== undefined;
+    if (isTold && plan.unassigned.join(' ') !== (before?.unassigned.join(' ') ?? '')) {
       this.#tell({ type: 'vip.unassigned', addresses: plan.unassigned });
     }
     this.#set({ plan, preparing, late });
@@ -176,8 +205,18 @@ class CoordinatorDraft {
       this.#effects.push({ type: 'write', call: id, version: stored.version, assignment });
       return;
     }
+    this.#set({ failures: 0 });
     const node = this.#toConfirm(stored);
     if (node !== undefined) this.#effects.push({ type: 'confirm', call: this.#call({ kind: 'confirm', node }), node });
+  }
+
+  /** Says which Leases of addresses are to be held here, when that has changed. */
+  compete(): void {
+    if (this.#isRoutine && !this.#isDue()) return;
+    const competing = competingFor(this.#state, this.#rules, this.#nowMs);
+    if (competing.join(' ') === this.#state.competing.join(' ')) return;
+    this.#set({ competing });
+    this.#effects.push({ type: 'compete', addresses: competing });
   }
 
   /** A renewal that comes when something is due takes the place of the timer, which is set anew after it. */
@@ -219,6 +258,16 @@ class CoordinatorDraft {
     this.#set({ leases: new Map([...this.#state.leases, [node, sighting]]), confirmed });
   }
 
+  #hold(address: VipAddress, holder: string | undefined): void {
+    const { holders: before } = this.#state;
+    this.#isRoutine = before.get(address) === holder;
+    if (this.#isRoutine) return;
+    const holders = new Map(before);
+    if (holder === undefined || holder === '') holders.delete(address);
+    else holders.set(address, holder);
+    this.#set({ holders });
+  }
+
   /** The read was sent after the assignment of now was written: see `letGo`. */
   #confirm(node: NodeName, record: LeaseRecord | undefined): void {
     const sighting = this.#state.leases.get(node);
@@ -245,15 +294,17 @@ class CoordinatorDraft {
       const isNew = earlier?.state !== 'revoking' || earlier.generation !== generation;
       if (state === 'revoking' && isNew) confirmed.delete(owner);
     }
-    this.#set({ stored, confirmed, failures: 0 });
+    this.#set({ stored, confirmed });
   }
 
   /** An owner of something that is being revoked who seems to be gone, and was not yet asked about. */
   #toConfirm({ assignment }: Stored): NodeName | undefined {
     const { leases, confirmed } = this.#state;
-    for (const { owner, state } of assignment.grants.values()) {
+    const way = electionOf(assignment);
+    for (const { address, owner, state } of assignment.grants.values()) {
       const sighting = leases.get(owner);
       if (state !== 'revoking' || sighting === undefined || confirmed.has(owner)) continue;
+      if (!decidesOn(this.#state, this.#rules, { address, way, nowMs: this.#nowMs })) continue;
       const isOver =
         sighting.record?.holder === '' ||
         this.#nowMs >= expiresAtMs(sighting, this.#rules.leaseDurationMs) + this.#rules.graceMs;
@@ -262,22 +313,25 @@ class CoordinatorDraft {
     return undefined;
   }
 
-  #pause(text: string): void {
+  #pause(text: string, isConflict: boolean): void {
     const failures = this.#state.failures + 1;
     const pauseMs = Math.min(firstPauseMs * 2 ** Math.min(failures - 1, 10), longestPauseMs);
+    // Where several write, that is how they take turns.
+    const isTurn = isConflict && failures < mostConflicts && electionOf(newestOf(this.#state)) === 'per-service';
     // The write may have happened, or another's: what is stored has to be read again.
     this.#set({
       stored: undefined,
       confirmed: new Map(),
       failures,
-      pausedUntilMs: this.#nowMs + (failures === 1 ? 0 : pauseMs),
+      pausedUntilMs: this.#nowMs + (failures === 1 || isTurn ? 0 : pauseMs),
     });
-    this.#tell({ type: 'vip.coordinator-failed', text });
+    if (!isTurn) this.#tell({ type: 'vip.coordinator-failed', text });
   }
 
   #wakeAtMs(): number | undefined {
     const { epoch, leases, pausedUntilMs, call, plan, preparing, flaps } = this.#state;
-    if (epoch === undefined || call !== undefined) return undefined;
+    const isIdle = epoch === undefined && electionOf(newestOf(this.#state)) === 'coordinator';
+    if (isIdle || call !== undefined) return undefined;
     if (pausedUntilMs > this.#nowMs) return pausedUntilMs;
     const { leaseDurationMs, graceMs } = this.#rules;
     const times = [...leases.values()].flatMap((sighting) => {

@@ -6,14 +6,15 @@
  * - An owner is only ever replaced in two writes: `revoking`, and when he has let go, `granted` to the next.
  * - Each grant has a generation that was never given before.
  */
-import type { Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
+import type { Election, Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode } from '../plan/plan-model.ts';
 import type { CoordinatorEvent, CoordinatorRules, CoordinatorState, Preparation } from './coordinator-model.ts';
+import { competesFor, decidesOn, electedPlan, hasToDecide, newestOf, nextElection } from './address-election.ts';
 import { wantedAddresses } from './api-server-vip.ts';
 import { penaltyOf } from './flaps.ts';
 import { heirsOf, isReady, lateOwners } from './heirs.ts';
 import { capacityOf, isLeaving, letGo, lifeOf, refusedBy, type LetGo } from './node-evidence.ts';
-import type { StoredAssignment } from './stored-assignment.ts';
+import { electionOf, type StoredAssignment } from './stored-assignment.ts';
 
 export interface NextAssignment {
   readonly assignment: StoredAssignment;
@@ -52,7 +53,10 @@ export function nextAssignment(
   nowMs: number,
 ): NextAssignment | undefined {
   const { stored, wanted, epoch } = state;
-  if (stored === undefined || wanted === undefined || epoch === undefined) return undefined;
+  if (stored === undefined || wanted === undefined) return undefined;
+  const way = nextElection(state, rules, nowMs);
+  const isOurs = (address: VipAddress) => decidesOn(state, rules, { address, way, nowMs });
+  if (!hasToDecide(state, rules)) return undefined;
   const nodes = planNodes(state, rules, nowMs);
   const alive = new Set(nodes.filter((node) => node.state !== 'dead').map(({ name }) => name));
   const all = wantedAddresses({ ...state, wanted }, nodes, rules.leaseDurationMs, nowMs);
@@ -64,7 +68,7 @@ export function nextAssignment(
     { readonly from: NodeName; readonly next: NodeName | undefined; readonly because: LetGo }
   >();
   for (const grant of stored.assignment.grants.values()) {
-    if (grant.state !== 'revoking') continue;
+    if (grant.state !== 'revoking' || !isOurs(grant.address)) continue;
     const because = letGoOf(state, rules, grant, nowMs);
     if (because === undefined) continue;
     grants.delete(grant.address);
@@ -72,7 +76,7 @@ export function nextAssignment(
   }
 
   const input = planInput(state, addresses, nodes, grants, nowMs);
-  const plan = rules.plan(input);
+  const plan = planBy(way, state, rules, input);
   const events: CoordinatorEvent[] = [];
   const reasons = new Map(state.reasons);
   const preparing = new Map<VipAddress, Preparation>();
@@ -131,7 +135,7 @@ export function nextAssignment(
         because,
       });
       reasons.delete(address);
-    } else if (next !== undefined && alive.has(next) && mayHold(addresses, address, next)) {
+    } else if (way === 'coordinator' && next !== undefined && alive.has(next) && mayHold(addresses, address, next)) {
       grant(address, next, 'new');
       planned.delete(address);
     } else if (move !== undefined) {
@@ -154,17 +158,20 @@ export function nextAssignment(
   }
   for (const address of plan.unassigned) {
     const before = grants.get(address);
-    if (before?.state === 'granted') revoke(before, undefined, 'ineligible');
+    if (before?.state === 'granted' && isOurs(address)) revoke(before, undefined, 'ineligible');
   }
   for (const before of [...grants.values()]) {
-    if (before.state === 'granted' && !isWanted.has(before.address)) revoke(before, undefined, 'unwanted');
+    const { address, state: granted } = before;
+    if (granted === 'granted' && !isWanted.has(address) && isOurs(address)) revoke(before, undefined, 'unwanted');
   }
 
-  const late = lateOwners(state, alive, rules.leaseDurationMs, nowMs);
+  // Who will be elected nobody knows: no heir is named before that.
+  const late = way === 'coordinator' ? lateOwners(state, alive, rules.leaseDurationMs, nowMs) : new Set<NodeName>();
   const heirs = heirsOf(late, input, rules.plan);
   let isHeirChanged = false;
   for (const { heir: before, ...grant } of [...grants.values()]) {
     const { address, state: granted } = grant;
+    if (!isOurs(address)) continue;
     const wanted = granted === 'granted' ? (preparing.get(address)?.to ?? heirs.get(address)) : undefined;
     const heir = wanted === grant.owner ? undefined : wanted;
     if (heir === before) continue;
@@ -172,19 +179,31 @@ export function nextAssignment(
     isHeirChanged = true;
   }
 
-  const standbys = [...alive]
-    .filter((name) => name !== rules.node)
-    .sort()
-    .slice(0, rules.standbys);
+  const ofCoordinator = {
+    epoch,
+    standbys: [...alive]
+      .filter((name) => name !== rules.node)
+      .sort()
+      .slice(0, rules.standbys),
+  };
+  const head = epoch === undefined ? stored.assignment : { ...ofCoordinator, epoch };
   const isChanged =
     events.length > 0 ||
     freed.size > 0 ||
     isHeirChanged ||
     stored.version === undefined ||
-    stored.assignment.epoch !== epoch ||
-    standbys.join(' ') !== stored.assignment.standbys.join(' ');
+    stored.assignment.epoch !== head.epoch ||
+    electionOf(stored.assignment) !== way ||
+    head.standbys.join(' ') !== stored.assignment.standbys.join(' ');
   return {
-    assignment: { epoch, revision: stored.assignment.revision + 1, lastGeneration, standbys, grants },
+    assignment: {
+      epoch: head.epoch,
+      revision: stored.assignment.revision + 1,
+      lastGeneration,
+      standbys: head.standbys,
+      ...(way === 'coordinator' ? {} : { election: way }),
+      grants,
+    },
     isChanged,
     plan,
     events,
@@ -210,6 +229,30 @@ function letGoOf(
     graceMs: rules.graceMs,
     defaultMs: rules.leaseDurationMs,
   });
+}
+
+/** By whoever decides on it. */
+const planBy = (way: Election, state: CoordinatorState, rules: CoordinatorRules, input: PlanInput): Plan =>
+  way === 'coordinator' ? rules.plan(input) : electedPlan(state, rules, input);
+
+/** As things are, for those who ask. */
+export const presentPlan = (state: CoordinatorState, rules: CoordinatorRules, input: PlanInput): Plan =>
+  planBy(electionOf(newestOf(state)), state, rules, input);
+
+/** Addresses whose Lease this node is to hold, or to try for; none while a coordinator decides. */
+export function competingFor(state: CoordinatorState, rules: CoordinatorRules, nowMs: number): readonly VipAddress[] {
+  const { wanted, isSynced } = state;
+  const newest = newestOf(state);
+  if (newest === undefined || wanted === undefined || !isSynced || electionOf(newest) === 'coordinator') return [];
+  const known = { ...state, wanted, stored: { version: undefined, assignment: newest } };
+  const nodes = planNodes(state, rules, nowMs);
+  const all = eligibleAddresses(known, wantedAddresses(known, nodes, rules.leaseDurationMs, nowMs), nodes);
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const owner = (address: VipAddress) => newest.grants.get(address)?.owner;
+  return all
+    .filter((each) => competesFor(each, rules.node, owner(each.address), byName))
+    .map(({ address }) => address)
+    .sort();
 }
 
 /** What the planner is asked with the assignment as it is stored; undefined: it is not known what there is. */
@@ -245,7 +288,7 @@ function planInput(
 
 /** A node that could not take an address, or be ready for it, is not asked again for that, as long as it says so. */
 function eligibleAddresses(
-  { leases, stored }: CoordinatorState,
+  { leases, stored }: Pick<CoordinatorState, 'leases' | 'stored'>,
   addresses: readonly PlanAddress[],
   nodes: readonly PlanNode[],
 ): readonly PlanAddress[] {

@@ -6,7 +6,15 @@
  */
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
-import { grantStates, type Assignment, type Grant, type NodeName, type VipAddress } from '../model.ts';
+import {
+  elections,
+  grantStates,
+  type Assignment,
+  type Election,
+  type Grant,
+  type NodeName,
+  type VipAddress,
+} from '../model.ts';
 
 export interface StoredAssignment extends Assignment {
   /** Grows by one with each write. */
@@ -15,7 +23,12 @@ export interface StoredAssignment extends Assignment {
   readonly lastGeneration: number;
   /** Who keeps an eye on the Leases, to be the next coordinator without waiting first. */
   readonly standbys: readonly NodeName[];
+  /** How owners are found in this cluster, whatever single nodes were told; absent: by the coordinator. */
+  readonly election?: Election | undefined;
 }
+
+export const electionOf = (assignment: Pick<StoredAssignment, 'election'> | undefined): Election =>
+  assignment?.election ?? 'coordinator';
 
 export const noAssignment: StoredAssignment = {
   epoch: -1,
@@ -40,6 +53,7 @@ const schema = z.object({
   revision: count,
   lastGeneration: count,
   standbys: z.array(z.string()),
+  election: z.enum(elections).optional(),
   grants: z.record(z.string(), grantSchema),
 });
 
@@ -89,6 +103,8 @@ export const notes = {
   leaving: 'leaving',
   /** Relative capacity, as a number. */
   capacity: 'capacity',
+  /** How owners are to be found, as this node was told; absent: by the coordinator. */
+  election: 'election',
   /** It has an API server, and this is the address that all API servers share. */
   apiServerVip: 'apiserver-vip',
   /** That API server is ready. */

@@ -11,7 +11,7 @@ export interface WantedMove {
 }
 
 /** The order in which they are made: first what nobody answers for, last what can wait. */
-const reasons = ['dead', 'new', 'ineligible', 'pin', 'unready', 'drain', 'failback', 'rebalance'] as const;
+const reasons = ['dead', 'new', 'ineligible', 'pin', 'elected', 'unready', 'drain', 'failback', 'rebalance'] as const;
 
 const hourMs = 3_600_000;
 

@@ -35,7 +35,7 @@ export function plan(input: PlanInput): Plan {
     waiting,
     unassigned,
     owners,
-    imbalance: imbalanceOf(board),
+    imbalance: imbalanceOn(board),
     violations: rules.violations(),
     rebalancing,
     againAtMs,
@@ -107,8 +107,15 @@ function ownersAfter(
   return after;
 }
 
+/** When these have the addresses. */
+export function imbalanceOf(input: PlanInput, owners: Plan['owners']): number {
+  const board = new Board(input);
+  board.restore(board.items.map(({ address }) => board.numberOf(owners.get(address.address))));
+  return imbalanceOn(board);
+}
+
 /** Over the nodes that an address may be given to: one that none may be on cannot be filled. */
-function imbalanceOf(board: Board): number {
+function imbalanceOn(board: Board): number {
   const choices = new Set(board.items.map(({ choice }) => choice));
   const nodes = new Set([...choices].flatMap((choice) => choice.nodes));
   let load = 0;

@@ -48,7 +48,7 @@ export function standingOf(
 }
 
 /** A pin is an operator's word: a cordon does not stand against it. A node that is leaving or cannot hold the address does. */
-function pinOf(address: PlanAddress, nodes: ReadonlyMap<NodeName, PlanNode>): NodeName | undefined {
+export function pinOf(address: PlanAddress, nodes: ReadonlyMap<NodeName, PlanNode>): NodeName | undefined {
   const { pinnedTo, use } = address;
   if (pinnedTo === undefined || !mayHold(address, pinnedTo)) return undefined;
   const state = nodes.get(pinnedTo)?.state;

@@ -11,7 +11,15 @@ import * as z from 'zod';
 import { kubeClient, readCredentials, type KubeClient } from '../../../src/cluster/kube-client.ts';
 import { layoutOf } from '../../../src/cluster/layout.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
-import { planAnswer, statusAnswer, type PlanAnswer, type VipVerb } from '../../../src/vip/control-model.ts';
+import { addressLease } from '../../../src/vip/coordination/cluster-api.ts';
+import {
+  planAnswer,
+  statusAnswer,
+  type PlanAnswer,
+  type StatusAnswer,
+  type VipVerb,
+} from '../../../src/vip/control-model.ts';
+import type { Election } from '../../../src/vip/model.ts';
 import { readAssignment } from '../../../src/vip/coordination/stored-assignment.ts';
 import type { LeaseTimes } from '../../../src/vip/coordination/timing.ts';
 import type { Granted, Tenure } from '../vip-rig/judge.ts';
@@ -42,6 +50,8 @@ export interface VipClusterOptions {
   readonly nodes: readonly string[];
   readonly addresses: readonly string[];
   readonly times: LeaseTimes;
+  /** As each node is told; then nobody shares the addresses evenly. */
+  readonly election?: Election;
   /** How many days longer each node has been up than this machine; then its wall clock can be set, too. */
   readonly uptimeDays?: readonly number[];
 }
@@ -130,7 +140,8 @@ export class VipCluster implements AsyncDisposable {
 
   /** @param flags - of its command line, beside those of all */
   start(name: string, flags?: Readonly<Record<string, string | number>>): VipProcess {
-    const started = this.#parts.processes.start(name, flags);
+    const { processes, election } = this.#parts;
+    const started = processes.start(name, { ...(election && { election }), ...flags });
     this.#running.set(name, started);
     this.#all.push(started);
     return started;
@@ -204,12 +215,13 @@ export class VipCluster implements AsyncDisposable {
     return Promise.all(this.addresses.map((address) => this.speakerOf(address)));
   }
 
-  /** Each of these nodes answers for its share, and each address is answered for. */
+  /** Each of these nodes answers for its share (if anybody shares), and each address is answered for. */
   async settled(among: readonly string[] = this.nodes): Promise<void> {
     const share = Math.ceil(this.addresses.length / among.length);
     const look = async () => {
       const found = await this.speakers();
-      const isEven = among.every((name) => found.filter((each) => each === name).length <= share);
+      const isElected = this.#parts.election === 'per-service';
+      const isEven = isElected || among.every((name) => found.filter((each) => each === name).length <= share);
       return isEven && found.every((each) => each !== undefined && among.includes(each)) ? 'settled' : found;
     };
     await expect.poll(look, patience).toBe('settled');
@@ -231,6 +243,16 @@ export class VipCluster implements AsyncDisposable {
       .asked('/v1/status')
       .catch(() => undefined);
     return answer !== undefined && statusAnswer.parse(answer).leaseGood;
+  }
+
+  /** As `k3s-lite vip status` does on a node. */
+  async statusOn(name: string): Promise<StatusAnswer> {
+    return statusAnswer.parse(await this.processOf(name).asked('/v1/status'));
+  }
+
+  /** The node that was elected for it. */
+  async electedFor(address: string): Promise<string> {
+    return (await this.#lease(addressLease(address))).holderIdentity.split('/')[0] ?? '';
   }
 
   /** What would be moved now, and what waits. */

@@ -136,9 +136,9 @@ test('a renewal that says nothing new is not planned for', () => {
 test('a write that was given up and happens after it was read again is noticed', () => {
   const driven = settled();
   expect(driven.effects).toEqual([]);
-  driven.give({ type: 'seen', revision: 9 });
+  driven.give({ type: 'seen', assignment: { ...noAssignment, revision: 9 } });
   expect(driven.effects).toEqual([]);
-  driven.give({ type: 'seen', revision: 10 });
+  driven.give({ type: 'seen', assignment: { ...noAssignment, revision: 10 } });
   expect(driven.effects).toEqual([{ type: 'read', call: driven.state.calls }]);
   driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v2', assignment: revoking } });
   expect(driven.state.stored?.assignment.revision).toBe(10);

@@ -1,5 +1,6 @@
 /** The scenario of the reference: the holder's calls to the API hang, and nothing else is wrong. */
 import { randomFrom } from '../../kit/random.ts';
+import type { Election } from '../../../src/vip/model.ts';
 import { checkTiming, type LeaseTimes } from '../../../src/vip/coordination/timing.ts';
 import { EventQueue, localClock } from './events.ts';
 import { FakeApi } from './fake-api.ts';
@@ -8,7 +9,15 @@ import { SimNode, type NodeWorld } from './sim-node.ts';
 const address = '10.0.0.1';
 
 /** @returns when the old holder has fallen silent and when the new one began to answer, since its calls hang */
-export function blackHole({ seed, times }: { readonly seed: number; readonly times: LeaseTimes }): {
+export function blackHole({
+  seed,
+  times,
+  election = 'coordinator',
+}: {
+  readonly seed: number;
+  readonly times: LeaseTimes;
+  readonly election?: Election;
+}): {
   readonly silentAfterMs: number;
   readonly takenAfterMs: number;
 } {
@@ -22,6 +31,7 @@ export function blackHole({ seed, times }: { readonly seed: number; readonly tim
     random,
     timing: checked.value,
     bug: undefined,
+    electionOf: () => election,
     wanted: {
       addresses: [{ address, weight: 1 }],
       nodes: new Map(),

@@ -12,12 +12,15 @@ import type {
   CoordinatorState,
   Wanted,
 } from '../../../src/vip/coordination/coordinator-model.ts';
+import { addressLease, addressOfLease } from '../../../src/vip/coordination/cluster-api.ts';
 import { newLease, stepLease } from '../../../src/vip/coordination/lease-machine.ts';
 import type { LeaseEffect, LeaseInput, LeaseMachine, LeaseRules } from '../../../src/vip/coordination/lease-model.ts';
 import type { Timing } from '../../../src/vip/coordination/timing.ts';
 import type { EventQueue, LocalClock } from './events.ts';
 import type { FakeApi, Link } from './fake-api.ts';
 import { FakeKernel } from './fake-kernel.ts';
+import { notes } from '../../../src/vip/coordination/stored-assignment.ts';
+import type { Election, VipAddress } from '../../../src/vip/model.ts';
 import { flapHalfLifeMs } from '../../../src/vip/plan/flap-penalty.ts';
 import { plan } from '../../../src/vip/plan/plan.ts';
 
@@ -39,7 +42,10 @@ export interface NodeWorld {
   readonly api: FakeApi;
   readonly random: () => number;
   readonly timing: Timing;
-  readonly wanted: Wanted;
+  /** Changes; a node is told of it by `wish`. */
+  wanted: Wanted;
+  /** As a node is told; it may be told otherwise by its next start. */
+  readonly electionOf: (node: string) => Election;
   readonly bug: Bug | undefined;
   onSpeak(): void;
 }
@@ -98,6 +104,11 @@ export class SimNode {
     this.start();
   }
 
+  /** It hears of what is wanted now, if it runs; else when it starts. */
+  wish(): void {
+    this.#process?.wish();
+  }
+
   get isRunning(): boolean {
     return this.#process !== undefined;
   }
@@ -112,7 +123,10 @@ class SimProcess {
   readonly #world: NodeWorld;
   readonly #agentRules: AgentRules;
   readonly #coordinatorRules: CoordinatorRules;
-  readonly #leases: { readonly rules: LeaseRules; machine: LeaseMachine; wake: number }[];
+  /** The node's own, the coordinator's, and those of addresses. */
+  readonly #leases: { readonly rules: LeaseRules; machine: LeaseMachine; wake: number; tenure?: number }[];
+  readonly #rulesOf: (lease: string, isNodes: boolean) => LeaseRules;
+  #competing: readonly VipAddress[] = [];
   #agent: AgentState = newAgent;
   #coordinator: CoordinatorState = newCoordinator;
   #agentWake = 0;
@@ -120,12 +134,15 @@ class SimProcess {
   #isAlive = true;
   #isWatching = false;
   #isStopping = false;
+  #hasEnded = false;
 
   constructor(node: SimNode, world: NodeWorld, identity: string, ownEarlier: ReadonlySet<string>) {
     const { timing, bug } = world;
     this.#node = node;
     this.#world = world;
-    this.#agentRules = { node: node.name, lingerMs: 300, notes: {}, withdrawMs: timing.withdrawMs };
+    const election = world.electionOf(node.name);
+    const said = election === 'per-service' ? { [notes.election]: election } : {};
+    this.#agentRules = { node: node.name, lingerMs: 300, notes: said, withdrawMs: timing.withdrawMs };
     this.#coordinatorRules = {
       node: node.name,
       plan,
@@ -133,16 +150,17 @@ class SimProcess {
       leaseDurationMs: timing.leaseDurationMs,
       standbys: 2,
       flapHalfLifeMs,
+      election,
     };
-    const rules = (lease: string, isNodes: boolean): LeaseRules => ({
+    this.#rulesOf = (lease: string, isNodes: boolean): LeaseRules => ({
       lease,
       identity,
-      ownEarlier: isNodes ? ownEarlier : new Set(),
+      ownEarlier: lease === coordinatorLease ? new Set() : ownEarlier,
       timing: bug === 'no margin' ? { ...timing, marginMs: 0, graceMs: 0, withdrawMs: 0 } : timing,
       isWatched: !isNodes,
       coolDownMs: isNodes ? 0 : timing.retryPeriodMs,
     });
-    this.#leases = [rules(nodeLease(node.name), true), rules(coordinatorLease, false)].map((each) => ({
+    this.#leases = [this.#rulesOf(nodeLease(node.name), true), this.#rulesOf(coordinatorLease, false)].map((each) => ({
       rules: each,
       machine: newLease,
       wake: 0,
@@ -158,6 +176,10 @@ class SimProcess {
       () => this.#isAlive,
       (key) => this.#post(0, () => this.#onWatch(key)),
     );
+  }
+
+  wish(): void {
+    this.#post(this.#world.random() * 200, () => this.#giveCoordinator({ type: 'wanted', wanted: this.#world.wanted }));
   }
 
   end(): void {
@@ -178,6 +200,8 @@ class SimProcess {
         this.#endWhenEmpty(atLatestMs);
         return;
       }
+      this.#hasEnded = true;
+      for (let index = 2; index < this.#leases.length; index += 1) this.#giveLease(index, { type: 'stop' });
       this.#giveLease(1, { type: 'stop' });
       this.#giveLease(0, { type: 'stop' });
     });
@@ -217,19 +241,39 @@ class SimProcess {
     const { api } = this.#world;
     if (key === 'assignment') {
       this.#giveAgent({ type: 'seen', assignment: api.assignment.assignment });
-      this.#giveCoordinator({ type: 'seen', revision: api.assignment.assignment.revision });
+      this.#giveCoordinator({ type: 'seen', assignment: api.assignment.assignment });
       return;
     }
     const record = api.leases.get(key);
+    const address = addressOfLease(key);
     if (key === coordinatorLease) this.#giveLease(1, { type: 'seen', record });
-    else this.#giveCoordinator({ type: 'lease', node: key.replace('vip-node-', ''), record });
+    else if (address !== undefined) {
+      this.#giveLease(this.#leaseOf(address), { type: 'seen', record });
+      this.#giveCoordinator({ type: 'address lease', address, holder: record?.holder });
+    } else this.#giveCoordinator({ type: 'lease', node: key.replace('vip-node-', ''), record });
     if (!this.#isWatching) {
       this.#isWatching = true;
       this.#post(20, () => this.#giveCoordinator({ type: 'synced' }));
     }
   }
 
-  #giveLease(index: 0 | 1, input: LeaseInput): void {
+  #leaseOf(address: VipAddress): number {
+    const name = addressLease(address);
+    const known = this.#leases.findIndex(({ rules }) => rules.lease === name);
+    if (known >= 0) return known;
+    this.#leases.push({ rules: this.#rulesOf(name, false), machine: newLease, wake: 0 });
+    return this.#leases.length - 1;
+  }
+
+  #compete(addresses: readonly VipAddress[]): void {
+    if (this.#hasEnded) return;
+    const before = this.#competing;
+    this.#competing = addresses;
+    for (const each of before) if (!addresses.includes(each)) this.#giveLease(this.#leaseOf(each), { type: 'stop' });
+    for (const each of addresses) if (!before.includes(each)) this.#giveLease(this.#leaseOf(each), { type: 'want' });
+  }
+
+  #giveLease(index: number, input: LeaseInput): void {
     const lease = this.#leases[index];
     if (lease === undefined || !this.#isAlive) return;
     const nowMs = this.#now();
@@ -254,7 +298,7 @@ class SimProcess {
     for (const effect of step.effects) this.#doLease(index, effect);
   }
 
-  #doLease(index: 0 | 1, effect: LeaseEffect): void {
+  #doLease(index: number, effect: LeaseEffect): void {
     const { api, bug } = this.#world;
     const { link } = this.#node;
     const name = this.#leases[index]?.rules.lease ?? '';
@@ -293,6 +337,14 @@ class SimProcess {
           hop(() => this.#giveCoordinator({ type: 'elected', epoch: effect.record.transitions }, effect.tenure));
           return;
         }
+        if (index > 1) {
+          const lease = this.#leases[index];
+          const address = addressOfLease(name);
+          if (lease === undefined || address === undefined || lease.tenure === effect.tenure) return;
+          lease.tenure = effect.tenure;
+          hop(() => this.#giveCoordinator({ type: 'address', address, isElected: true }));
+          return;
+        }
         // The worker arms by itself.
         this.#node.kernel.arm(
           bug === 'no dead man’s switch' ? Number.POSITIVE_INFINITY : this.#node.clock.trueTime(effect.deadlineMs),
@@ -304,6 +356,14 @@ class SimProcess {
           hop(() => {
             this.#giveCoordinator({ type: 'deposed' });
             hop(() => this.#giveLease(1, { type: 'withdrawn', tenure: effect.tenure }));
+          });
+          return;
+        }
+        if (index > 1) {
+          const address = addressOfLease(name) ?? '';
+          hop(() => {
+            this.#giveCoordinator({ type: 'address', address, isElected: false });
+            hop(() => this.#giveLease(index, { type: 'withdrawn', tenure: effect.tenure }));
           });
           return;
         }
@@ -441,7 +501,7 @@ class SimProcess {
             this.#giveCoordinator(
               answer.ok
                 ? { type: 'read', call: effect.call, stored: answer.value }
-                : { type: 'failed', call: effect.call, text: answer.verdict.text },
+                : { type: 'failed', call: effect.call, ...answer.verdict },
             ),
           ),
         );
@@ -462,7 +522,7 @@ class SimProcess {
             this.#giveCoordinator(
               answer.ok
                 ? { type: 'written', call: effect.call, version: answer.value }
-                : { type: 'failed', call: effect.call, text: answer.verdict.text },
+                : { type: 'failed', call: effect.call, ...answer.verdict },
             ),
           ),
         );
@@ -479,12 +539,15 @@ class SimProcess {
             this.#giveCoordinator(
               answer.ok
                 ? { type: 'confirmed', call: effect.call, record: answer.value }
-                : { type: 'failed', call: effect.call, text: answer.verdict.text },
+                : { type: 'failed', call: effect.call, ...answer.verdict },
             ),
           ),
         );
         return;
       }
+      case 'compete':
+        this.#post(hopMs, () => this.#compete(effect.addresses));
+        return;
       case 'tell':
         return;
     }

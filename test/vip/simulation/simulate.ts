@@ -3,7 +3,10 @@
  * checked at each instant at which an address can begin to be answered for.
  */
 import { randomFrom } from '../../kit/random.ts';
-import type { StoredAssignment } from '../../../src/vip/coordination/stored-assignment.ts';
+import { addressLease } from '../../../src/vip/coordination/cluster-api.ts';
+import { electionOf, type StoredAssignment } from '../../../src/vip/coordination/stored-assignment.ts';
+import type { Wanted } from '../../../src/vip/coordination/coordinator-model.ts';
+import type { Election, NodeState } from '../../../src/vip/model.ts';
 import { checkTiming, type LeaseTimes, type Timing } from '../../../src/vip/coordination/timing.ts';
 import { EventQueue, localClock } from './events.ts';
 import { FakeApi } from './fake-api.ts';
@@ -15,6 +18,8 @@ export interface SimulationOptions {
   readonly times?: LeaseTimes;
   /** How far clocks run apart, and what is allowed for. */
   readonly driftRate?: number;
+  /** As nodes are told; `mixed`: some so and some so, and another way after each start. */
+  readonly election?: Election | 'mixed';
 }
 
 export interface Outcome {
@@ -23,6 +28,8 @@ export interface Outcome {
   readonly requests: number;
   /** From the end of all faults until everything is answered for, true time. */
   readonly healedAfterMs: number;
+  /** How owners are found at the end. */
+  readonly way: Election;
 }
 
 const timesToDraw: readonly LeaseTimes[] = [
@@ -34,7 +41,7 @@ const timesToDraw: readonly LeaseTimes[] = [
 
 /** @throws an Error that names the rule which did not hold, with the seed */
 export function simulate(options: SimulationOptions): Outcome {
-  const { seed, bug, driftRate = 0.001 } = options;
+  const { seed, bug, driftRate = 0.001, election = 'coordinator' } = options;
   const random = randomFrom(seed);
   const between = (min: number, max: number) => min + random() * (max - min);
   const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)] as T;
@@ -65,6 +72,7 @@ export function simulate(options: SimulationOptions): Outcome {
     random,
     timing,
     bug,
+    electionOf: () => (election === 'mixed' ? pick(['coordinator', 'per-service'] as const) : election),
     wanted: {
       addresses: addresses.map((address) => ({ address, weight: 1 })),
       nodes: new Map(),
@@ -79,6 +87,10 @@ export function simulate(options: SimulationOptions): Outcome {
         );
       }
     },
+  };
+  const want = (change: Partial<Wanted>) => {
+    world.wanted = { ...world.wanted, ...change };
+    for (const node of nodes) node.wish();
   };
   let grants = 0;
   api.onAssignment = (next, before) => {
@@ -103,7 +115,7 @@ export function simulate(options: SimulationOptions): Outcome {
   const fault = () => {
     const node = pick(nodes);
     const forMs = between(0.05, 2.5) * D;
-    switch (Math.floor(random() * 10)) {
+    switch (Math.floor(random() * (election === 'coordinator' ? 10 : 13))) {
       case 0:
       case 1: {
         const cut = pick(['requests', 'answers', 'both'] as const);
@@ -141,6 +153,34 @@ export function simulate(options: SimulationOptions): Outcome {
         node.stop();
         queue.after(forMs, () => node.start());
         return;
+      case 10: {
+        const state = pick(['draining', 'cordoned', 'unready'] as const);
+        say(`${node.name} is ${state} for ${forMs.toFixed(0)}`);
+        const nodesWith = (change: readonly (readonly [string, { readonly state: NodeState }])[]) =>
+          new Map([...[...world.wanted.nodes].filter(([name]) => name !== node.name), ...change]);
+        want({ nodes: nodesWith([[node.name, { state }]]) });
+        queue.after(forMs, () => want({ nodes: nodesWith([]) }));
+        return;
+      }
+      case 11: {
+        const address = pick(addresses);
+        const eligible = new Set(nodes.filter(() => random() < 0.5).map(({ name }) => name));
+        say(`${address} may be held by ${[...eligible].join(' ')} for ${forMs.toFixed(0)}`);
+        const addressesWith = (change: object) =>
+          world.wanted.addresses.map((each) => (each.address === address ? { address, weight: 1, ...change } : each));
+        want({ addresses: addressesWith({ eligible }) });
+        queue.after(forMs, () => want({ addresses: addressesWith({}) }));
+        return;
+      }
+      case 12: {
+        const address = pick(addresses);
+        say(`${address} is pinned to ${node.name} for ${forMs.toFixed(0)}`);
+        const pinned = (to: object) =>
+          world.wanted.addresses.map((each) => (each.address === address ? { address, weight: 1, ...to } : each));
+        want({ addresses: pinned({ pinnedTo: node.name }) });
+        queue.after(forMs, () => want({ addresses: pinned({}) }));
+        return;
+      }
       default:
         say(`${node.name} sees no changes for ${forMs.toFixed(0)}`);
         node.link.isWatchStalled = true;
@@ -186,7 +226,14 @@ export function simulate(options: SimulationOptions): Outcome {
     grants <= addresses.length * (2 + 3 * faults + count),
     () => `${String(grants)} grants for ${String(faults)} faults`,
   );
-  return { grants, faults, requests: api.requests, healedAfterMs };
+  const way = electionOf(api.assignment.assignment);
+  must(election === 'mixed' || way === election, () => `the cluster finds owners by ${way}`);
+  for (const address of way === 'per-service' ? addresses : []) {
+    const holder = api.leases.get(addressLease(address))?.holder;
+    const [speaker] = speakersOf(address);
+    must(holder?.split('-')[0] === speaker?.name, () => `${address} was won by ${holder ?? 'nobody'}`);
+  }
+  return { grants, faults, requests: api.requests, healedAfterMs, way };
 }
 
 function timingOf(times: LeaseTimes, driftRate: number): Timing {
@@ -195,8 +242,8 @@ function timingOf(times: LeaseTimes, driftRate: number): Timing {
   return checked.value;
 }
 
-const text = ({ grants, epoch }: StoredAssignment) =>
-  `epoch ${String(epoch)}: ${[...grants.values()].map(({ address, owner, state, next, generation }) => `${address.slice(7)}→${owner}${state === 'granted' ? '' : `⇢${next ?? '-'}`}#${String(generation)}`).join(' ')}`;
+const text = ({ grants, epoch, election }: StoredAssignment) =>
+  `epoch ${String(epoch)}${election === undefined ? '' : `, ${election}`}: ${[...grants.values()].map(({ address, owner, state, next, generation }) => `${address.slice(7)}→${owner}${state === 'granted' ? '' : `⇢${next ?? '-'}`}#${String(generation)}`).join(' ')}`;
 
 /** @returns how many grants are new */
 function checkAssignment(

@@ -50,6 +50,15 @@ describe('[V9] a holder whose calls hang, also those to release', { timeout: 60_
   });
 });
 
+test('[V9] one that was elected for its address is silent before the next one answers', () => {
+  for (let seed = 0; seed < 20; seed += 1) {
+    const times = { leaseDurationMs: 5000, renewDeadlineMs: 3000, retryPeriodMs: 1000 };
+    const { silentAfterMs, takenAfterMs } = blackHole({ seed, times, election: 'per-service' });
+    expect(silentAfterMs).toBeLessThan(takenAfterMs);
+    expect(takenAfterMs).toBeLessThanOrEqual(6000);
+  }
+});
+
 describe('[V10] in the simulation', { timeout: 180_000 }, () => {
   test('of 100 lives with faults, nobody ever answers for an address beside another one, and all heal', () => {
     const outcomes = Array.from({ length: 100 }, (_each, seed) => simulate({ seed }));
@@ -67,6 +76,27 @@ describe('[V10] in the simulation', { timeout: 180_000 }, () => {
       simulate({ seed, driftRate: 0.04, times: { leaseDurationMs: 5000, renewDeadlineMs: 3000, retryPeriodMs: 1000 } });
     }
   });
+
+  test.each(['per-service', 'mixed'] as const)(
+    'of 30 lives with elections (%s) and drains, nobody either',
+    (election) => {
+      const outcomes = Array.from({ length: 30 }, (_each, seed) => simulate({ seed, election }));
+      const elected = outcomes.filter(({ way }) => way === 'per-service').length;
+      console.info(`${String(elected)} of ${String(outcomes.length)} lives end with elections`);
+      if (election === 'per-service') expect(elected).toBe(outcomes.length);
+      // Nodes are told one or the other at each start, and each cluster has one way all the same.
+      else expect([0, outcomes.length]).not.toContain(elected);
+    },
+  );
+
+  test.each(['no confirmation', 'acknowledged before silent'] as const)(
+    'a planted mistake is found where addresses are elected: %s',
+    (bug) => {
+      const found = firstPair({ bug, election: 'per-service' }, 500);
+      console.info(`${bug}: ${found ?? 'not found'}`);
+      expect(found).toBeDefined();
+    },
+  );
 
   test.each(planted)('a planted mistake is found: %s', (bug, options) => {
     const found = firstPair({ ...options, bug }, 1500);

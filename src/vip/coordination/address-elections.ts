@@ -1,0 +1,66 @@
+/**
+ * Drives this node's part in the elections of addresses: a Lease machine for each, told when to try for its Lease
+ * and when to give it up. Which these are, `address-election` says; what follows from being elected, the coordinator.
+ */
+import type { VipAddress } from '../model.ts';
+import { addressLease } from './cluster-api.ts';
+import type { LeaseHolder, LeaseHolderOptions } from './lease-holder.ts';
+import type { LeaseRecord, LeaseRules } from './lease-model.ts';
+
+export interface AddressElectionsOptions {
+  readonly hold: (options: Pick<LeaseHolderOptions, 'rules' | 'onAllow' | 'onWithdraw'>) => LeaseHolder;
+  readonly rules: (lease: string) => LeaseRules;
+  readonly onElected: (address: VipAddress, isElected: boolean) => void;
+}
+
+export interface AddressElections {
+  /** For these and for no other, from now on. */
+  compete(addresses: readonly VipAddress[]): void;
+  /** A watch shows its Lease. */
+  seen(address: VipAddress, record: LeaseRecord | undefined): void;
+  /** Resolves when all are given back, or could not be. */
+  stop(): Promise<void>;
+}
+
+export function addressElections({ hold, rules, onElected }: AddressElectionsOptions): AddressElections {
+  const holders = new Map<VipAddress, LeaseHolder>();
+  let competing: ReadonlySet<VipAddress> = new Set();
+  let hasEnded = false;
+
+  /** Also of those that are not tried for: since when a Lease has not changed has to be known when it is. */
+  const holderOf = (address: VipAddress): LeaseHolder => {
+    const known = holders.get(address);
+    if (known !== undefined) return known;
+    let tenureNow = 0;
+    const holder: LeaseHolder = hold({
+      rules: rules(addressLease(address)),
+      onAllow({ tenure }) {
+        if (tenure === tenureNow) return;
+        tenureNow = tenure;
+        onElected(address, true);
+      },
+      // Nobody's answers depend on it: what was granted stays so until the next one takes it over.
+      onWithdraw({ tenure }) {
+        onElected(address, false);
+        holder.withdrawn(tenure);
+      },
+    });
+    holders.set(address, holder);
+    return holder;
+  };
+
+  return {
+    compete(addresses) {
+      if (hasEnded) return;
+      const before = competing;
+      competing = new Set(addresses);
+      for (const address of before) if (!competing.has(address)) void holderOf(address).stop();
+      for (const address of competing) if (!before.has(address)) holderOf(address).want();
+    },
+    seen: (address, record) => holderOf(address).seen(record),
+    async stop() {
+      hasEnded = true;
+      await Promise.all([...holders.values()].map((holder) => holder.stop()));
+    },
+  };
+}
