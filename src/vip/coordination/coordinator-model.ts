@@ -72,6 +72,8 @@ export interface CoordinatorState {
   readonly preparing: ReadonlyMap<VipAddress, Preparation>;
   /** Nodes whose Leases were over. */
   readonly flaps: FlapsOf;
+  /** Those whose Lease has changed since we were elected: they were there, and can have gone. */
+  readonly heardOf: ReadonlySet<NodeName>;
   /** Owners that should have renewed their Lease by now: when they have, their heirs are not needed any more. */
   readonly late: ReadonlySet<NodeName>;
   /** The newest that a watch has shown. */

@@ -50,6 +50,7 @@ export const newCoordinator: CoordinatorState = {
   plan: undefined,
   preparing: new Map(),
   flaps: new Map(),
+  heardOf: new Set(),
   late: new Set(),
   view: undefined,
   holders: new Map(),
@@ -100,6 +101,7 @@ class CoordinatorDraft {
           failures: 0,
           preparing: new Map(),
           late: new Set(),
+          heardOf: new Set(),
         });
         this.#tell({ type: 'vip.coordinator', epoch: input.epoch, is: 'elected' });
         return;
@@ -247,6 +249,8 @@ class CoordinatorDraft {
       this.#isRoutine = true;
       return;
     }
+    // The first look at a Lease is no change of it.
+    if (before !== undefined) this.#hearOf(node);
     const { leaseDurationMs } = this.#rules;
     const was = before === undefined ? undefined : lifeOf(before, this.#nowMs, leaseDurationMs);
     const is = lifeOf(sighting, this.#nowMs, leaseDurationMs);
@@ -256,6 +260,11 @@ class CoordinatorDraft {
     const confirmed = new Map(this.#state.confirmed);
     confirmed.delete(node);
     this.#set({ leases: new Map([...this.#state.leases, [node, sighting]]), confirmed });
+  }
+
+  #hearOf(node: NodeName): void {
+    const { heardOf } = this.#state;
+    if (!heardOf.has(node)) this.#set({ heardOf: new Set([...heardOf, node]) });
   }
 
   #hold(address: VipAddress, holder: string | undefined): void {
@@ -272,8 +281,8 @@ class CoordinatorDraft {
   #confirm(node: NodeName, record: LeaseRecord | undefined): void {
     const sighting = this.#state.leases.get(node);
     if (sighting !== undefined && sighting.record?.version === record?.version) {
-      const { confirmed, flaps } = this.#state;
-      const isLost = lifeOf(sighting, this.#nowMs, this.#rules.leaseDurationMs) === 'expired';
+      const { confirmed, flaps, heardOf } = this.#state;
+      const isLost = heardOf.has(node) && lifeOf(sighting, this.#nowMs, this.#rules.leaseDurationMs) === 'expired';
       this.#set({
         confirmed: new Map([...confirmed, [node, { version: record?.version }]]),
         flaps: isLost ? lostLease(flaps, { node, version: record?.version }, this.#rules, this.#nowMs) : flaps,

@@ -2,8 +2,9 @@
  * Which nodes come and go: how often the Lease of each was over, as the coordinator has found it. Pure.
  *
  * Only a Lease that was read again and is over counts, and once each time: while the API is away all seem to be
- * over, and nobody counts. After an outage that was longer than a Lease, whoever comes back later than the
- * coordinator counts too. A node that ends as it was told gives its Lease back, and does not flap.
+ * over, and nobody counts. Nor does a Lease that has not changed since the coordinator was elected: after an
+ * outage that was longer than a Lease each is elected anew, and a node that comes back later than that has not
+ * gone. A node that ends as it was told gives its Lease back, and does not flap.
  * A new coordinator begins to count anew.
  */
 import type { NodeName } from '../model.ts';

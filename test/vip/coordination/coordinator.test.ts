@@ -56,11 +56,12 @@ class Driven {
   }
 }
 
+const policy = { mayRebalance: false, startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 1, movesPerHour: 1 };
+
 /** `a` decides, `b` holds the address under generation 4. */
 function settled(): Driven {
   const grants = new Map([[address, { address, owner: 'b', state: 'granted', generation: 4 } as const]]);
   const driven = new Driven();
-  const policy = { mayRebalance: false, startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 1, movesPerHour: 1 };
   driven.give({ type: 'wanted', wanted: { addresses: [{ address, weight: 1 }], nodes: new Map(), policy } });
   driven.give(leaseOf('a', 1)).give(leaseOf('b', 2)).give({ type: 'synced' }).give({ type: 'elected', epoch: 3 });
   const assignment = { ...noAssignment, epoch: 3, revision: 9, lastGeneration: 4, standbys: ['b'], grants };
@@ -260,6 +261,7 @@ describe('a node whose Lease was over', () => {
   /** `b` dies with the address, which comes back to it when it lives again. */
   const dieAndLive = (driven: Driven, version: number): Driven => {
     const fromMs = driven.nowMs;
+    driven.give(leaseOf('b', version - 1));
     const here = driven.state.stored?.version ?? '';
     const late = driven.at(fromMs + 900).give(leaseOf('a', version));
     if (late.draft !== undefined) late.written(`${here}a`);
@@ -303,6 +305,62 @@ describe('a node whose Lease was over', () => {
     expect(penaltyNow(driven)).toBeCloseTo(0.5, 1);
     driven.nowMs += flapHalfLifeMs;
     expect(penaltyNow(driven)).toBe(0);
+  });
+
+  type Change = readonly [atMs: number, of: 'b' | 'coordinator'];
+  test.each<readonly [number, string, readonly Change[]]>([
+    [
+      1,
+      'it was renewed after the election',
+      [
+        [0, 'coordinator'],
+        [10, 'b'],
+      ],
+    ],
+    [
+      1,
+      'it was renewed after the last election',
+      [
+        [0, 'coordinator'],
+        [10, 'b'],
+        [20, 'coordinator'],
+        [30, 'b'],
+      ],
+    ],
+    [
+      0,
+      'it was renewed before the election alone',
+      [
+        [0, 'b'],
+        [10, 'coordinator'],
+      ],
+    ],
+    [
+      0,
+      'it was renewed before the last election alone',
+      [
+        [0, 'coordinator'],
+        [10, 'b'],
+        [20, 'coordinator'],
+      ],
+    ],
+    [0, 'it was only seen, and never renewed', [[0, 'coordinator']]],
+  ])('counts %i times when %s', (counts, _when, changes) => {
+    const driven = new Driven().give(leaseOf('a', 1)).give(leaseOf('b', 2)).give({ type: 'synced' });
+    driven.give({ type: 'wanted', wanted: { addresses: [{ address, weight: 1 }], nodes: new Map(), policy } });
+    let version = 10;
+    for (const [atMs, of] of changes) {
+      driven.at(atMs);
+      if (of === 'b') driven.give(leaseOf('b', (version += 1)));
+      else driven.give({ type: 'elected', epoch: (version += 1) });
+    }
+    // Now it is over, and is read once more.
+    driven.at(5000).give(leaseOf('a', 50));
+    const assignment = { ...revoking, epoch: driven.state.epoch ?? 0, standbys: [] };
+    driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v', assignment } });
+    expect(driven.effects).toContainEqual(expect.objectContaining({ type: 'confirm', node: 'b' }));
+    driven.give({ type: 'confirmed', call: driven.state.calls, record: driven.state.leases.get('b')?.record });
+    expect(driven.state.flaps.size).toBe(counts);
   });
 
   test('and was renewed after all, as after an outage of the API, is no worse for it', () => {
