@@ -38,7 +38,7 @@ export function clusterBuiltins(settings: Settings, { clock, notice }: ClusterPo
     kubeconfigs: kubeconfigsBuiltin(settings),
     'import-images': importImagesBuiltin(settings),
     'cluster-dns-objects': clusterDnsObjectsBuiltin(settings, connect),
-    'vip-objects': vipObjectsBuiltin(connect),
+    'vip-objects': vipObjectsBuiltin(connect, settings),
     'cluster-dns': clusterDnsBuiltin(settings, clock),
     'namespace-defaults': namespaceDefaultsBuiltin({
       ...{ clock, connect },

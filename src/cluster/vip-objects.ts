@@ -2,15 +2,27 @@
  * The `vip-objects` builtin: what the process of virtual IPs may do in the API, by its own name and
  * no more. All nodes share the name: that one of them holds only what it was given is a matter of
  * their Leases, not of permissions.
+ *
+ * And the address that the API servers share, which each server writes down for itself: the process may read
+ * that, and not write it (vip/service/api-server-names).
  */
 import type { Builtin } from '../unit/builtin.ts';
+import { isDeepStrictEqual } from 'node:util';
+import * as z from 'zod';
 import { applyObjects, type ApiObject, type Connect } from './api-objects.ts';
+import { KubeApiError, unlessMissing, type KubeClient } from './kube-client.ts';
 import { vipUser } from './certificate-plan.ts';
 
 const group = 'rbac.authorization.k8s.io';
 const labels = { 'app.kubernetes.io/managed-by': 'k3s-lite' };
 /** Of the Leases and the assignment. */
 const namespace = 'kube-system';
+
+/** By each server's name its `--vip-apiserver`. */
+const namesName = 'vip-apiserver';
+const namesPath = `/api/v1/namespaces/${namespace}/configmaps`;
+/** Servers that start together write one after the other. */
+const mostTries = 10;
 
 const followed = ['get', 'list', 'watch'];
 const clusterRules = [
@@ -29,6 +41,7 @@ const namespaceRules = [
     resourceNames: ['vip-assignment', 'vip-wishes'],
     verbs: [...followed, 'update', 'patch'],
   },
+  { apiGroups: [''], resources: ['configmaps'], resourceNames: [namesName], verbs: followed },
 ];
 
 export function vipObjects(): readonly ApiObject[] {
@@ -107,8 +120,50 @@ function granted(
   ];
 }
 
-export function vipObjectsBuiltin(connect: Connect): Builtin {
+const configMap = z.object({
+  metadata: z.object({ resourceVersion: z.string() }),
+  data: z.record(z.string(), z.string()).nullish(),
+});
+
+type Names = Readonly<Record<string, string>>;
+
+/** Other servers' are left as they are. */
+export function withName(names: Names, server: string, address: string | undefined): Names {
+  const others = Object.entries(names).filter(([name]) => name !== server);
+  return Object.fromEntries(address === undefined ? others : [...others, [server, address]]);
+}
+
+/** Made in any case: with nothing in it nobody's Lease names an address that counts. */
+async function writeName(client: KubeClient, server: string, address: string | undefined, signal: AbortSignal) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const found = await unlessMissing(client.get(`${namesPath}/${namesName}`, signal));
+      const { metadata, data } = found === undefined ? { metadata: undefined, data: {} } : configMap.parse(found);
+      const names = withName(data ?? {}, server, address);
+      if (metadata !== undefined && isDeepStrictEqual(names, data ?? {})) return;
+      const version = metadata === undefined ? {} : { resourceVersion: metadata.resourceVersion };
+      const meta = { name: namesName, namespace, labels, ...version };
+      const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: meta, data: names };
+      if (metadata === undefined) await client.create(namesPath, body, signal);
+      else await client.replace(`${namesPath}/${namesName}`, body, signal);
+      return;
+    } catch (error) {
+      const isConflict = error instanceof KubeApiError && error.status === 409;
+      if (!isConflict || tries >= mostTries) throw error;
+    }
+  }
+}
+
+/** @param own - what this server was given as `--vip-apiserver` */
+export function vipObjectsBuiltin(
+  connect: Connect,
+  own: { readonly nodeName: string; readonly vipApiserver: string | undefined },
+): Builtin {
   return async ({ signal, log }) => {
+    {
+      using client = await connect();
+      await writeName(client, own.nodeName, own.vipApiserver, signal);
+    }
     await applyObjects(connect, vipObjects(), signal);
     log(`${vipUser} may follow Services and keep Leases in ${namespace}`);
   };

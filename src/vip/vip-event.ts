@@ -63,6 +63,10 @@ export function vipEventText(event: VipEvent): string {
     }
     case 'vip.unassigned':
       return event.addresses.length === 0 ? 'every address has a node' : `no node for ${event.addresses.join(', ')}`;
+    case 'vip.name-refused': {
+      const why = event.why === 'in use' ? 'a Service has it' : 'no server was started with it as --vip-apiserver';
+      return `the Lease of ${event.node} names ${event.address} as the API servers’ address, which is refused: ${why}`;
+    }
     case 'vip.coordinator-failed':
       return `the assignment could not be read or written: ${event.text}`;
     case 'vip.conflict':

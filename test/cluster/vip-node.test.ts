@@ -109,6 +109,41 @@ describe.skipIf(!isRoot)('a node with a pool of virtual IPs', () => {
     expect(BigInt(`0x${bounding}`) & ~(1n << 2n)).toBe((1n << 12n) | (1n << 13n));
   });
 
+  test('[V1] what a Lease names as the address of the API servers counts only if a server was given it', async () => {
+    const named = (name: string, address: string) => ({
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: {
+        name: `vip-node-${name}`,
+        namespace: 'kube-system',
+        labels: { 'app.kubernetes.io/managed-by': 'k3s-lite-vip' },
+        annotations: { 'vip.k3s-lite.io/apiserver-vip': address, 'vip.k3s-lite.io/apiserver-ready': 'true' },
+      },
+      spec: { holderIdentity: `${name}/1`, leaseDurationSeconds: 60 },
+    });
+    const file = path.join(rig.dataDir, 'forged.json');
+    const items = [named('forged-1', vip), named('forged-2', '198.51.100.77')];
+    writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+    // By the name under which the process itself is known.
+    expect(rig.kubectl('apply', '--as', 'k3s-lite:vip', '-f', file)).toMatchObject({ code: 0 });
+    const log = () => rig.inNetwork(process.execPath, cli, 'logs', 'vip', '--data-dir', rig.dataDir).output;
+    const refused = 'as the API servers’ address, which is refused: no server was started with it';
+    await expect.poll(log, patience).toContain(`forged-1 names ${vip} ${refused}`);
+    await expect.poll(log, patience).toContain(`forged-2 names 198.51.100.77 ${refused}`);
+    expect(status().addresses).toMatchObject([{ address: vip, owner: rig.nodeName, services: ['default/web'] }]);
+    expect(fetched()).toBe('it answers\n');
+    const may = (verb: string) =>
+      rig.kubectl('auth', 'can-i', verb, 'configmaps/vip-apiserver', '-n', 'kube-system', '--as', 'k3s-lite:vip')
+        .output;
+    expect([may('get'), may('update'), may('delete')].map((each) => each.trim().split('\n').at(-1))).toEqual([
+      'yes',
+      'no',
+      'no',
+    ]);
+    expect(rig.kubectl('delete', '-f', file)).toMatchObject({ code: 0 });
+    await expect.poll(() => status().nodes.map(({ name }) => name), patience).toContain(rig.nodeName);
+  });
+
   test('a drain and a pin are asked for and taken back; with no other node the address stays where it is', async () => {
     const nodeState = () => status().nodes.map(({ state }) => state);
     expect(vipCommand('drain', rig.nodeName)).toMatchObject({ code: 0 });

@@ -1,36 +1,56 @@
 /**
  * The address that all API servers share: wanted because nodes say so on their Leases, and for those whose
  * API server is ready. So whoever coordinates knows it, also a node without an API server, and nothing else
- * has to be asked: what tells that a node lives tells whom it may be given to. Pure.
+ * has to be asked: what tells that a node lives tells whom it may be given to. A name counts only if servers
+ * have written it down too (service/api-server-names); where they write nothing down, not for what a Service has. Pure.
  */
 import { canonicalIp } from '../ip-address.ts';
 import type { NodeName, VipAddress } from '../model.ts';
 import type { PlanAddress, PlanNode } from '../plan/plan-model.ts';
-import type { CoordinatorState, Wanted } from './coordinator-model.ts';
+import type { CoordinatorState, RefusedName, Wanted } from './coordinator-model.ts';
 import { isLeaving, lifeOf, refusedBy } from './node-evidence.ts';
 import { notes } from './stored-assignment.ts';
 
-type Known = Pick<CoordinatorState, 'leases' | 'stored'>;
+type Known = Pick<CoordinatorState, 'leases' | 'stored' | 'wanted'>;
 
 /** Those that living nodes name, each with who may have it. More than one: servers were given different flags. */
 export function apiServerVips(
-  { leases }: Known,
+  known: Known,
   leaseDurationMs: number,
   nowMs: number,
 ): ReadonlyMap<VipAddress, ReadonlySet<NodeName>> {
   const named = new Map<VipAddress, { readonly all: Set<NodeName>; readonly ready: Set<NodeName> }>();
-  for (const [name, sighting] of leases) {
-    const said = sighting.record?.notes ?? {};
-    const address = canonicalIp(said[notes.apiServerVip] ?? '');
-    if (address === undefined || lifeOf(sighting, nowMs, leaseDurationMs) !== 'alive') continue;
+  for (const { node, address, isReady } of namesOf(known, leaseDurationMs, nowMs)) {
+    if (whyRefused(address, known) !== undefined) continue;
     const { all, ready } = named.get(address) ?? { all: new Set(), ready: new Set() };
-    named.set(address, {
-      all: all.add(name),
-      ready: said[notes.apiServerReady] === undefined ? ready : ready.add(name),
-    });
+    named.set(address, { all: all.add(node), ready: isReady ? ready.add(node) : ready });
   }
   // After an outage of etcd none is ready for a moment: then it stays where it is.
   return new Map([...named].map(([address, { all, ready }]) => [address, ready.size > 0 ? ready : all]));
+}
+
+/** What living nodes name and must not. */
+export const refusedNames = (known: Known, leaseDurationMs: number, nowMs: number): readonly RefusedName[] =>
+  namesOf(known, leaseDurationMs, nowMs).flatMap(({ node, address }) => {
+    const why = whyRefused(address, known);
+    return why === undefined ? [] : [{ node, address, why }];
+  });
+
+function whyRefused(address: VipAddress, { wanted }: Known): RefusedName['why'] | undefined {
+  const isOfService = () => wanted?.addresses.some((each) => each.address === address) === true;
+  if (wanted?.apiServerVips === undefined) return isOfService() ? 'in use' : undefined;
+  // One that servers were given is theirs, whatever Service was given it by mistake.
+  return wanted.apiServerVips.has(address) ? undefined : 'unknown';
+}
+
+/** What is no address is no name. */
+function namesOf({ leases }: Known, leaseDurationMs: number, nowMs: number) {
+  return [...leases].flatMap(([node, sighting]) => {
+    const said = sighting.record?.notes ?? {};
+    const address = canonicalIp(said[notes.apiServerVip] ?? '');
+    if (address === undefined || lifeOf(sighting, nowMs, leaseDurationMs) !== 'alive') return [];
+    return [{ node, address, isReady: said[notes.apiServerReady] !== undefined }];
+  });
 }
 
 /** What there is to be planned: what the Services want, and the API servers' own. */

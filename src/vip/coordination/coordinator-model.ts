@@ -19,6 +19,18 @@ export interface Wanted {
     }
   >;
   readonly policy: PlanPolicy;
+  /** What servers were given as `--vip-apiserver`; undefined: nobody has written it down. */
+  readonly apiServerVips?: ReadonlySet<VipAddress> | undefined;
+}
+
+/**
+ * Whoever may write Leases may name any address on one. - `unknown`: no server of this cluster was given it.
+ * - `in use`: it is a Service's, and what servers were given is not known.
+ */
+export interface RefusedName {
+  readonly node: NodeName;
+  readonly address: VipAddress;
+  readonly why: 'in use' | 'unknown';
 }
 
 export interface Stored {
@@ -74,6 +86,8 @@ export interface CoordinatorState {
   readonly flaps: FlapsOf;
   /** Those whose Lease has changed since we were elected: they were there, and can have gone. */
   readonly heardOf: ReadonlySet<NodeName>;
+  /** Names of the API servers' address that are refused, as they were last told. */
+  readonly refusedNames: readonly RefusedName[];
   /** Owners that should have renewed their Lease by now: when they have, their heirs are not needed any more. */
   readonly late: ReadonlySet<NodeName>;
   /** The newest that a watch has shown. */
@@ -150,6 +164,8 @@ export type CoordinatorEvent =
       readonly because?: 'acknowledged' | 'released' | 'expired' | 'free';
     }
   | { readonly type: 'vip.unassigned'; readonly addresses: readonly VipAddress[] }
+  /** A node's Lease names an address as the API servers' that it must not; it is as if it named none. */
+  | ({ readonly type: 'vip.name-refused' } & RefusedName)
   | { readonly type: 'vip.coordinator-failed'; readonly text: string };
 
 export interface CoordinatorStep {

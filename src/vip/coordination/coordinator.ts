@@ -7,6 +7,7 @@
  * Lease keeps two of them from hindering each other, no more. So where each address is elected by itself
  * (address-election), every node runs one, for what it was elected for.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { unreachable } from '../../kernel/unreachable.ts';
 import type { NodeName, VipAddress } from '../model.ts';
 import type {
@@ -18,6 +19,7 @@ import type {
   CoordinatorStep,
   Stored,
 } from './coordinator-model.ts';
+import { refusedNames } from './api-server-vip.ts';
 import { decidesOn, hasToDecide, newestOf } from './address-election.ts';
 import { forgottenTimes, lostLease } from './flaps.ts';
 import { lateAtMs, prepareWithinMs } from './heirs.ts';
@@ -51,6 +53,7 @@ export const newCoordinator: CoordinatorState = {
   preparing: new Map(),
   flaps: new Map(),
   heardOf: new Set(),
+  refusedNames: [],
   late: new Set(),
   view: undefined,
   holders: new Map(),
@@ -178,6 +181,7 @@ class CoordinatorDraft {
     }
     if (wanted === undefined || !isSynced) return;
     this.#missOwners(stored);
+    if (epoch !== undefined) this.#refuseNames();
     const next = nextAssignment(this.#state, this.#rules, this.#nowMs);
     if (next === undefined) return;
     const { assignment, events, plan, isChanged, reasons, preparing, late } = next;
@@ -231,6 +235,16 @@ class CoordinatorDraft {
     const wakeAtMs = this.#wakeAtMs();
     this.#set({ wakeAtMs });
     return { state: this.#state, effects: this.#effects, wakeAtMs };
+  }
+
+  #refuseNames(): void {
+    const before = this.#state.refusedNames;
+    const refused = refusedNames(this.#state, this.#rules.leaseDurationMs, this.#nowMs);
+    if (isDeepStrictEqual(refused, before)) return;
+    this.#set({ refusedNames: refused });
+    for (const each of refused) {
+      if (!before.some((one) => isDeepStrictEqual(one, each))) this.#tell({ type: 'vip.name-refused', ...each });
+    }
   }
 
   /** An owner who has no Lease at all: his time begins when he is first missed. */

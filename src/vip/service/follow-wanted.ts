@@ -13,6 +13,8 @@ import type { MaintenanceWindow, WindowState } from '../plan/maintenance-window.
 import type { PlanPolicy } from '../plan/plan-model.ts';
 import { voluntaryMoves } from '../plan/voluntary-moves.ts';
 import type { AllocationPolicy } from './allocate.ts';
+import { apiServerNamesName, readApiServerNames } from './api-server-names.ts';
+import { followConfigMap } from './follow-config-map.ts';
 import { followServices, type ServiceFollower, type ServicesView } from './follow-services.ts';
 import { followWishes, type FollowWishesOptions } from './follow-wishes.ts';
 import type { KubeNode } from './kube-objects.ts';
@@ -50,6 +52,8 @@ export interface WantedFollower {
 }
 
 const rewatchMs = 1000;
+/** Servers of an earlier version let nobody read it, for as long as they are there. */
+const renameMs = 5000;
 /** Clocks on walls are set: a window is looked at as often at least. */
 const windowLookMs = 60_000;
 
@@ -57,15 +61,19 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
   const { api, namespace, fixed, allocation, policy, window, clock, random, log } = options;
   let services: ServicesView | undefined;
   let wishes = noWishes;
+  let names: ReadonlySet<VipAddress> | undefined;
+  let areNamesKnown = false;
   let published: Parameters<ServiceFollower['publish']> = [undefined];
   let follower: ServiceFollower | undefined;
   let wake: (() => void) | undefined;
   const say = saidOnce(log);
+  const sayOfNames = saidOnce(log);
 
   const windowBy = (asked: Wishes) => voluntaryMoves(window, asked.rebalanceUntilMs, clock.wallMs());
   const wantedBy = (asked: Wishes): Wanted => ({
     addresses: withPins([...fixed.map((address) => ({ address, weight: 1 })), ...(services?.addresses ?? [])], asked),
     pins: asked.pins,
+    ...(names === undefined ? {} : { apiServerVips: names }),
     nodes: nodesBy(services?.nodes ?? [], asked),
     policy: { ...policy, mayRebalance: windowBy(asked).isOpen },
   });
@@ -86,6 +94,24 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
     onWishes(asked) {
       wishes = asked;
       say(undefined);
+      wake?.();
+    },
+    clock,
+  };
+
+  const naming = {
+    api,
+    namespace,
+    name: apiServerNamesName,
+    valueOf: readApiServerNames,
+    present: () => names,
+    onValue(read: ReadonlySet<VipAddress> | undefined) {
+      names = read;
+      wake?.();
+    },
+    onRead() {
+      sayOfNames(undefined);
+      areNamesKnown = true;
       wake?.();
     },
     clock,
@@ -138,13 +164,22 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
           onEnd,
           signal: end.signal,
         }),
+        keepFollowing((until) => followConfigMap(naming, until), {
+          pauseMs: renameMs,
+          clock,
+          onEnd: (fault) =>
+            sayOfNames(
+              fault === undefined ? undefined : `what servers have as --vip-apiserver cannot be read: ${fault}`,
+            ),
+          signal: end.signal,
+        }),
       ]);
       try {
         for (;;) {
           pause.forgetHints();
-          // Services that have not been read yet are not gone.
+          // Services that have not been read yet are not gone, nor may Leases name what they like until servers are heard.
           const wanted = wantedBy(wishes);
-          if (services !== undefined) yield wanted;
+          if (services !== undefined && areNamesKnown) yield wanted;
           await untilNews(pause, wanted.policy);
         }
       } finally {

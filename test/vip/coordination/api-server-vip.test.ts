@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest';
-import { newCoordinator } from '../../../src/vip/coordination/coordinator.ts';
-import { apiServerVips, wantedAddresses } from '../../../src/vip/coordination/api-server-vip.ts';
-import type { CoordinatorRules, CoordinatorState, Wanted } from '../../../src/vip/coordination/coordinator-model.ts';
+import { newCoordinator, stepCoordinator } from '../../../src/vip/coordination/coordinator.ts';
+import { apiServerVips, refusedNames, wantedAddresses } from '../../../src/vip/coordination/api-server-vip.ts';
+import type {
+  CoordinatorInput,
+  CoordinatorRules,
+  CoordinatorState,
+  Wanted,
+} from '../../../src/vip/coordination/coordinator-model.ts';
 import { planNodes, presentInput } from '../../../src/vip/coordination/next-assignment.ts';
 import { noAssignment, notes } from '../../../src/vip/coordination/stored-assignment.ts';
 import type { NodeState } from '../../../src/vip/model.ts';
@@ -80,6 +85,61 @@ test('it is wanted because a living node says so, for those whose API server is 
   expect(planned({ says: { a: {}, b: ready, c: unready } })).toBe('b: new');
   // Their Leases are over: nobody who lives wants it.
   expect(apiServerVips(state, leaseDurationMs, 1000)).toEqual(new Map());
+});
+
+test.each<[string, Partial<Wanted>, 'in use' | 'unknown' | undefined]>([
+  ['counts where servers write nothing down', {}, undefined],
+  ['counts if a server was given it', { apiServerVips: new Set(['192.0.2.99', vip]) }, undefined],
+  ['is refused if none was', { apiServerVips: new Set(['192.0.2.99']) }, 'unknown'],
+  ['is refused if none was given any', { apiServerVips: new Set() }, 'unknown'],
+  ['is refused if a Service has it', { addresses: [{ address: vip, weight: 3 }] }, 'in use'],
+  [
+    'is refused if a Service has it, and no server',
+    { addresses: [{ address: vip, weight: 3 }], apiServerVips: new Set(['192.0.2.99']) },
+    'unknown',
+  ],
+])('an address that a Lease names %s', (_what, change, why) => {
+  const before = stateOf({ says: { a: ready } });
+  const state = { ...before, wanted: { ...before.wanted, ...change } };
+  expect(refusedNames(state, leaseDurationMs, 10)).toEqual(why === undefined ? [] : [{ node: 'a', address: vip, why }]);
+  const all = wantedAddresses(state, planNodes(state, rules, 10), leaseDurationMs, 10);
+  // What a Service has stays as it is.
+  expect(all.filter(({ use }) => use === 'apiserver')).toHaveLength(why === undefined ? 1 : 0);
+  expect(all.filter(({ use }) => use === undefined)).toEqual(change.addresses ?? []);
+});
+
+test('a name that is refused is told once, and again when it was gone meanwhile', () => {
+  const told: unknown[] = [];
+  let state: CoordinatorState = newCoordinator;
+  let version = 0;
+  const give = (input: CoordinatorInput) => {
+    const step = stepCoordinator(state, input, rules, 0);
+    ({ state } = step);
+    for (const effect of step.effects) {
+      if (effect.type === 'tell' && effect.event.type === 'vip.name-refused') told.push(effect.event.node);
+    }
+    if (step.effects.some(({ type }) => type === 'write')) give({ type: 'written', call: state.calls, version: 'w' });
+  };
+  const says = (node: string, said: Says) => {
+    version += 1;
+    const text = String(version);
+    const of = { uid: node, holder: `${node}-1`, durationMs: leaseDurationMs, transitions: 0, nonce: text };
+    give({ type: 'lease', node, record: { ...of, version: text, notes: said } });
+  };
+  give({ type: 'wanted', wanted: { addresses: [], nodes: new Map(), policy, apiServerVips: new Set() } });
+  says('a', {});
+  says('b', ready);
+  give({ type: 'synced' });
+  give({ type: 'elected', epoch: 1 });
+  give({ type: 'read', call: state.calls, stored: { version: 'v', assignment: noAssignment } });
+  expect(told).toEqual(['b']);
+  says('b', ready);
+  says('a', { [notes.capacity]: '2' });
+  expect(told).toEqual(['b']);
+  says('b', {});
+  says('b', ready);
+  expect(told).toEqual(['b', 'b']);
+  expect(state.stored?.assignment.grants.size).toBe(0);
 });
 
 test('what is no address on a Lease is none, and servers that name different ones have each their own', () => {
@@ -188,7 +248,7 @@ test('it counts as one of its node’s when Services’ addresses are spread', (
 
 test('a Service that has the address by mistake does not take it from them', () => {
   const state = stateOf({ says: { a: ready, b: {} } });
-  const wanted = { ...state.wanted, addresses: [{ address: vip, weight: 1 }] };
+  const wanted = { ...state.wanted, apiServerVips: new Set([vip]), addresses: [{ address: vip, weight: 1 }] };
   const addresses = wantedAddresses({ ...state, wanted }, planNodes(state, rules, 10), leaseDurationMs, 10);
   expect(addresses).toMatchObject([{ address: vip, use: 'apiserver', eligible: new Set(['a']) }]);
 });

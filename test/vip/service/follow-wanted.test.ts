@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { WatchEvent } from '../../../src/cluster/kube-client.ts';
 import { parseMaintenanceWindows } from '../../../src/vip/plan/voluntary-moves.ts';
+import { apiServerNamesName } from '../../../src/vip/service/api-server-names.ts';
 import { followWanted } from '../../../src/vip/service/follow-wanted.ts';
 import type { ServiceApi } from '../../../src/vip/service/object-store.ts';
 import { noWishes, wishesName, wishesObject, type Wishes } from '../../../src/vip/service/wishes.ts';
@@ -26,7 +27,10 @@ function silentCluster(): ServiceApi {
   let lists = 0;
   return {
     ...emptyCluster,
-    get: (path, signal) => ((lists += 1) <= 3 ? emptyCluster.get(path, signal) : never(signal)),
+    get(path, signal) {
+      if (!path.includes('/configmaps/')) lists += 1;
+      return lists <= 3 ? emptyCluster.get(path, signal) : never(signal);
+    },
   };
 }
 
@@ -94,6 +98,26 @@ test('a window that opens while its change cannot be taken is told when it can',
   const next = wanted.next();
   await clock.advance(1);
   expect(await clock.run(next, 1000)).toMatchObject({ value: { policy: { mayRebalance: true } } });
+  end.abort(new Error('enough'));
+  await wanted.return?.();
+});
+
+test('nothing is wanted before it is known what servers have as the address of the API servers', async () => {
+  const clock = fakeClock();
+  const end = new AbortController();
+  let answer: (object: unknown) => void = () => undefined;
+  const api: ServiceApi = {
+    ...emptyCluster,
+    get: (path, signal) =>
+      path.endsWith(apiServerNamesName) ? new Promise((resolve) => (answer = resolve)) : emptyCluster.get(path, signal),
+  };
+  const wanted = followIn(api, clock).follow(end.signal)[Symbol.asyncIterator]();
+  let isTold = false;
+  const first = wanted.next().finally(() => (isTold = true));
+  await clock.advance(500);
+  expect(isTold).toBe(false);
+  answer({ data: { 's-1': '192.0.2.10' } });
+  expect(await clock.run(first)).toMatchObject({ value: { apiServerVips: new Set(['192.0.2.10']) } });
   end.abort(new Error('enough'));
   await wanted.return?.();
 });
