@@ -52,5 +52,15 @@ export async function operate(operation: Operation): Promise<OperateAnswer> {
     follower.wished(wishes);
   }
   const asked = [verb, request.address, request.node].filter((word) => word !== undefined).join(' ');
-  return { asked, plan: planWith(wishes) };
+  const notes = notesOn(operation);
+  return { asked, plan: planWith(wishes), ...(notes.length === 0 ? {} : { notes: [...notes] }) };
+}
+
+/** A Service's address is only ever on a node of the cluster: what is asked of another one is of no account to it. */
+function notesOn({ verb, request: { node }, known: { services } }: Operation): readonly string[] {
+  const isOfNode = verb === 'drain' || verb === 'cordon' || verb === 'pin';
+  if (!isOfNode || node === undefined || services === undefined) return [];
+  if (services.nodes.some(({ metadata }) => metadata.name === node)) return [];
+  const what = { drain: 'gives up', cordon: 'gets no more of', pin: 'may have' }[verb];
+  return [`${node} has no Node object: no address of a Service can be on it; it ${what} the API servers’ own alone`];
 }

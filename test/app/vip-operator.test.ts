@@ -82,6 +82,33 @@ test('what is asked for is written down, and answered with what follows from it'
   ]);
 });
 
+test('what is asked of a machine without a Node object is taken, and it is said that it means nothing to Services', async () => {
+  const { operation } = scene(0);
+  const nodes = [{ metadata: { name: 'a', namespace: '', uid: 'a', resourceVersion: '1', creationTimestamp: '' } }];
+  const services = { allocations: [], addresses: [], nodes, apiServers: [] };
+  const known = { ...operation.known, services };
+  const notesOf = async (node: string) =>
+    (await operate({ ...operation, known, verb: 'drain', request: { node } })).notes;
+  expect(await notesOf('a')).toBeUndefined();
+  expect(await notesOf('b')).toEqual([
+    'b has no Node object: no address of a Service can be on it; it gives up the API servers’ own alone',
+  ]);
+  // Not known yet: then nothing is said.
+  expect((await operate({ ...operation, verb: 'drain', request: { node: 'b' } })).notes).toBeUndefined();
+});
+
+test('nothing is moved for balance where each address is elected by itself', async () => {
+  const { operation, written } = scene(0, { isOpen: false, changesAtMs: 5_000_000 });
+  const assignment = { ...noAssignment, election: 'per-service' as const };
+  const coordinator = { ...operation.known.coordinator, stored: { version: '1', assignment } };
+  const known = { ...operation.known, coordinator };
+  await expect(operate({ ...operation, known, verb: 'rebalance', request: {} })).rejects.toMatchObject({
+    code: 'ERR_USAGE',
+    message: 'nothing is moved for balance here: each address is elected by itself (--vip-election per-service)',
+  });
+  expect(written).toEqual([]);
+});
+
 test('on a node that does not decide nothing is written, and it says which one does', async () => {
   const { operation, written } = scene(undefined);
   await expect(operate({ ...operation, verb: 'drain', request: { node: 'a' } })).rejects.toMatchObject({

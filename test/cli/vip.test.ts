@@ -102,6 +102,23 @@ test('an operation is asked for with its words, and its plan is shown', async ()
   expect(renderOperated(answer)).toMatch(/^pin 10\.1\.2\.3 to a\nnow {6}10\.1\.2\.3 from b to a/);
 });
 
+test('it is said where each address is elected by itself, and who was told otherwise', () => {
+  const elected = { ...status, election: 'per-service' as const };
+  const [, , third, fourth] = renderVipStatus({ ...elected, toldOtherwise: ['a', 'b'] }, false).split('\n');
+  expect(third).toBe('each address is elected by itself, nothing is moved for balance');
+  expect(fourth).toBe(
+    '--vip-election is per-service in this cluster, and was given otherwise to a, b: restart what is to change',
+  );
+  expect(renderVipStatus(elected, false)).not.toContain('otherwise');
+  const plan = { ...planned, moves: [], waiting: [], election: 'per-service' as const };
+  expect(renderVipPlan(plan)).toContain(third);
+  const answer = { address: '10.1.2.3', owner: 'a', verdict: 'stays', nodes: [], election: 'per-service' as const };
+  expect(renderVipExplanation(answer, false)).toContain(`10.1.2.3 is on a: stays\n${String(third)}\n`);
+  expect(renderOperated({ asked: 'drain b', plan: planned, notes: ['b has no Node object'] })).toMatch(
+    /^drain b\nb has no Node object\nnow/,
+  );
+});
+
 test('an explanation names every node', () => {
   const nodes = [
     { name: 'a', may: true, load: 2, cost: 5, why: 'has more than its share' },
