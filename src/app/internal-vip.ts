@@ -153,6 +153,7 @@ async function holdAddresses(options: InternalVipOptions, end: LinkedAbort): Pro
   const operations = oneAtATime();
   let telling: Disposable | undefined;
   let publishing: Disposable | undefined;
+  let shown: VipView | undefined;
   let control: Promise<AsyncDisposable> | undefined;
   const tell = (view: VipView) => {
     sender.send(`STATUS=${stateText(view)}`);
@@ -224,7 +225,11 @@ async function holdAddresses(options: InternalVipOptions, end: LinkedAbort): Pro
       bootMs: bootTime(clock),
       random: Math.random,
       onEvent: (event) => events.emit(event),
+      onAssignment: () => {
+        if (shown !== undefined) publish(shown);
+      },
       onReady(view) {
+        shown = view;
         // In a turn of its own: what an event tells is in the state by then.
         publishing = events.subscribe({
           onEvent: () => {

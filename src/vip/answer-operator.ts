@@ -8,7 +8,7 @@ import type { ExplainAnswer, PlanAnswer, StatusAnswer } from './control-model.ts
 import type { CoordinatorRules, CoordinatorState } from './coordination/coordinator-model.ts';
 import type { LeaseView } from './coordination/lease-holder.ts';
 import { apiServerVips } from './coordination/api-server-vip.ts';
-import { toldElection } from './coordination/address-election.ts';
+import { newestOf, toldElection } from './coordination/address-election.ts';
 import { explainElection } from './coordination/explain-election.ts';
 import { planNodes, presentInput, presentPlan } from './coordination/next-assignment.ts';
 import { lifeOf } from './coordination/node-evidence.ts';
@@ -142,5 +142,8 @@ export function asUsage(error: unknown): StartupError {
   return new StartupError('ERR_USAGE', messageOf(error), { status: 400 });
 }
 
-const assignmentOf = ({ assignment, coordinator }: VipKnowledge): StoredAssignment =>
-  coordinator.stored?.assignment ?? assignment ?? noAssignment;
+/** The newest that is known: where each address is elected by itself, others write it too. */
+function assignmentOf({ assignment, coordinator }: VipKnowledge): StoredAssignment {
+  const known = newestOf(coordinator) ?? noAssignment;
+  return assignment !== undefined && assignment.revision > known.revision ? assignment : known;
+}

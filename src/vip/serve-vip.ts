@@ -68,6 +68,8 @@ export interface ServeVipOptions {
   readonly bootMs: () => number;
   readonly random: () => number;
   readonly onEvent: (event: VipEvent) => void;
+  /** Of the coordinator: it was read what others have written. */
+  readonly onAssignment?: (() => void) | undefined;
   /** Called when everything is connected, once. */
   readonly onReady: (view: VipView) => void;
   readonly signal: AbortSignal;
@@ -177,6 +179,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     api,
     clock,
     onCompete: (addresses) => elections.compete(addresses),
+    onRead: options.onAssignment,
     onEvent,
   });
   const elections: AddressElections = addressElections({

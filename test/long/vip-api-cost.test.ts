@@ -84,3 +84,41 @@ test.each([10, 100, 1000])(
     );
   },
 );
+
+test('[V1] 100 addresses on ten nodes, each elected by itself: a write a second for each address and node', async () => {
+  const count = 100;
+  const checked = checkTiming(defaultTimes);
+  if (!checked.ok) throw new Error('the default times are refused');
+  await using vips = new VipNodes({
+    url: `https://127.0.0.1:${String(cluster.port('https-listen-port'))}`,
+    tls: layoutOf({ dataDir: cluster.paths.dataDir, runDir: '' }).serverTls,
+    addresses: addressesOf(count),
+    timing: checked.value,
+    election: 'per-service',
+  });
+  const fromMs = now();
+  for (const name of nodes) await vips.start(name);
+  const held = () => Object.values(vips.shares()).reduce((sum, share) => sum + share, 0);
+  await expect.poll(() => vips.isWhole() && held() === count, patience).toBe(true);
+  const wholeMs = now() - fromMs;
+  const perSecond = 1000 / defaultTimes.retryPeriodMs;
+  const expected = perSecond * (count + nodes.length + 1);
+  const [before, beganMs] = [vips.requests, now()];
+  await pause(overMs);
+  const measured = ((vips.requests - before) * 1000) / (now() - beganMs);
+  console.info(
+    `${String(count)} addresses elected by ${String(nodes.length)} nodes: whole after ${wholeMs.toFixed(0)} ms, ` +
+      `${measured.toFixed(1)} requests a second; shares ${Object.values(vips.shares()).join(' ')}`,
+  );
+  expect(measured).toBeLessThan(1.3 * expected);
+  expect(measured).toBeGreaterThan(0.5 * expected);
+  // The one that has the most ends at once: all that it had is elected anew.
+  const [most = ''] = Object.entries(vips.shares())
+    .sort(([, a], [, b]) => b - a)
+    .map(([name]) => name);
+  const diedMs = now();
+  vips.nodes.find(({ name }) => name === most)?.kill();
+  await expect.poll(() => vips.isWhole() && vips.shares()[most] === undefined, patience).toBe(true);
+  console.info(`the node with the most died: whole after ${(now() - diedMs).toFixed(0)} ms`);
+  expect(vips.speech.overlaps()).toEqual([]);
+});

@@ -7,8 +7,10 @@ import { addressLease } from './cluster-api.ts';
 import type { LeaseHolder, LeaseHolderOptions } from './lease-holder.ts';
 import type { LeaseRecord, LeaseRules } from './lease-model.ts';
 
+type OneElection = Pick<LeaseHolder, 'want' | 'stop' | 'seen' | 'withdrawn'>;
+
 export interface AddressElectionsOptions {
-  readonly hold: (options: Pick<LeaseHolderOptions, 'rules' | 'onAllow' | 'onWithdraw'>) => LeaseHolder;
+  readonly hold: (options: Pick<LeaseHolderOptions, 'rules' | 'onAllow' | 'onWithdraw'>) => OneElection;
   readonly rules: (lease: string) => LeaseRules;
   readonly onElected: (address: VipAddress, isElected: boolean) => void;
 }
@@ -23,16 +25,16 @@ export interface AddressElections {
 }
 
 export function addressElections({ hold, rules, onElected }: AddressElectionsOptions): AddressElections {
-  const holders = new Map<VipAddress, LeaseHolder>();
+  const holders = new Map<VipAddress, OneElection>();
   let competing: ReadonlySet<VipAddress> = new Set();
   let hasEnded = false;
 
   /** Also of those that are not tried for: since when a Lease has not changed has to be known when it is. */
-  const holderOf = (address: VipAddress): LeaseHolder => {
+  const holderOf = (address: VipAddress): OneElection => {
     const known = holders.get(address);
     if (known !== undefined) return known;
     let tenureNow = 0;
-    const holder: LeaseHolder = hold({
+    const holder: OneElection = hold({
       rules: rules(addressLease(address)),
       onAllow({ tenure }) {
         if (tenure === tenureNow) return;

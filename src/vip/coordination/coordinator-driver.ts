@@ -20,6 +20,8 @@ export interface CoordinatorDriverOptions {
   readonly clock: Clock;
   /** Of these addresses and of no other the Leases are to be held here, or tried for. */
   readonly onCompete: (addresses: readonly VipAddress[]) => void;
+  /** The assignment was read: it is not only this node that may have written it. */
+  readonly onRead?: (() => void) | undefined;
   readonly onEvent: (event: CoordinatorEvent) => void;
 }
 
@@ -33,7 +35,7 @@ const refused = (call: number, { text, isConflict }: Verdict): CoordinatorInput 
 });
 
 export function coordinatorDriver(options: CoordinatorDriverOptions): CoordinatorDriver {
-  const { rules, api, clock, onEvent, onCompete } = options;
+  const { rules, api, clock, onEvent, onCompete, onRead } = options;
   /** An answer, or what went wrong, becomes an input. */
   const give = async <T>(call: number, asked: Promise<Answer<T>>, input: (value: T) => CoordinatorInput) => {
     const answer = await asked;
@@ -43,7 +45,7 @@ export function coordinatorDriver(options: CoordinatorDriverOptions): Coordinato
     switch (effect.type) {
       case 'read': {
         const { call } = effect;
-        void give(call, api.readAssignment(), (stored) => ({ type: 'read', call, stored }));
+        void give(call, api.readAssignment(), (stored) => ({ type: 'read', call, stored })).then(onRead);
         return;
       }
       case 'write': {

@@ -8,6 +8,7 @@ import type { HowToTake, VipActuator } from '../../../src/vip/actuator.ts';
 import type { AssignmentKube } from '../../../src/vip/coordination/cluster-api.ts';
 import type { Wanted } from '../../../src/vip/coordination/coordinator-model.ts';
 import type { Timing } from '../../../src/vip/coordination/timing.ts';
+import type { Election } from '../../../src/vip/model.ts';
 import { serveVip, type VipView } from '../../../src/vip/serve-vip.ts';
 import type { VipEvent } from '../../../src/vip/vip-event.ts';
 import { plan } from '../../../src/vip/plan/plan.ts';
@@ -144,6 +145,8 @@ export interface VipNodesOptions {
   readonly timing: Timing;
   /** Until then nothing is wanted. */
   readonly holdBack?: Promise<unknown>;
+  /** As each node is told. */
+  readonly election?: Election;
 }
 
 export class VipNodes implements AsyncDisposable {
@@ -212,6 +215,7 @@ export class VipNodes implements AsyncDisposable {
         await new Promise((resolve) => signal.addEventListener('abort', resolve));
       },
       plan,
+      election: this.#options.election,
       clock: systemClock,
       bootMs: now,
       random: Math.random,
