@@ -339,7 +339,17 @@ export const commandRows: readonly CommandRow[] = [
       ].map((name): OptionRow => ({ flags: `--${name} <value>`, about: 'join-server: setting of this server' })),
       { flags: '--metrics <url>', about: 'etcd-watch: where etcd tells its figures' },
       ...[
-        ...['state-dir', 'namespace', 'addresses', 'interface', 'capacity', 'linger-ms', 'flap-half-life-ms', 'pool'],
+        ...[
+          'state-dir',
+          'namespace',
+          'addresses',
+          'interface',
+          'capacity',
+          'election',
+          'linger-ms',
+          'flap-half-life-ms',
+          'pool',
+        ],
         ...['window', 'default-class', 'control-socket', 'apiserver-vip', 'apiserver', 'tls'],
         ...['lease-duration', 'renew-deadline', 'retry-period'],
       ].map((name): OptionRow => ({ flags: `--${name} <value>`, about: 'vip: setting of this node; times in ms' })),
