@@ -6,6 +6,7 @@
  * On the way out others are asked to take over, and given the time for it. What is left then falls silent, is
  * removed and read back, and the Leases are given back.
  */
+import { setMaxListeners } from 'node:events';
 import { abortError, linkedAbort, onAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { deferred } from '../kernel/deferred.ts';
@@ -95,6 +96,8 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   const { node, identity, earlier, namespace, timing, actuator, clock, bootMs, random, onEvent, signal } = options;
   // What is asked of the API goes on while we leave: the Leases are given back then.
   using work = linkedAbort();
+  // Each request listens to it, and each Lease has its own.
+  setMaxListeners(0, work.signal);
   const leaseApi = clusterApi({ connect: options.connectForLeases, namespace, clock, signal: work.signal });
   const api = clusterApi({ connect: options.connect, namespace, clock, signal: work.signal });
 
@@ -288,7 +291,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
 
   await new Promise<void>((resolve) => void onAbort(signal, resolve));
   await handOver({ agent, own, election, clock });
-  const left = sleep(clock, leaveWithinMs).catch(() => undefined);
+  const left = sleep(clock, leaveWithinMs, work.signal).catch(() => undefined);
   await Promise.race([Promise.all([own.stop(), election.stop(), elections.stop()]), left]);
   work.abort(new Error('it has ended'));
   await Promise.allSettled(followed);

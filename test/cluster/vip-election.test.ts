@@ -3,6 +3,7 @@
  * for every address all the time hears who answers. Faults drawn at random are in test/long/vip-election.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/kernel/clock.ts';
 import { SplitBrainRuns } from './kit/split-brain.ts';
 import { vipCluster, type VipCluster } from './kit/vip-cluster.ts';
 
@@ -77,8 +78,10 @@ describe.skipIf(!isRoot)('nodes that elect the holder of each address', () => {
 
   test('[V10] a node that is told to leave it to a coordinator goes the way of the others, and says so', async () => {
     const holder = (await vips.speakerOf(vip)) ?? '';
+    const toldMs = systemClock.monotonicMs();
     vips.processOf(holder).signal('SIGTERM');
     await vips.processOf(holder).ended;
+    console.info(`told to end: over after ${(systemClock.monotonicMs() - toldMs).toFixed(0)} ms`);
     vips.start(holder, { election: 'coordinator' });
     await expect.poll(() => vips.isAlive(holder), patience).toBe(true);
     await agreed();
