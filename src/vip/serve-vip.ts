@@ -181,7 +181,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     rules: coordinatorRules,
     api,
     clock,
-    onCompete: (addresses) => elections.compete(addresses),
+    onCompete: (candidacies) => elections.compete(candidacies),
     onRead: options.onAssignment,
     onEvent,
   });

@@ -16,11 +16,16 @@
 import type { Election, Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
 import { imbalanceOf } from '../plan/plan.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode, PlannedMove } from '../plan/plan-model.ts';
+import { hashOf, rendezvousScore } from '../plan/rendezvous.ts';
 import { mayHold, pinOf, takes } from '../plan/standing.ts';
 import type { CoordinatorRules, CoordinatorState } from './coordinator-model.ts';
 import type { LeaseSighting } from './lease-model.ts';
 import { lifeOf } from './node-evidence.ts';
 import { electionOf, notes, type StoredAssignment } from './stored-assignment.ts';
+
+/** A read, a write, and until others have heard of it. */
+const turnEveryMs = 50;
+const mostTurns = 20;
 
 type Nodes = ReadonlyMap<NodeName, PlanNode>;
 
@@ -89,6 +94,21 @@ export function competesFor(address: PlanAddress, name: NodeName, owner: NodeNam
   const stance = stanceOf(address, name, nodes);
   if (owner === name) return stance !== 'leaves';
   return stance === 'takes' && (owner === undefined || stanceOf(address, owner, nodes) === 'leaves');
+}
+
+/**
+ * How long after its Lease is free a node tries for it: by turns, in an order that each address has of its own. So
+ * the first one mostly wins without a race, and a hundred addresses that become free together go to all nodes.
+ */
+export function turnMs(address: PlanAddress, name: NodeName, owner: NodeName | undefined, nodes: Nodes): number {
+  if (owner === name) return 0;
+  const hash = hashOf(address.address);
+  const scoreOf = (node: NodeName) => rendezvousScore(hash, hashOf(node));
+  const own = scoreOf(name);
+  const before = [...nodes.keys()].filter(
+    (each) => each !== owner && scoreOf(each) > own && stanceOf(address, each, nodes) === 'takes',
+  );
+  return Math.min(before.length, mostTurns) * turnEveryMs;
 }
 
 /** The moves of what this node was elected for, and what nobody may have; nothing is moved for balance. */

@@ -3,6 +3,7 @@
  * and when to give it up. Which these are, `address-election` says; what follows from being elected, the coordinator.
  */
 import type { VipAddress } from '../model.ts';
+import type { Candidacy } from './coordinator-model.ts';
 import { addressLease } from './cluster-api.ts';
 import type { LeaseHolder, LeaseHolderOptions } from './lease-holder.ts';
 import type { LeaseRecord, LeaseRules } from './lease-model.ts';
@@ -17,7 +18,7 @@ export interface AddressElectionsOptions {
 
 export interface AddressElections {
   /** For these and for no other, from now on. */
-  compete(addresses: readonly VipAddress[]): void;
+  compete(candidacies: readonly Candidacy[]): void;
   /** A watch shows its Lease. */
   seen(address: VipAddress, record: LeaseRecord | undefined): void;
   /** Resolves when all are given back, or could not be. */
@@ -26,7 +27,7 @@ export interface AddressElections {
 
 export function addressElections({ hold, rules, onElected }: AddressElectionsOptions): AddressElections {
   const holders = new Map<VipAddress, OneElection>();
-  let competing: ReadonlySet<VipAddress> = new Set();
+  let competing: ReadonlyMap<VipAddress, number> = new Map();
   let hasEnded = false;
 
   /** Also of those that are not tried for: since when a Lease has not changed has to be known when it is. */
@@ -35,7 +36,7 @@ export function addressElections({ hold, rules, onElected }: AddressElectionsOpt
     if (known !== undefined) return known;
     let tenureNow = 0;
     const holder: OneElection = hold({
-      rules: rules(addressLease(address)),
+      rules: { ...rules(addressLease(address)), yieldMs: () => competing.get(address) ?? 0 },
       onAllow({ tenure }) {
         if (tenure === tenureNow) return;
         tenureNow = tenure;
@@ -52,12 +53,12 @@ export function addressElections({ hold, rules, onElected }: AddressElectionsOpt
   };
 
   return {
-    compete(addresses) {
+    compete(candidacies) {
       if (hasEnded) return;
       const before = competing;
-      competing = new Set(addresses);
-      for (const address of before) if (!competing.has(address)) void holderOf(address).stop();
-      for (const address of competing) if (!before.has(address)) holderOf(address).want();
+      competing = new Map(candidacies.map(({ address, afterMs }) => [address, afterMs]));
+      for (const address of before.keys()) if (!competing.has(address)) void holderOf(address).stop();
+      for (const address of competing.keys()) if (!before.has(address)) holderOf(address).want();
     },
     seen: (address, record) => holderOf(address).seen(record),
     async stop() {

@@ -1,10 +1,10 @@
 /** Drives the coordinator: makes its requests and wakes it. Its state is kept also while another node is it. */
 import type { Clock } from '../../kernel/clock.ts';
 import { unreachable } from '../../kernel/unreachable.ts';
-import type { VipAddress } from '../model.ts';
 import { nodeLease, otherCallMs, type Answer, type ClusterApi } from './cluster-api.ts';
 import { newCoordinator, stepCoordinator } from './coordinator.ts';
 import type {
+  Candidacy,
   CoordinatorEffect,
   CoordinatorEvent,
   CoordinatorInput,
@@ -19,7 +19,7 @@ export interface CoordinatorDriverOptions {
   readonly api: Pick<ClusterApi, 'readAssignment' | 'writeAssignment' | 'readLease'>;
   readonly clock: Clock;
   /** Of these addresses and of no other the Leases are to be held here, or tried for. */
-  readonly onCompete: (addresses: readonly VipAddress[]) => void;
+  readonly onCompete: (candidacies: readonly Candidacy[]) => void;
   /** The assignment was read: it is not only this node that may have written it. */
   readonly onRead?: (() => void) | undefined;
   readonly onEvent: (event: CoordinatorEvent) => void;
@@ -60,7 +60,7 @@ export function coordinatorDriver(options: CoordinatorDriverOptions): Coordinato
         return;
       }
       case 'compete':
-        onCompete(effect.addresses);
+        onCompete(effect.candidacies);
         return;
       case 'tell':
         onEvent(effect.event);

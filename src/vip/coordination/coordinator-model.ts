@@ -33,6 +33,12 @@ export interface RefusedName {
   readonly why: 'in use' | 'unknown';
 }
 
+/** A node tries for the Lease of an address, so long after that is free: those who are before it go first. */
+export interface Candidacy {
+  readonly address: VipAddress;
+  readonly afterMs: number;
+}
+
 export interface Stored {
   /** `resourceVersion`; undefined: there is no such object yet. */
   readonly version: string | undefined;
@@ -97,7 +103,7 @@ export interface CoordinatorState {
   /** Those whose Lease is ours. */
   readonly elected: ReadonlySet<VipAddress>;
   /** Those whose Lease we are to have, or to try for, as it was last told. */
-  readonly competing: readonly VipAddress[];
+  readonly competing: readonly Candidacy[];
 }
 
 export interface CoordinatorRules {
@@ -146,7 +152,7 @@ export type CoordinatorEffect =
   /** A read of a node's Lease that is served by a majority of etcd. */
   | { readonly type: 'confirm'; readonly call: number; readonly node: NodeName }
   /** Of these addresses and of no other the Leases are to be held here, or tried for. */
-  | { readonly type: 'compete'; readonly addresses: readonly VipAddress[] }
+  | { readonly type: 'compete'; readonly candidacies: readonly Candidacy[] }
   | { readonly type: 'tell'; readonly event: CoordinatorEvent };
 
 export type CoordinatorEvent =

@@ -220,9 +220,9 @@ class CoordinatorDraft {
   compete(): void {
     if (this.#isRoutine && !this.#isDue()) return;
     const competing = competingFor(this.#state, this.#rules, this.#nowMs);
-    if (competing.join(' ') === this.#state.competing.join(' ')) return;
+    if (isDeepStrictEqual(competing, this.#state.competing)) return;
     this.#set({ competing });
-    this.#effects.push({ type: 'compete', addresses: competing });
+    this.#effects.push({ type: 'compete', candidacies: competing });
   }
 
   /** A renewal that comes when something is due takes the place of the timer, which is set anew after it. */

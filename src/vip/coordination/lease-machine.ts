@@ -53,6 +53,7 @@ function apply(transition: LeaseTransition, input: LeaseInput): void {
   switch (input.type) {
     case 'want':
       transition.isWanted = true;
+      transition.yieldFirst();
       return;
     case 'stop':
       transition.isWanted = false;

@@ -113,6 +113,8 @@ export interface LeaseRules {
   readonly timing: Timing;
   /** Whether changes come by a watch: then a free Lease is not polled for. */
   readonly isWatched: boolean;
+  /** So long after it is free others go first; asked anew each time. Absent: nobody does. */
+  readonly yieldMs?: (() => number) | undefined;
   /** After a loss others go first. */
   readonly coolDownMs: number;
 }

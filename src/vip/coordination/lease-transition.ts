@@ -278,6 +278,11 @@ export class LeaseTransition {
       this.#effects.push({ type: 'idle' });
   }
 
+  /** It is wanted from now on: not before those who go first have had their time. */
+  yieldFirst(): void {
+    if (this.rules.yieldMs !== undefined) this.hurryIfFree();
+  }
+
   /** A watch shows that it is free, or will be: no poll is waited for. */
   hurryIfFree(): void {
     const { state } = this;
@@ -327,10 +332,11 @@ export class LeaseTransition {
   /** When a Lease that is not ours may be taken: at once, or when it has not changed for as long as it promises. */
   #freeAtMs(record: LeaseRecord | undefined): number {
     const { identity, ownEarlier, timing, isWatched } = this.rules;
-    if (record === undefined || record.holder === '' || record.holder === identity) return 0;
-    if (ownEarlier.has(record.holder)) return 0;
+    if (record !== undefined && (record.holder === identity || ownEarlier.has(record.holder))) return 0;
+    const yieldMs = this.rules.yieldMs?.() ?? 0;
     const sinceMs = this.#seen?.changedAtMs ?? this.nowMs;
-    const freeAtMs = sinceMs + record.durationMs + timing.graceMs;
+    if (record === undefined || record.holder === '') return yieldMs === 0 ? 0 : sinceMs + yieldMs;
+    const freeAtMs = sinceMs + record.durationMs + timing.graceMs + yieldMs;
     return isWatched || freeAtMs <= this.nowMs ? freeAtMs : Math.min(freeAtMs, this.nowMs + timing.retryPeriodMs);
   }
 

@@ -8,8 +8,22 @@
  */
 import type { Election, Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode } from '../plan/plan-model.ts';
-import type { CoordinatorEvent, CoordinatorRules, CoordinatorState, Preparation } from './coordinator-model.ts';
-import { competesFor, decidesOn, electedPlan, hasToDecide, newestOf, nextElection } from './address-election.ts';
+import type {
+  Candidacy,
+  CoordinatorEvent,
+  CoordinatorRules,
+  CoordinatorState,
+  Preparation,
+} from './coordinator-model.ts';
+import {
+  competesFor,
+  decidesOn,
+  electedPlan,
+  hasToDecide,
+  newestOf,
+  nextElection,
+  turnMs,
+} from './address-election.ts';
 import { wantedAddresses } from './api-server-vip.ts';
 import { penaltyOf } from './flaps.ts';
 import { heirsOf, isReady, lateOwners } from './heirs.ts';
@@ -240,7 +254,7 @@ export const presentPlan = (state: CoordinatorState, rules: CoordinatorRules, in
   planBy(electionOf(newestOf(state)), state, rules, input);
 
 /** Addresses whose Lease this node is to hold, or to try for; none while a coordinator decides. */
-export function competingFor(state: CoordinatorState, rules: CoordinatorRules, nowMs: number): readonly VipAddress[] {
+export function competingFor(state: CoordinatorState, rules: CoordinatorRules, nowMs: number): readonly Candidacy[] {
   const { wanted, isSynced } = state;
   const newest = newestOf(state);
   if (newest === undefined || wanted === undefined || !isSynced || electionOf(newest) === 'coordinator') return [];
@@ -251,8 +265,8 @@ export function competingFor(state: CoordinatorState, rules: CoordinatorRules, n
   const owner = (address: VipAddress) => newest.grants.get(address)?.owner;
   return all
     .filter((each) => competesFor(each, rules.node, owner(each.address), byName))
-    .map(({ address }) => address)
-    .sort();
+    .map((each) => ({ address: each.address, afterMs: turnMs(each, rules.node, owner(each.address), byName) }))
+    .sort((a, b) => (a.address < b.address ? -1 : 1));
 }
 
 /** What the planner is asked with the assignment as it is stored; undefined: it is not known what there is. */

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { competesFor, nextElection, stanceOf, type Stance } from '../../../src/vip/coordination/address-election.ts';
+import {
+  competesFor,
+  nextElection,
+  stanceOf,
+  turnMs,
+  type Stance,
+} from '../../../src/vip/coordination/address-election.ts';
 import { addressLease, addressOfLease, nodeLease } from '../../../src/vip/coordination/cluster-api.ts';
 import { newCoordinator, stepCoordinator } from '../../../src/vip/coordination/coordinator.ts';
 import type { CoordinatorInput, CoordinatorRules } from '../../../src/vip/coordination/coordinator-model.ts';
@@ -48,6 +54,27 @@ describe('who competes for an address', () => {
     [false, 'it is cordoned, and nobody has it', undefined, { a: 'cordoned', b: 'ready' }],
   ])('%s when %s', (competes, _when, owner, states) => {
     expect(competesFor(wants(), 'a', owner, nodesOf(states))).toBe(competes);
+  });
+});
+
+describe('the turn of a node', () => {
+  const all = nodesOf({ a: 'ready', b: 'ready', c: 'ready', d: 'ready' });
+  const turnOf = (each: string, name: string, owner?: string, nodes = all) =>
+    turnMs(wants({ address: each }), name, owner, nodes) / 50;
+  const addresses = Array.from({ length: 400 }, (_each, at) => `10.0.${String(at >> 8)}.${String(at & 255)}`);
+
+  test('is another one for each node, in an order that each address has of its own', () => {
+    for (const each of addresses)
+      expect(['a', 'b', 'c', 'd'].map((name) => turnOf(each, name)).sort()).toEqual([0, 1, 2, 3]);
+    const first = (name: string) => addresses.filter((each) => turnOf(each, name) === 0).length;
+    for (const name of ['a', 'b', 'c', 'd']) expect(first(name)).toBeGreaterThan(60);
+  });
+
+  test('comes at once for its owner, and nodes that may not have it are passed over', () => {
+    const one = addresses.find((each) => turnOf(each, 'a') === 3) ?? '';
+    expect(turnOf(one, 'a', 'a')).toBe(0);
+    expect(turnOf(one, 'a', 'b')).toBe(2);
+    expect(turnOf(one, 'a', 'b', nodesOf({ a: 'ready', b: 'draining', c: 'dead', d: 'cordoned' }))).toBe(0);
   });
 });
 
@@ -117,7 +144,7 @@ class Driven {
   }
 
   get competing(): readonly string[] | undefined {
-    return this.effects.find((effect) => effect.type === 'compete')?.addresses;
+    return this.effects.find((effect) => effect.type === 'compete')?.candidacies.map((each) => each.address);
   }
 }
 
@@ -175,7 +202,7 @@ describe('a node where addresses are elected by themselves', () => {
 
   test('[V10] waits for an acknowledgement of the owner before it, as a coordinator does', () => {
     const driven = among(assigned(ofB('granted'), 'per-service'), { b: 'draining' });
-    expect(driven.state.competing).toEqual([address]);
+    expect(driven.state.competing).toEqual([{ address, afterMs: 0 }]);
     driven.give({ type: 'address', address, isElected: true }).read(assigned(ofB('granted'), 'per-service'));
     // First it is made ready for it.
     expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'granted', heir: 'a' });

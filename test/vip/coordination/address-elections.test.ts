@@ -4,6 +4,8 @@ import type { LeaseRules } from '../../../src/vip/coordination/lease-model.ts';
 
 const [one, two] = ['10.0.0.1', '10.0.0.2'] as const;
 
+const at = (address: string) => ({ address, afterMs: 0 });
+
 /** Leases that are got and lost when the test says so. */
 function elections() {
   const said: string[] = [];
@@ -34,16 +36,16 @@ function elections() {
 
 test('a Lease is tried for as long as it is competed for, and given up then', () => {
   const { all, said } = elections();
-  all.compete([one]);
-  all.compete([one, two]);
-  all.compete([two]);
-  all.compete([one, two]);
+  all.compete([at(one)]);
+  all.compete([at(one), at(two)]);
+  all.compete([at(two)]);
+  all.compete([at(one), at(two)]);
   expect(said).toEqual(['1 want', '2 want', '1 stop', '1 want']);
 });
 
 test('being elected is told once for each tenure, and what is lost may be given back at once', () => {
   const { all, said, told, got, lost } = elections();
-  all.compete([one]);
+  all.compete([at(one)]);
   for (const tenure of [1, 1, 1]) got.get('1')?.(tenure);
   lost.get('1')?.(1);
   got.get('1')?.(2);
@@ -59,9 +61,9 @@ test('of Leases that are not competed for it is known since when they have not c
 
 test('at the end all are given up, and none is tried for again', async () => {
   const { all, said } = elections();
-  all.compete([one]);
+  all.compete([at(one)]);
   all.seen(two, undefined);
   await all.stop();
-  all.compete([one, two]);
+  all.compete([at(one), at(two)]);
   expect(said).toEqual(['1 want', '2 seen', '1 stop', '2 stop']);
 });

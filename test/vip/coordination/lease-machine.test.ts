@@ -1,6 +1,18 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { Driven, foreign, inputs, noConnection, outcome, situations, timing, unanswered } from './lease-fixture.ts';
+import { newLease, stepLease } from '../../../src/vip/coordination/lease-machine.ts';
+import type { LeaseInput, LeaseMachine, LeaseRecord } from '../../../src/vip/coordination/lease-model.ts';
+import {
+  Driven,
+  foreign,
+  inputs,
+  noConnection,
+  outcome,
+  rules,
+  situations,
+  timing,
+  unanswered,
+} from './lease-fixture.ts';
 
 const golden = new URL('lease-transitions.golden.md', import.meta.url);
 
@@ -132,4 +144,49 @@ describe('[V8] the Lease machine', () => {
     expect(driven.effects).toContainEqual({ type: 'idle' });
     expect(driven.wakeAtMs).toBeUndefined();
   });
+});
+
+/** When it first asks for a Lease that it wants at 1000, of which a watch has shown this at 200. */
+function asksAt(seen: LeaseRecord | undefined, yieldMs: number, showsAtMs?: number): number {
+  const others = { ...rules, isWatched: true, yieldMs: () => yieldMs };
+  const step = (machine: LeaseMachine, input: LeaseInput, nowMs: number) =>
+    stepLease(machine, input, others, { nowMs, bootMs: nowMs, random: () => 0.5 });
+  let { machine } = step(newLease, { type: 'seen', record: seen }, 200);
+  let next = step(machine, { type: 'want' }, 1000);
+  if (showsAtMs !== undefined) {
+    const record = { ...released, holder: 'c-1', version: '9' };
+    next = step(next.machine, { type: 'seen', record }, showsAtMs);
+  }
+  for (let nowMs = 1000; ;) {
+    ({ machine } = next);
+    if (next.effects.some(({ type }) => type === 'read')) return nowMs;
+    nowMs = next.wakeAtMs ?? Infinity;
+    next = step(machine, { type: 'wake' }, nowMs);
+  }
+}
+
+const released: LeaseRecord = {
+  version: '1',
+  uid: 'u',
+  holder: '',
+  durationMs: 5000,
+  transitions: 0,
+  nonce: '',
+  notes: {},
+};
+
+test.each<readonly [number, string, LeaseRecord | undefined, number]>([
+  [1000, 'that nobody holds, when it is the first', released, 0],
+  [1150, 'that has been free since 200, when others go first for 950', released, 950],
+  [1000, 'that has been free for longer than others go first', released, 100],
+  [1000, 'that there is not, when it is the first', undefined, 0],
+  [5220, 'that another one holds, when it is over', { ...released, holder: 'b-1' }, 0],
+  [5320, 'that another one holds, when it is over and others went first', { ...released, holder: 'b-1' }, 100],
+  [1000, 'that was its own, at once', { ...released, holder: 'a-0' }, 950],
+])('asks at %i for a Lease %s', (atMs, _what, seen, yieldMs) => {
+  expect(asksAt(seen, yieldMs)).toBe(atMs);
+});
+
+test('does not ask for a Lease that somebody who goes first has got meanwhile', () => {
+  expect(asksAt(released, 950, 1100)).toBe(1100 + 5000 + timing.graceMs + 950);
 });

@@ -6,6 +6,7 @@ import { newAgent, stepAgent } from '../../../src/vip/coordination/agent.ts';
 import type { AgentEffect, AgentInput, AgentRules, AgentState } from '../../../src/vip/coordination/agent-model.ts';
 import { newCoordinator, stepCoordinator } from '../../../src/vip/coordination/coordinator.ts';
 import type {
+  Candidacy,
   CoordinatorEffect,
   CoordinatorInput,
   CoordinatorRules,
@@ -126,7 +127,7 @@ class SimProcess {
   /** The node's own, the coordinator's, and those of addresses. */
   readonly #leases: { readonly rules: LeaseRules; machine: LeaseMachine; wake: number; tenure?: number }[];
   readonly #rulesOf: (lease: string, isNodes: boolean) => LeaseRules;
-  #competing: readonly VipAddress[] = [];
+  #competing: ReadonlyMap<VipAddress, number> = new Map();
   #agent: AgentState = newAgent;
   #coordinator: CoordinatorState = newCoordinator;
   #agentWake = 0;
@@ -261,16 +262,18 @@ class SimProcess {
     const name = addressLease(address);
     const known = this.#leases.findIndex(({ rules }) => rules.lease === name);
     if (known >= 0) return known;
-    this.#leases.push({ rules: this.#rulesOf(name, false), machine: newLease, wake: 0 });
+    const yieldMs = () => this.#competing.get(address) ?? 0;
+    this.#leases.push({ rules: { ...this.#rulesOf(name, false), yieldMs }, machine: newLease, wake: 0 });
     return this.#leases.length - 1;
   }
 
-  #compete(addresses: readonly VipAddress[]): void {
+  #compete(candidacies: readonly Candidacy[]): void {
     if (this.#hasEnded) return;
     const before = this.#competing;
-    this.#competing = addresses;
-    for (const each of before) if (!addresses.includes(each)) this.#giveLease(this.#leaseOf(each), { type: 'stop' });
-    for (const each of addresses) if (!before.includes(each)) this.#giveLease(this.#leaseOf(each), { type: 'want' });
+    const now = new Map(candidacies.map(({ address, afterMs }) => [address, afterMs]));
+    this.#competing = now;
+    for (const each of before.keys()) if (!now.has(each)) this.#giveLease(this.#leaseOf(each), { type: 'stop' });
+    for (const each of now.keys()) if (!before.has(each)) this.#giveLease(this.#leaseOf(each), { type: 'want' });
   }
 
   #giveLease(index: number, input: LeaseInput): void {
@@ -546,7 +549,7 @@ class SimProcess {
         return;
       }
       case 'compete':
-        this.#post(hopMs, () => this.#compete(effect.addresses));
+        this.#post(hopMs, () => this.#compete(effect.candidacies));
         return;
       case 'tell':
         return;
