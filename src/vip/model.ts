@@ -2,7 +2,8 @@
  * The words of this room: what is assigned, to whom, and how far that has come.
  *
  * The unit of assignment is an address, not a Service: all Services of one address share its holder.
- * Nobody but the lease holder of the cluster's coordinator Lease writes the assignment; nobody but the
+ * Nobody but the holder of the cluster's coordinator Lease (of an address's own, where each is elected by
+ * itself) writes the assignment; nobody but the
  * node named in it, with a Lease of its own that is still good, answers for an address.
  */
 

@@ -18,6 +18,7 @@ import { addressElections, type AddressElections } from './coordination/address-
 import { agentDriver } from './coordination/agent-driver.ts';
 import type { AgentState } from './coordination/agent-model.ts';
 import {
+  addressLease,
   addressOfLease,
   clusterApi,
   coordinatorLease,
@@ -225,6 +226,8 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
   };
   const followLeases = async (end: AbortSignal) => {
     const listed = await api.listLeases();
+    // Nobody would follow them any more.
+    end.throwIfAborted();
     if (!listed.ok) throw new Error(listed.verdict.text);
     const sight = (name: string, record: LeaseRecord | undefined) => {
       const owner = nodeOfLease(name);
@@ -235,8 +238,17 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
       coordinator.give({ type: 'address lease', address, holder: record?.holder });
     };
     for (const { name, record } of listed.value) sight(name, record);
+    const present = new Set(listed.value.map(({ name }) => name));
+    for (const address of coordinator.state.holders.keys()) {
+      if (!present.has(addressLease(address))) sight(addressLease(address), undefined);
+    }
     coordinator.give({ type: 'synced' });
-    for await (const { name, record, isDeleted } of api.watchLeases(end)) sight(name, isDeleted ? undefined : record);
+    try {
+      for await (const { name, record, isDeleted } of api.watchLeases(end)) sight(name, isDeleted ? undefined : record);
+    } finally {
+      // Nothing is decided on Leases that nobody has followed meanwhile. Who was elected for addresses keeps their Leases.
+      if (electionOf(agent.state.view) === 'coordinator') coordinator.give({ type: 'unsynced' });
+    }
   };
   const followElection = async (end: AbortSignal) => {
     for await (const { record, isDeleted } of api.watchLeases(end, coordinatorLease)) {

@@ -10,8 +10,8 @@
  * - One that may not keep it (drained, about to end, not eligible, another one is pinned) gives its Lease up, and
  *   answers on until whoever has got it is ready.
  * - The coordinator still gives addresses to Services, and takes back what nobody may have. It grants nothing.
- * - A cluster has one way at a time, which its assignment names. The coordinator changes it to its own when no
- *   living node was told the present one; until then whoever was told otherwise goes the way of the cluster.
+ * - A cluster has one way at a time, which its assignment names. The coordinator changes it to its own when it has
+ *   heard of no living node that was told the present one for the length of a Lease; until then whoever was told otherwise goes the way of the cluster.
  */
 import type { Election, Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
 import { imbalanceOf } from '../plan/plan.ts';
@@ -41,11 +41,13 @@ export const toldElection = ({ record }: LeaseSighting): Election =>
 
 /** The way that the next version of the assignment names, if the coordinator writes it. */
 export function nextElection(state: CoordinatorState, rules: CoordinatorRules, nowMs: number): Election {
-  const { stored, epoch, leases } = state;
+  const { stored, epoch, electedAtMs, leases } = state;
   const own = rules.election ?? 'coordinator';
   const present = electionOf(stored?.assignment);
   if (epoch === undefined || present === own) return present;
   if (stored?.version === undefined) return own;
+  // After an outage all others seem to be gone until they have renewed their Leases.
+  if (nowMs < electedAtMs + rules.leaseDurationMs) return present;
   const isTold = [...leases.values()].some(
     (sighting) => lifeOf(sighting, nowMs, rules.leaseDurationMs) === 'alive' && toldElection(sighting) === present,
   );

@@ -59,6 +59,8 @@ export interface Preparation {
 export interface CoordinatorState {
   /** The epoch in which we are the coordinator; undefined: we are not, and only look. */
   readonly epoch: number | undefined;
+  /** Since when, or since when we were it last. */
+  readonly electedAtMs: number;
   readonly leases: ReadonlyMap<NodeName, LeaseSighting>;
   /** Whether a list of the Leases was seen as a whole: before that, nodes only seem to be missing. */
   readonly isSynced: boolean;
@@ -114,7 +116,7 @@ export interface CoordinatorRules {
   /** For nodes whose Lease was never seen. */
   readonly leaseDurationMs: number;
   readonly standbys: number;
-  /** How owners are to be found; absent: by the coordinator. See `election.ts`. */
+  /** How owners are to be found; absent: by the coordinator. See `address-election.ts`. */
   readonly election?: Election | undefined;
   /** Half of what a node is trusted less for its flaps is forgotten in this time. */
   readonly flapHalfLifeMs: number;

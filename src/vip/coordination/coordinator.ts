@@ -35,6 +35,7 @@ const mostConflicts = 50;
 
 export const newCoordinator: CoordinatorState = {
   epoch: undefined,
+  electedAtMs: 0,
   leases: new Map(),
   isSynced: false,
   wanted: undefined,
@@ -97,6 +98,7 @@ class CoordinatorDraft {
         // What was read before counts for nothing: another one may have written since.
         this.#set({
           epoch: input.epoch,
+          electedAtMs: this.#nowMs,
           stored: undefined,
           confirmed: new Map(),
           call: undefined,
@@ -135,9 +137,13 @@ class CoordinatorDraft {
         return;
       case 'address': {
         const elected = new Set(this.#state.elected);
+        const preparing = new Map(this.#state.preparing);
         if (input.isElected) elected.add(input.address);
-        else elected.delete(input.address);
-        this.#set({ elected });
+        else {
+          elected.delete(input.address);
+          preparing.delete(input.address);
+        }
+        this.#set({ elected, preparing });
         return;
       }
       case 'wanted':
@@ -159,6 +165,7 @@ class CoordinatorDraft {
       case 'confirmed': {
         const node = this.#state.call?.node;
         if (!this.#ends(input.call) || node === undefined) return;
+        this.#set({ failures: 0 });
         this.#confirm(node, input.record);
         return;
       }
@@ -211,9 +218,9 @@ class CoordinatorDraft {
       this.#effects.push({ type: 'write', call: id, version: stored.version, assignment });
       return;
     }
-    this.#set({ failures: 0 });
     const node = this.#toConfirm(stored);
-    if (node !== undefined) this.#effects.push({ type: 'confirm', call: this.#call({ kind: 'confirm', node }), node });
+    if (node === undefined) this.#set({ failures: 0 });
+    else this.#effects.push({ type: 'confirm', call: this.#call({ kind: 'confirm', node }), node });
   }
 
   /** Says which Leases of addresses are to be held here, when that has changed. */
@@ -352,7 +359,7 @@ class CoordinatorDraft {
   }
 
   #wakeAtMs(): number | undefined {
-    const { epoch, leases, pausedUntilMs, call, plan, preparing, flaps } = this.#state;
+    const { epoch, electedAtMs, leases, pausedUntilMs, call, plan, preparing, flaps } = this.#state;
     const isIdle = epoch === undefined && electionOf(newestOf(this.#state)) === 'coordinator';
     if (isIdle || call !== undefined) return undefined;
     if (pausedUntilMs > this.#nowMs) return pausedUntilMs;
@@ -362,6 +369,7 @@ class CoordinatorDraft {
       return [lateAtMs(sighting, leaseDurationMs), endMs, endMs + graceMs];
     });
     for (const { sinceMs } of preparing.values()) times.push(sinceMs + prepareWithinMs);
+    if (epoch !== undefined) times.push(electedAtMs + leaseDurationMs);
     if (plan?.againAtMs !== undefined) times.push(plan.againAtMs);
     times.push(...forgottenTimes(flaps, this.#rules, this.#nowMs));
     const future = times.filter((atMs) => atMs > this.#nowMs);

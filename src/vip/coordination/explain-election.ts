@@ -13,7 +13,8 @@ export function explainElection(
   const { address, owner, verdict } = planned;
   const nodes = new Map(input.nodes.map((node) => [node.name, node]));
   const wanted = input.addresses.find((each) => each.address === address);
-  const holder = [...leases].find(([, { record }]) => record?.holder === holders.get(address))?.[0];
+  const held = holders.get(address);
+  const holder = held === undefined ? undefined : [...leases].find(([, { record }]) => record?.holder === held)?.[0];
   const isSettled = owner !== undefined && owner === holder && verdict.startsWith('stays');
   return {
     ...planned,

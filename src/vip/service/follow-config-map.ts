@@ -35,14 +35,9 @@ export async function followConfigMap<T>(options: FollowConfigMapOptions<T>, sig
   };
   const read = async (): Promise<void> => {
     const before = present();
-    try {
-      const value = valueOf(await unlessMissing(api.get(`${folder}/${name}`, end.signal)));
-      // What was told meanwhile is newer.
-      if (present() === before && !isDeepStrictEqual(value, before)) onValue(value);
-    } catch (error) {
-      if (isRefused(error)) onRead?.();
-      throw error;
-    }
+    const value = valueOf(await unlessMissing(api.get(`${folder}/${name}`, end.signal)));
+    // What was told meanwhile is newer.
+    if (present() === before && !isDeepStrictEqual(value, before)) onValue(value);
     onRead?.();
   };
   const readNowAndThen = async (): Promise<never> => {
@@ -56,6 +51,10 @@ export async function followConfigMap<T>(options: FollowConfigMapOptions<T>, sig
   const both = [watch(), readNowAndThen()];
   try {
     await Promise.race(both);
+  } catch (error) {
+    // Whichever of the two is refused first: the other one is not answered any more.
+    if (isRefused(error)) onRead?.();
+    throw error;
   } finally {
     end.abort(new Error('the API is asked anew'));
     await Promise.allSettled(both);

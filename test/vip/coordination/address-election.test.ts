@@ -277,15 +277,31 @@ describe('a cluster has one way at a time', () => {
     ['per-service', 'no living node is left that was told otherwise', 'per-service', 'coordinator', perService],
   ])('%s: %s', (next, _why, told, stored, ofB) => {
     const own = told === 'per-service' ? perService : {};
-    const driven = new Driven(told).give(leaseOf('a', 1, own), leaseOf('b', 2, ofB), { type: 'elected', epoch: 3 });
+    const driven = new Driven(told).give({ type: 'elected', epoch: 3 });
+    driven.nowMs = 1000;
+    driven.give(leaseOf('a', 1, own), leaseOf('b', 2, ofB));
     const version = stored === undefined ? undefined : 'v';
     const assignment = stored === 'per-service' ? assigned(undefined, stored) : noAssignment;
     driven.give({ type: 'read', call: driven.state.calls, stored: { version, assignment } });
-    expect(nextElection(driven.state, rulesOf(told), 0)).toBe(next);
+    expect(nextElection(driven.state, rulesOf(told), 1000)).toBe(next);
+  });
+
+  test('is not changed by who is elected after an outage, before the others could renew their Leases', () => {
+    const driven = among(assigned(ofB('granted'), 'coordinator'));
+    driven.give(leaseOf('b', 3));
+    driven.nowMs = 60_000;
+    driven.give({ type: 'elected', epoch: 3 }).read(assigned(ofB('granted'), 'coordinator'));
+    expect(nextElection(driven.state, rulesOf('per-service'), 60_999)).toBe('coordinator');
+    driven.nowMs = 60_500;
+    driven.give(leaseOf('b', 4));
+    expect(nextElection(driven.state, rulesOf('per-service'), 61_000)).toBe('coordinator');
+    expect(nextElection(driven.state, rulesOf('per-service'), 61_600)).toBe('per-service');
   });
 
   test('the coordinator writes the new one down, and grants nothing by the old one', () => {
     const driven = among(assigned(ofB('granted'))).give({ type: 'elected', epoch: 3 });
+    driven.nowMs = 1000;
+    driven.give(leaseOf('a', 3, perService), leaseOf('b', 4, perService));
     driven.read(assigned(ofB('granted')));
     expect(driven.draft?.election).toBe('per-service');
     expect(driven.draft?.grants.get(address)).toEqual({ address, ...ofB('granted') });
