@@ -85,8 +85,8 @@ test.each([10, 100, 1000])(
   },
 );
 
-test('[V1] 100 addresses on ten nodes, each elected by itself: a write a second for each address and node', async () => {
-  const count = 100;
+test('[V1] 30 addresses on ten nodes, each elected by itself: a write a second for each address and node', async () => {
+  const count = 30;
   const checked = checkTiming(defaultTimes);
   if (!checked.ok) throw new Error('the default times are refused');
   await using vips = new VipNodes({
