@@ -1,7 +1,7 @@
 /**
  * kube-apiserver reaches the etcd of its machine by a socket: two units that have to agree. What changes one
  * of them alone (a drop-in, `--etcd-arg`, `--kube-apiserver-arg`) is told before anything starts, because the
- * API server would say no more than that the connection is refused.
+ * API server would say no more than that the connection is refused. Not asked by who starts neither (`down`, a restore).
  */
 import { StartupError } from '../error/startup-error.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
@@ -17,7 +17,12 @@ export function checkEtcdReach(graph: Pick<UnitGraph, 'has' | 'unit'>): void {
   const listens = textOf(graph.unit('etcd').flags, 'listen-client-urls');
   const mistakes: string[] = [];
   if (servers.startsWith('unix:')) {
-    if (!listens.split(',').includes(servers)) {
+    if (
+      !listens
+        .split(',')
+        .map((url) => url.trim())
+        .includes(servers)
+    ) {
       mistakes.push(
         `etcd does not listen at ${servers}, where kube-apiserver looks for it: add it to etcd’s listen-client-urls (${listens}), or give kube-apiserver other etcd-servers`,
       );

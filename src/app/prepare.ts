@@ -22,7 +22,6 @@ import type { UnitInput } from '../unit/schema.ts';
 import type { Configuration } from './configuration.ts';
 import { requireJoinable, withRoleUnits } from './cluster-role.ts';
 import { isContainerEntry, withContainerUnits } from './container-mode.ts';
-import { checkEtcdReach } from './etcd-reach.ts';
 import { checkExitWith } from './exit-with.ts';
 import type { FlagValues } from './flag-values.ts';
 import { argFlags, camelCase, upFlags } from './flags.ts';
@@ -77,7 +76,6 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
   }
   const { graph, wanted } = draft;
   checkExitWith(textOf(values, 'exit-with'), graph, wanted);
-  checkEtcdReach(graph);
   const components = componentsOf(graph, wanted);
   if (needsPrograms) {
     requireRoot(graph, wanted);

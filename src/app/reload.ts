@@ -10,6 +10,7 @@ import type { Executor } from '../executor/executor-api.ts';
 import type { ReloadOptions } from '../executor/reload.ts';
 import type { BuiltinTable } from './builtin-table.ts';
 import type { Configuration } from './configuration.ts';
+import { checkEtcdReach } from './etcd-reach.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { messageOf } from '../kernel/message-of.ts';
 
@@ -47,6 +48,7 @@ export function reloader(options: ReloaderOptions): Reloader {
     const configuration = await options.readConfiguration();
     requireSamePlace(current.configuration, configuration);
     const next = await prepare({ configuration, units, mainArguments, env, cwd, mayBeGone: true });
+    checkEtcdReach(next.graph);
     const hasNewSettings = !isDeepStrictEqual(next.settings, current.settings);
     const how: ReloadOptions = {
       // What a builtin does with the settings its definition does not tell.

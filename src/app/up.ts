@@ -30,6 +30,7 @@ import { manifestsOnDemand, restsWithout } from './manifests-on-demand.ts';
 import { metricsAddressOf, metricsSource, serveMetrics } from './metrics-source.ts';
 import { openData, type OpenedData, type Present } from './data-record.ts';
 import { dumpState } from './dump.ts';
+import { checkEtcdReach } from './etcd-reach.ts';
 import { prepare, textOf, timeoutOf, type Prepared } from './prepare.ts';
 import { readySummary } from './ready-summary.ts';
 import { reloader } from './reload.ts';
@@ -109,6 +110,7 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
   const metricsAddress = metricsAddressOf(values);
   const durationsMs = latestDurationsMs(paths.startsDir);
   const prepared = await prepare({ configuration, units, mainArguments, env, cwd, durationsMs });
+  checkEtcdReach(prepared.graph);
   const { graph, settings, searchPath } = prepared;
   const budgets = budgetsOf(values, prepared.wanted);
   // Read before anything is touched: data of a newer version is refused.

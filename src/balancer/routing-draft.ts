@@ -108,7 +108,10 @@ export class Draft {
     const server = serverAt(this, address);
     // What a check has said stays a check's to take back.
     if (source !== 'check' && server?.state === 'failed' && server.lastError?.source === 'check') return;
-    this.change(address, { lastError: { source, reason, atMs: this.nowMs, silentSinceMs } });
+    // One silence, however many checks find it.
+    const known = server?.state === 'failed' ? server.lastError?.silentSinceMs : undefined;
+    const sinceMs = silentSinceMs === undefined ? undefined : Math.min(known ?? silentSinceMs, silentSinceMs);
+    this.change(address, { lastError: { source, reason, atMs: this.nowMs, silentSinceMs: sinceMs } });
   }
 
   /** Its machine has fallen silent. */

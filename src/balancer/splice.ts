@@ -99,6 +99,8 @@ export function splice({ client, server, early, nowMs, onEnd }: SpliceOptions): 
 const tlsHandshake = 22;
 /** A TLS server says it at once: its tickets for resuming, one write. */
 const ticketsWithinMs = 5;
+/** An answer that came together with the tickets cannot be told from them: after this it is taken for given. */
+const firstAnswerWithinMs = 5_000;
 
 interface Turns {
   readonly isAsking: boolean;
@@ -118,7 +120,8 @@ function turnsOf(nowMs: () => number): Turns {
   let isAnswered = false;
   return {
     get isAsking() {
-      return last === 'client' || (isTls && !isAnswered && ofClient <= 2);
+      const isYoung = heardAtMs === undefined || nowMs() - heardAtMs < firstAnswerWithinMs;
+      return last === 'client' || (isTls && !isAnswered && ofClient <= 2 && isYoung);
     },
     clientSpoke(chunk) {
       if (ofClient === 0) isTls = chunk[0] === tlsHandshake;

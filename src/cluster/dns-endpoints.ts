@@ -51,7 +51,8 @@ export async function keepDnsEndpoints(ports: DnsEndpointsPorts): Promise<never>
       try {
         const api = (client ??= await connect());
         const look = await inTime(ports, (end) => lookAround(api, watch, ports, end));
-        watch = look.watch;
+        // Alone it looks seldom, and sees nobody.
+        watch = look.isAlone ? nothingSeen : look.watch;
         const warning = isTooSlow(watch) ? tooSlow : '';
         if (warning !== warned) warn(warning);
         warned = warning;

@@ -164,7 +164,20 @@ export function vipObjectsBuiltin(
       using client = await connect();
       await writeName(client, own.nodeName, own.vipApiserver, signal);
     }
-    await applyObjects(connect, vipObjects(), signal);
+    // What limits a permission is there before the permission.
+    const isPolicy = ({ path }: ApiObject) => path.includes('/admissionregistration.k8s.io/');
+    const objects = vipObjects();
+    try {
+      await applyObjects(connect, objects.filter(isPolicy), signal);
+    } catch (error) {
+      if (!(error instanceof KubeApiError && error.status === 404)) throw error;
+      log(`this API has no admission policies: ${vipUser} could write Leases that are not its own`);
+    }
+    await applyObjects(
+      connect,
+      objects.filter((object) => !isPolicy(object)),
+      signal,
+    );
     log(`${vipUser} may follow Services and keep Leases in ${namespace}`);
   };
 }

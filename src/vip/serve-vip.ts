@@ -246,7 +246,8 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     try {
       for await (const { name, record, isDeleted } of api.watchLeases(end)) sight(name, isDeleted ? undefined : record);
     } finally {
-      // Nothing is decided on Leases that nobody has followed meanwhile. Who was elected for addresses keeps their Leases.
+      // It ends when it is refused or not needed, not at a broken connection: that it makes anew by itself.
+      // Until they are followed again nothing is decided; who was elected for addresses keeps their Leases.
       if (electionOf(agent.state.view) === 'coordinator') coordinator.give({ type: 'unsynced' });
     }
   };

@@ -367,6 +367,20 @@ describe('[L2] when every server is silent at once, as while etcd elects,', () =
     expect(routing.effects).toContainEqual({ type: 'recheck', server: routing.ref(a) });
   });
 
+  test('however many checks have found it silent since', () => {
+    const routing = both(400);
+    routing.nowMs = 1000;
+    routing.dialled(a);
+    for (const atMs of [1500, 3500, 5500]) {
+      routing.nowMs = atMs;
+      expect(silent(routing, a).closings, String(atMs)).toEqual([]);
+    }
+    routing.nowMs = 5600;
+    silent(routing, b);
+    routing.nowMs = 5700;
+    expect(routing.checked(b).closings).toEqual([`${a} within 600`]);
+  });
+
   test('and alone it is given up within that time', () => {
     const routing = both(900);
     routing.dialled(a);

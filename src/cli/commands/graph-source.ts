@@ -1,4 +1,5 @@
 /** What `check`, `plan` and `graph` look at; tests give them another one. */
+import { checkEtcdReach } from '../../app/etcd-reach.ts';
 import { prepare, type Prepared } from '../../app/prepare.ts';
 import type { GraphFormat } from '../../graph/draw.ts';
 import { latestDurationsMs } from '../../report/start-store.ts';
@@ -29,10 +30,9 @@ export const installedGraph: GraphSource = {
     const configuration = await configurationOf(input);
     const durationsMs = isTimed ? latestDurationsMs(configuration.paths.startsDir) : noDurations;
     const { env, cwd } = input;
-    return {
-      ...(await prepare({ configuration, units, env, cwd, needsPrograms: false, durationsMs })),
-      durationsMs,
-    };
+    const prepared = await prepare({ configuration, units, env, cwd, needsPrograms: false, durationsMs });
+    checkEtcdReach(prepared.graph);
+    return { ...prepared, durationsMs };
   },
   async drawLive(input, format) {
     const { paths } = await configurationOf(input);

@@ -23,7 +23,7 @@ import { refusedNames } from './api-server-vip.ts';
 import { decidesOn, hasToDecide, newestOf } from './address-election.ts';
 import { forgottenTimes, lostLease } from './flaps.ts';
 import { lateAtMs, prepareWithinMs } from './heirs.ts';
-import type { LeaseRecord } from './lease-model.ts';
+import type { LeaseRecord, LeaseSighting } from './lease-model.ts';
 import { competingFor, nextAssignment } from './next-assignment.ts';
 import { expiresAtMs, lifeOf, sight } from './node-evidence.ts';
 import { electionOf } from './stored-assignment.ts';
@@ -36,6 +36,7 @@ const mostConflicts = 50;
 export const newCoordinator: CoordinatorState = {
   epoch: undefined,
   electedAtMs: 0,
+  isAfterOutage: false,
   leases: new Map(),
   isSynced: false,
   wanted: undefined,
@@ -99,6 +100,7 @@ class CoordinatorDraft {
         this.#set({
           epoch: input.epoch,
           electedAtMs: this.#nowMs,
+          isAfterOutage: this.#isNobodyAlive(),
           stored: undefined,
           confirmed: new Map(),
           call: undefined,
@@ -189,6 +191,7 @@ class CoordinatorDraft {
     if (wanted === undefined || !isSynced) return;
     this.#missOwners(stored);
     if (epoch !== undefined) this.#refuseNames();
+    if (this.#isAwaitingOwners(stored)) return;
     const next = nextAssignment(this.#state, this.#rules, this.#nowMs);
     if (next === undefined) return;
     const { assignment, events, plan, isChanged, reasons, preparing, late } = next;
@@ -261,6 +264,22 @@ class CoordinatorDraft {
     const leases = new Map(this.#state.leases);
     for (const { owner } of missing) leases.set(owner, { record: undefined, changedAtMs: this.#nowMs });
     this.#set({ leases });
+  }
+
+  #isAlive(sighting: LeaseSighting | undefined): boolean {
+    return sighting !== undefined && lifeOf(sighting, this.#nowMs, this.#rules.leaseDurationMs) === 'alive';
+  }
+
+  #isNobodyAlive(): boolean {
+    const { leases } = this.#state;
+    return leases.size > 0 && ![...leases.values()].some((sighting) => this.#isAlive(sighting));
+  }
+
+  /** Whoever is first to have its Leases again after an outage would else take everything from all others. */
+  #isAwaitingOwners({ assignment }: Stored): boolean {
+    const { epoch, electedAtMs, isAfterOutage, leases } = this.#state;
+    if (epoch === undefined || !isAfterOutage || this.#nowMs >= electedAtMs + this.#rules.leaseDurationMs) return false;
+    return [...assignment.grants.values()].some(({ owner }) => !this.#isAlive(leases.get(owner)));
   }
 
   #sight(node: NodeName, record: LeaseRecord | undefined): void {

@@ -17,14 +17,16 @@ export interface FollowConfigMapOptions<T> {
   /** The one that counts now: what is written down here counts before a watch tells. */
   readonly present: () => T;
   readonly onValue: (value: T) => void;
-  /** It was read, or the API refuses that; given, the first read is at once. */
+  /** It was read; given, the first read is at once. */
   readonly onRead?: () => void;
+  /** The API refuses that it is read. */
+  readonly onRefused?: () => void;
   readonly clock: Clock;
 }
 
 /** Until the signal aborts, or the API refuses. */
 export async function followConfigMap<T>(options: FollowConfigMapOptions<T>, signal: AbortSignal): Promise<void> {
-  const { api, namespace, name, valueOf, present, onValue, onRead, clock } = options;
+  const { api, namespace, name, valueOf, present, onValue, onRead, onRefused, clock } = options;
   using end = linkedAbort(signal);
   const folder = `/api/v1/namespaces/${namespace}/configmaps`;
 
@@ -53,7 +55,7 @@ export async function followConfigMap<T>(options: FollowConfigMapOptions<T>, sig
     await Promise.race(both);
   } catch (error) {
     // Whichever of the two is refused first: the other one is not answered any more.
-    if (isRefused(error)) onRead?.();
+    if (isRefused(error)) onRefused?.();
     throw error;
   } finally {
     end.abort(new Error('the API is asked anew'));

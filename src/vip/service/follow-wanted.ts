@@ -99,6 +99,11 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
     clock,
   };
 
+  const knowNames = () => {
+    if (areNamesKnown) return;
+    areNamesKnown = true;
+    wake?.();
+  };
   const naming = {
     api,
     namespace,
@@ -111,8 +116,11 @@ export function followWanted(options: FollowWantedOptions): WantedFollower {
     },
     onRead() {
       sayOfNames(undefined);
-      areNamesKnown = true;
-      wake?.();
+      knowNames();
+    },
+    // Where nothing may be read, nothing is written down.
+    onRefused: () => {
+      knowNames();
     },
     clock,
   };

@@ -105,6 +105,37 @@ test('[V10] without an acknowledgement it takes a Lease that is over, and a read
   expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'a', state: 'granted', generation: 5 });
 });
 
+test('after an outage owners have the length of a Lease to come back: nothing is taken from anybody before', () => {
+  const driven = settled();
+  const { assignment } = driven.state.stored ?? { assignment: noAssignment };
+  driven.give({ type: 'deposed' });
+  // Nobody could renew anything; the first to have its Leases again is this one.
+  driven.at(60_000).give({ type: 'elected', epoch: 4 });
+  driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v1', assignment } });
+  expect(driven.draft).toBeUndefined();
+  driven.at(60_100).give(leaseOf('a', 11));
+  expect(driven.draft).toBeUndefined();
+  // The owner is back: there is nothing to move.
+  driven.at(60_200).give(leaseOf('b', 12));
+  expect(driven.draft?.grants.get(address) ?? { owner: 'b', state: 'granted' }).toMatchObject({
+    owner: 'b',
+    state: 'granted',
+  });
+});
+
+test('after an outage an owner who does not come back is given up when that time is over', () => {
+  const driven = settled();
+  const { assignment } = driven.state.stored ?? { assignment: noAssignment };
+  driven.give({ type: 'deposed' });
+  driven.at(60_000).give({ type: 'elected', epoch: 4 });
+  driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v1', assignment } });
+  driven.at(60_900).give(leaseOf('a', 11));
+  expect(driven.draft).toBeUndefined();
+  expect(driven.wakeAtMs).toBeLessThanOrEqual(61_000);
+  driven.at(61_000).give({ type: 'wake' });
+  expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'revoking' });
+});
+
 test('a Lease that the confirming read shows changed is not over', () => {
   const driven = settled();
   // `b` is late: its heir is named.
