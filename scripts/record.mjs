@@ -1,7 +1,7 @@
 /**
  * Records a real start for README: `node scripts/record.mjs [arguments of npm start]` runs `npm start`
  * in a pseudo terminal (util-linux `script`), waits until it is ready, presses Ctrl-C, and writes what
- * was seen to docs/start.svg. As root it starts a whole node on this machine.
+ * was seen to docs/start.svg. As root it starts a whole node on this machine; where the project lies is not shown.
  */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ const holdMs = 5_000;
 const frameMs = 400;
 
 const frames = await record(process.argv.slice(2));
-const shown = thin(frames);
+const shown = thin(frames.map(elsewhere));
 const totalMs = Math.round(shown.at(-1).atMs + holdMs);
 const label =
   'npm start: a Kubernetes cluster comes up, each unit as soon as what it needs is ready, and Ctrl-C stops it';
@@ -58,6 +58,12 @@ async function record(args) {
     }
   }
   return seen;
+}
+
+/** As it is for somebody who has cloned the project into his home. */
+function elsewhere({ atMs, lines }) {
+  const text = (run) => ({ ...run, text: run.text.replaceAll(root, '/home/me/k3s-lite') });
+  return { atMs, lines: lines.map((runs) => runs.map(text)) };
 }
 
 /** The last of the frames in each interval, and none that shows nothing new. */
