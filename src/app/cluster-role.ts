@@ -17,10 +17,19 @@ export interface RoleUnits extends UnitFolders {
   readonly leftOut: readonly string[];
 }
 
+/** What goes to the API of its own machine. */
+const ofOwnApi: readonly string[] = [
+  'manifests',
+  'namespace-defaults',
+  'cluster-dns-objects',
+  'coredns',
+  'cluster-dns',
+];
+
 /** An agent asks cluster DNS of the servers; its own kubelet and kube-proxy are all it shows of Kubernetes. */
 const onServersOnly: readonly string[] = [
-  ...['certificates', 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'manifests'],
-  ...['namespace-defaults', 'scheduler-role', 'cluster-dns-objects', 'coredns', 'cluster-dns'],
+  ...['certificates', 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'scheduler-role'],
+  ...ofOwnApi,
 ];
 
 /** The folders to load, with those of the role behind the shipped units that they belong to. */
@@ -70,9 +79,7 @@ function leftOutOf({
   if (role === 'agent') return onServersOnly;
   return [
     ...(hasEtcd ? [] : ['etcd', 'etcd-member', 'etcd-voter', 'etcd-watch']),
-    // Manifests and the objects of cluster DNS go to the API of their own machine.
-    ...(hasApiServer ? [] : ['kube-apiserver', 'manifests', 'namespace-defaults']),
-    ...(hasApiServer ? [] : ['cluster-dns-objects', 'coredns', 'cluster-dns']),
+    ...(hasApiServer ? [] : ['kube-apiserver', ...ofOwnApi]),
     ...(hasControllerManager ? [] : ['kube-controller-manager']),
     ...(hasScheduler ? [] : ['kube-scheduler', 'scheduler-role']),
   ];

@@ -82,7 +82,8 @@ export function dnsObjects(settings: Settings, isAsked = true): readonly ApiObje
 
 export function clusterDnsObjectsBuiltin(settings: Settings, connect: Connect): Builtin {
   return async ({ signal, log }) => {
-    await applyObjects(connect, dnsObjects(settings), signal);
+    using client = await connect();
+    await applyObjects(client, dnsObjects(settings), signal);
     log(`kube-dns is ${settings.clusterDns}, answered by ${settings.nodeIp}:${String(settings.dnsPort)}`);
   };
 }

@@ -8,22 +8,26 @@
  * was seen before a look that failed counts for nothing, for the same reason.
  */
 import * as z from 'zod';
+import type { Labelled } from './api-objects.ts';
 
 export const leasesPath = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases';
 const prefix = 'k3s-lite-dns-';
 const labels = { 'k8s-app': 'kube-dns', 'app.kubernetes.io/managed-by': 'k3s-lite' };
-export const leaseSelector = 'k8s-app=kube-dns,app.kubernetes.io/managed-by=k3s-lite';
+const leaseSelector = 'k8s-app=kube-dns,app.kubernetes.io/managed-by=k3s-lite';
 
 /** What a Lease promises: its owner renews it every 2 s. */
 const promisedMs = 5_000;
 /** A look begins 2 s after the last has ended. One that ends later than this may have hung with the API. */
 const longestGapMs = 4_000;
 
-export const leaseSchema = z.looseObject({
+const leaseSchema = z.looseObject({
   metadata: z.object({ name: z.string().startsWith(prefix), resourceVersion: z.string() }),
   spec: z.object({ renewTime: z.string() }),
 });
 export type DnsLease = z.infer<typeof leaseSchema>;
+
+/** All servers' own. */
+export const leasesOfDns: Labelled<DnsLease> = { path: leasesPath, selector: leaseSelector, item: leaseSchema };
 
 export const leaseName = (nodeName: string): string => `${prefix}${nodeName}`;
 

@@ -4,28 +4,19 @@
  */
 import * as z from 'zod';
 import type { Clock } from '../kernel/clock.ts';
+import { readLabelled, type Labelled } from './api-objects.ts';
 import {
   afterLook,
   isSteady,
   leaseName,
-  leaseSchema,
-  leaseSelector,
+  leasesOfDns,
   leasesPath,
   renewedLease,
   silentNodes,
   type DnsLease,
   type DnsWatch,
 } from './dns-leases.ts';
-import {
-  changesOfSlices,
-  nodeOf,
-  serverOf,
-  sliceSchema,
-  sliceSelector,
-  slicesPath,
-  type DnsSlice,
-  type SliceChange,
-} from './dns-slices.ts';
+import { changesOfSlices, nodeOf, serverOf, slicesOfDns, type DnsSlice, type SliceChange } from './dns-slices.ts';
 import { KubeApiError, unlessMissing, type KubeClient } from './kube-client.ts';
 import { readNode } from './node-ready.ts';
 
@@ -47,8 +38,6 @@ export interface DnsLook {
   readonly problems: string[];
 }
 
-const listSchema = z.object({ items: z.array(z.unknown()).nullish() });
-
 /** @throws when the API does not tell or takes what everything depends on */
 export async function lookAround(
   client: DnsClient,
@@ -58,16 +47,18 @@ export async function lookAround(
 ): Promise<DnsLook> {
   const { nodeName, clock } = ports;
   const problems: string[] = [];
-  const list = async <T>(path: string, selector: string, item: z.ZodType<T>): Promise<T[]> =>
-    read(await client.get(`${path}?labelSelector=${encodeURIComponent(selector)}`, signal), item, problems);
+  const list = <T>(what: Labelled<T>): Promise<T[]> =>
+    readLabelled(client, what, signal, (error) => {
+      problems.push(`what cluster DNS is known by cannot be read: ${z.prettifyError(error).replaceAll('\n', ' ')}`);
+    });
 
   const startedMs = clock.monotonicMs();
-  const slices = await list(slicesPath, sliceSelector, sliceSchema);
+  const slices = await list(slicesOfDns);
   // Before its own slice is there it is about to begin beside others.
   const isAlone = slices.every((slice) => nodeOf(slice) === nodeName);
   const own = isAlone ? undefined : ownServer(slices, nodeName);
   const [leases, nodes, answers] = await Promise.all([
-    isAlone ? [] : list(leasesPath, leaseSelector, leaseSchema),
+    isAlone ? [] : list(leasesOfDns),
     nodesOf(slices, client, signal),
     own !== undefined && isOwnAnswering(own, ports, signal, problems),
   ]);
@@ -84,18 +75,6 @@ export async function lookAround(
     isSteady: isSteady(watch, startedMs),
   });
   return { watch, isAlone, changes, problems };
-}
-
-/** One that nobody can read hides no other. */
-function read<T>(answer: unknown, item: z.ZodType<T>, problems: string[]): T[] {
-  return (listSchema.parse(answer).items ?? []).flatMap((each) => {
-    const parsed = item.safeParse(each);
-    if (parsed.success) return [parsed.data];
-    problems.push(
-      `what cluster DNS is known by cannot be read: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`,
-    );
-    return [];
-  });
 }
 
 async function nodesOf(

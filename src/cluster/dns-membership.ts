@@ -8,11 +8,10 @@ import type { Builtin } from '../unit/builtin.ts';
 import { linkedAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
-import * as z from 'zod';
-import { applyObjects, type Connect } from './api-objects.ts';
+import { applyObjects, readLabelled, type Connect } from './api-objects.ts';
 import { clusterDnsBuiltin, dnsObjects, ownSliceName } from './cluster-dns.ts';
 import { leaseName, leasesPath, renewedLease } from './dns-leases.ts';
-import { changedSlice, isReady, sliceSchema, sliceSelector, slicesPath, type DnsSlice } from './dns-slices.ts';
+import { changedSlice, isReady, slicesOfDns, slicesPath } from './dns-slices.ts';
 import type { KubeClient } from './kube-client.ts';
 import type { Settings } from './settings.ts';
 
@@ -20,8 +19,6 @@ import type { Settings } from './settings.ts';
 const sayWithinMs = { true: 5_000, false: 2_000 };
 /** Until the others' kube-proxies have heard of it. Source: their `minSyncPeriod`, 1 s. */
 const lingerMs = 1_000;
-
-const listSchema = z.object({ items: z.array(z.unknown()).nullish() });
 
 export function dnsMemberBuiltins(
   settings: Settings,
@@ -33,7 +30,7 @@ export function dnsMemberBuiltins(
 
   /** Whether it was changed. */
   const setAsked = async (isAsked: boolean, client: KubeClient, signal: AbortSignal): Promise<boolean> => {
-    const slices = await slicesOf(client, signal);
+    const slices = await readLabelled(client, slicesOfDns, signal);
     const own = slices.find(({ metadata }) => metadata.name === ownName);
     if (own === undefined || isReady(own) === isAsked) return false;
     const isAlone = slices.length < 2;
@@ -70,8 +67,8 @@ export function dnsMemberBuiltins(
   return {
     'cluster-dns-objects': async ({ signal, log }) => {
       using client = await connect();
-      const own = (await slicesOf(client, signal)).find(({ metadata }) => metadata.name === ownName);
-      await applyObjects(connect, dnsObjects(settings, own !== undefined && isReady(own)), signal);
+      const own = (await readLabelled(client, slicesOfDns, signal)).find(({ metadata }) => metadata.name === ownName);
+      await applyObjects(client, dnsObjects(settings, own !== undefined && isReady(own)), signal);
       log(
         `kube-dns is ${settings.clusterDns}, answered by ${settings.nodeIp}:${String(settings.dnsPort)} once that answers`,
       );
@@ -84,13 +81,4 @@ export function dnsMemberBuiltins(
       if (await trySetAsked(false, context)) await sleep(clock, lingerMs, context.signal);
     },
   };
-}
-
-/** One that nobody can read is not ours. */
-async function slicesOf(client: KubeClient, signal: AbortSignal): Promise<readonly DnsSlice[]> {
-  const answer = await client.get(`${slicesPath}?labelSelector=${encodeURIComponent(sliceSelector)}`, signal);
-  return (listSchema.parse(answer).items ?? []).flatMap((item) => {
-    const parsed = sliceSchema.safeParse(item);
-    return parsed.success ? [parsed.data] : [];
-  });
 }

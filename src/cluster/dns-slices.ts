@@ -11,11 +11,12 @@
  * But a silent Lease whose Node is not Ready needs no judge who is steady: two have found it silent by two ways.
  */
 import * as z from 'zod';
+import type { Labelled } from './api-objects.ts';
 
 export const slicesPath = '/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices';
-export const sliceSelector = 'kubernetes.io/service-name=kube-dns,app.kubernetes.io/managed-by=k3s-lite';
+const sliceSelector = 'kubernetes.io/service-name=kube-dns,app.kubernetes.io/managed-by=k3s-lite';
 
-export const sliceSchema = z.looseObject({
+const sliceSchema = z.looseObject({
   metadata: z.object({ name: z.string(), resourceVersion: z.string(), labels: z.record(z.string(), z.string()) }),
   addressType: z.string(),
   endpoints: z
@@ -30,6 +31,9 @@ export const sliceSchema = z.looseObject({
   ports: z.array(z.looseObject({ name: z.string().nullish(), port: z.number().nullish() })).nullish(),
 });
 export type DnsSlice = z.infer<typeof sliceSchema>;
+
+/** All servers' own. */
+export const slicesOfDns: Labelled<DnsSlice> = { path: slicesPath, selector: sliceSelector, item: sliceSchema };
 
 export interface DnsView {
   /** Of this machine. */

@@ -10,6 +10,7 @@ import { backoffDelayMs } from '../kernel/backoff.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { wakeablePause } from '../kernel/wakeable-pause.ts';
+import { itemsOf } from './api-objects.ts';
 import type { KubeClient } from './kube-client.ts';
 
 export type NodesClient = Pick<KubeClient, 'get' | 'watch' | typeof Symbol.dispose>;
@@ -28,7 +29,6 @@ export interface FollowNodesOptions {
 }
 
 const nodesPath = '/api/v1/nodes';
-const nodeList = z.object({ items: z.array(z.unknown()).nullish() });
 const named = z.object({ metadata: z.object({ name: z.string() }) });
 /** Several nodes that come at the same time are one change. */
 const settleMs = 100;
@@ -82,7 +82,7 @@ const nameOf = (node: unknown): string => named.parse(node).metadata.name;
 async function listNodes(client: NodesClient, clock: Clock, parent: AbortSignal): Promise<readonly unknown[]> {
   using limit = linkedAbort(parent);
   using _timer = clock.timer(listWithinMs, () => limit.abort(new Error('the API did not answer in time')));
-  return nodeList.parse(await client.get(nodesPath, limit.signal)).items ?? [];
+  return itemsOf(await client.get(nodesPath, limit.signal));
 }
 
 interface Watching {

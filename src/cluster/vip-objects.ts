@@ -44,7 +44,10 @@ const namespaceRules = [
   { apiGroups: [''], resources: ['configmaps'], resourceNames: [namesName], verbs: followed },
 ];
 
-export function vipObjects(): readonly ApiObject[] {
+/** What the process may do, and before it what limits that. */
+export const vipObjects = (): readonly ApiObject[] => [...onlyOwnLeases(), ...permissions()];
+
+function permissions(): readonly ApiObject[] {
   return [
     ...granted('ClusterRole', `/apis/${group}/v1`, { name: vipUser, labels }, clusterRules),
     ...granted(
@@ -53,7 +56,6 @@ export function vipObjects(): readonly ApiObject[] {
       { name: vipUser, namespace, labels },
       namespaceRules,
     ),
-    ...onlyOwnLeases(),
   ];
 }
 
@@ -160,24 +162,16 @@ export function vipObjectsBuiltin(
   own: { readonly nodeName: string; readonly vipApiserver: string | undefined },
 ): Builtin {
   return async ({ signal, log }) => {
-    {
-      using client = await connect();
-      await writeName(client, own.nodeName, own.vipApiserver, signal);
-    }
+    using client = await connect();
+    await writeName(client, own.nodeName, own.vipApiserver, signal);
     // What limits a permission is there before the permission.
-    const isPolicy = ({ path }: ApiObject) => path.includes('/admissionregistration.k8s.io/');
-    const objects = vipObjects();
     try {
-      await applyObjects(connect, objects.filter(isPolicy), signal);
+      await applyObjects(client, onlyOwnLeases(), signal);
     } catch (error) {
       if (!(error instanceof KubeApiError && error.status === 404)) throw error;
       log(`this API has no admission policies: ${vipUser} could write Leases that are not its own`);
     }
-    await applyObjects(
-      connect,
-      objects.filter((object) => !isPolicy(object)),
-      signal,
-    );
+    await applyObjects(client, permissions(), signal);
     log(`${vipUser} may follow Services and keep Leases in ${namespace}`);
   };
 }

@@ -8,10 +8,10 @@ import type { ExplainAnswer, PlanAnswer, StatusAnswer } from './control-model.ts
 import type { CoordinatorRules, CoordinatorState } from './coordination/coordinator-model.ts';
 import type { LeaseView } from './coordination/lease-holder.ts';
 import { apiServerVips } from './coordination/api-server-vip.ts';
-import { newestOf, toldElection } from './coordination/address-election.ts';
+import { newer, newestOf, toldElection } from './coordination/address-election.ts';
 import { explainElection } from './coordination/explain-election.ts';
 import { planNodes, presentInput, presentPlan } from './coordination/next-assignment.ts';
-import { lifeOf } from './coordination/node-evidence.ts';
+import { isAlive } from './coordination/node-evidence.ts';
 import { electionOf, noAssignment, type StoredAssignment } from './coordination/stored-assignment.ts';
 import type { VipAddress } from './model.ts';
 import { explainAddress } from './plan/explain-address.ts';
@@ -119,8 +119,7 @@ function electionNow(known: VipKnowledge): Pick<StatusAnswer, 'election' | 'told
   const election = electionOf(assignmentOf(known));
   const told = new Map([[node, rules.election ?? 'coordinator']]);
   for (const [name, sighting] of coordinator.leases) {
-    const isAlive = lifeOf(sighting, nowMs, rules.leaseDurationMs) === 'alive';
-    if (isAlive && name !== node) told.set(name, toldElection(sighting));
+    if (isAlive(sighting, nowMs, rules.leaseDurationMs) && name !== node) told.set(name, toldElection(sighting));
   }
   const otherwise = [...told].filter(([, way]) => way !== election).map(([name]) => name);
   return { election, ...(otherwise.length === 0 ? {} : { toldOtherwise: otherwise.sort() }) };
@@ -143,7 +142,5 @@ export function asUsage(error: unknown): StartupError {
 }
 
 /** The newest that is known: where each address is elected by itself, others write it too. */
-function assignmentOf({ assignment, coordinator }: VipKnowledge): StoredAssignment {
-  const known = newestOf(coordinator) ?? noAssignment;
-  return assignment !== undefined && assignment.revision > known.revision ? assignment : known;
-}
+const assignmentOf = ({ assignment, coordinator }: VipKnowledge): StoredAssignment =>
+  newer(newestOf(coordinator), assignment) ?? noAssignment;

@@ -311,11 +311,8 @@ test('[V4] annotations say which nodes may have an address, which it would rathe
 test('the process of virtual IPs may write its own Leases, and nobody else’s', async () => {
   const { serverTls } = layoutOf({ dataDir: cluster.paths.dataDir, runDir: '' });
   const url = `https://127.0.0.1:${String(cluster.port('https-listen-port'))}`;
-  await applyObjects(
-    async () => kubeClient(await readCredentials(url, serverTls, 'client-admin'), systemClock),
-    vipObjects(),
-    signal,
-  );
+  using admin = kubeClient(await readCredentials(url, serverTls, 'client-admin'), systemClock);
+  await applyObjects(admin, vipObjects(), signal);
   const [ca, clientCa, clientKey] = await Promise.all(
     ['server-ca.crt', 'client-ca.crt', 'client-ca.key'].map((name) => readFile(`${serverTls}/${name}`, 'utf8')),
   );

@@ -11,7 +11,8 @@
  *   answers on until whoever has got it is ready.
  * - The coordinator still gives addresses to Services, and takes back what nobody may have. It grants nothing.
  * - A cluster has one way at a time, which its assignment names. The coordinator changes it to its own when it has
- *   heard of no living node that was told the present one for the length of a Lease; until then whoever was told otherwise goes the way of the cluster.
+ *   heard of no living node that was told the present one for the length of a Lease; until then whoever was told
+ *   otherwise goes the way of the cluster.
  */
 import type { Election, Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
 import { imbalanceOf } from '../plan/plan.ts';
@@ -20,7 +21,7 @@ import { hashOf, rendezvousScore } from '../plan/rendezvous.ts';
 import { mayHold, pinOf, takes } from '../plan/standing.ts';
 import type { CoordinatorRules, CoordinatorState } from './coordinator-model.ts';
 import type { LeaseSighting } from './lease-model.ts';
-import { lifeOf } from './node-evidence.ts';
+import { isAlive } from './node-evidence.ts';
 import { electionOf, notes, type StoredAssignment } from './stored-assignment.ts';
 
 /** A read, a write, and until others have heard of it. */
@@ -30,9 +31,13 @@ const mostTurns = 20;
 type Nodes = ReadonlyMap<NodeName, PlanNode>;
 
 /** What is known of the assignment, whoever has told it. */
-export function newestOf({ stored, view }: CoordinatorState): StoredAssignment | undefined {
-  if (stored === undefined || view === undefined) return stored?.assignment ?? view;
-  return stored.assignment.revision >= view.revision ? stored.assignment : view;
+export const newestOf = ({ stored, view }: CoordinatorState): StoredAssignment | undefined =>
+  newer(stored?.assignment, view);
+
+/** The one of the higher revision; of the same, the first. */
+export function newer(one: StoredAssignment | undefined, other: StoredAssignment | undefined) {
+  if (one === undefined || other === undefined) return one ?? other;
+  return one.revision >= other.revision ? one : other;
 }
 
 /** The way that a node was told, as its Lease says. */
@@ -49,7 +54,7 @@ export function nextElection(state: CoordinatorState, rules: CoordinatorRules, n
   // After an outage all others seem to be gone until they have renewed their Leases.
   if (nowMs < electedAtMs + rules.leaseDurationMs) return present;
   const isTold = [...leases.values()].some(
-    (sighting) => lifeOf(sighting, nowMs, rules.leaseDurationMs) === 'alive' && toldElection(sighting) === present,
+    (sighting) => isAlive(sighting, nowMs, rules.leaseDurationMs) && toldElection(sighting) === present,
   );
   return isTold ? present : own;
 }
@@ -66,8 +71,9 @@ export function decidesOn(
   if (epoch === undefined) return false;
   const holder = holders.get(address);
   if (holder === undefined) return true;
-  const isAlive = (each: LeaseSighting) => lifeOf(each, nowMs, rules.leaseDurationMs) === 'alive';
-  return ![...leases.values()].some((each) => each.record?.holder === holder && isAlive(each));
+  return ![...leases.values()].some(
+    (each) => each.record?.holder === holder && isAlive(each, nowMs, rules.leaseDurationMs),
+  );
 }
 
 /** Whether there can be something to write here: a coordinator looks at everything, others at what they were elected for. */

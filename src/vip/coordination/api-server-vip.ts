@@ -8,7 +8,7 @@ import { canonicalIp } from '../ip-address.ts';
 import type { NodeName, VipAddress } from '../model.ts';
 import type { PlanAddress, PlanNode } from '../plan/plan-model.ts';
 import type { CoordinatorState, RefusedName, Wanted } from './coordinator-model.ts';
-import { isLeaving, lifeOf, refusedBy } from './node-evidence.ts';
+import { isAlive, isLeaving, refusedBy } from './node-evidence.ts';
 import { notes } from './stored-assignment.ts';
 
 type Known = Pick<CoordinatorState, 'leases' | 'stored' | 'wanted'>;
@@ -48,7 +48,7 @@ function namesOf({ leases }: Known, leaseDurationMs: number, nowMs: number) {
   return [...leases].flatMap(([node, sighting]) => {
     const said = sighting.record?.notes ?? {};
     const address = canonicalIp(said[notes.apiServerVip] ?? '');
-    if (address === undefined || lifeOf(sighting, nowMs, leaseDurationMs) !== 'alive') return [];
+    if (address === undefined || !isAlive(sighting, nowMs, leaseDurationMs)) return [];
     return [{ node, address, isReady: said[notes.apiServerReady] !== undefined }];
   });
 }

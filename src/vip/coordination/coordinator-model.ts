@@ -68,8 +68,6 @@ export interface CoordinatorState {
   readonly isSynced: boolean;
   readonly wanted: Wanted | undefined;
   readonly stored: Stored | undefined;
-  /** The newest revision that a watch has shown: a write that was given up may still have happened. */
-  readonly seenRevision: number;
   readonly confirmed: ReadonlyMap<NodeName, Confirmation>;
   readonly call:
     | {
@@ -100,7 +98,7 @@ export interface CoordinatorState {
   readonly refusedNames: readonly RefusedName[];
   /** Owners that should have renewed their Lease by now: when they have, their heirs are not needed any more. */
   readonly late: ReadonlySet<NodeName>;
-  /** The newest that a watch has shown. */
+  /** The newest that a watch has shown, or a read since: a write that was given up may still have happened. */
   readonly view: StoredAssignment | undefined;
   /** Of addresses that are elected by themselves: which instance holds their Leases, as a watch shows it. */
   readonly holders: ReadonlyMap<VipAddress, string>;

@@ -25,7 +25,7 @@ import { forgottenTimes, lostLease } from './flaps.ts';
 import { lateAtMs, prepareWithinMs } from './heirs.ts';
 import type { LeaseRecord, LeaseSighting } from './lease-model.ts';
 import { competingFor, nextAssignment } from './next-assignment.ts';
-import { expiresAtMs, lifeOf, sight } from './node-evidence.ts';
+import { expiresAtMs, isAlive, lifeOf, sight } from './node-evidence.ts';
 import { electionOf } from './stored-assignment.ts';
 
 const firstPauseMs = 50;
@@ -41,7 +41,6 @@ export const newCoordinator: CoordinatorState = {
   isSynced: false,
   wanted: undefined,
   stored: undefined,
-  seenRevision: 0,
   confirmed: new Map(),
   call: undefined,
   calls: 0,
@@ -129,9 +128,7 @@ class CoordinatorDraft {
         return;
       case 'seen': {
         const { assignment } = input;
-        const { seenRevision, view } = this.#state;
-        this.#set({ seenRevision: Math.max(seenRevision, assignment.revision) });
-        if (assignment.revision >= (view?.revision ?? 0)) this.#set({ view: assignment });
+        if (assignment.revision >= this.#seenRevision) this.#set({ view: assignment });
         return;
       }
       case 'address lease':
@@ -154,7 +151,7 @@ class CoordinatorDraft {
       case 'read':
         if (!this.#ends(input.call)) return;
         // This is newer than whatever a watch has shown before, also when it was deleted meanwhile.
-        this.#set({ seenRevision: input.stored.assignment.revision, view: input.stored.assignment });
+        this.#set({ view: input.stored.assignment });
         this.#store(input.stored);
         return;
       case 'written': {
@@ -184,7 +181,7 @@ class CoordinatorDraft {
     const { epoch, stored, call, wanted, isSynced, pausedUntilMs } = this.#state;
     if (!hasToDecide(this.#state, this.#rules) || call !== undefined || this.#nowMs < pausedUntilMs) return;
     if (this.#isRoutine && !this.#isDue()) return;
-    if (stored === undefined || stored.assignment.revision < this.#state.seenRevision) {
+    if (stored === undefined || stored.assignment.revision < this.#seenRevision) {
       this.#effects.push({ type: 'read', call: this.#call({ kind: 'read' }) });
       return;
     }
@@ -266,8 +263,12 @@ class CoordinatorDraft {
     this.#set({ leases });
   }
 
+  get #seenRevision(): number {
+    return this.#state.view?.revision ?? 0;
+  }
+
   #isAlive(sighting: LeaseSighting | undefined): boolean {
-    return sighting !== undefined && lifeOf(sighting, this.#nowMs, this.#rules.leaseDurationMs) === 'alive';
+    return sighting !== undefined && isAlive(sighting, this.#nowMs, this.#rules.leaseDurationMs);
   }
 
   #isNobodyAlive(): boolean {

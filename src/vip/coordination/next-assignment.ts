@@ -27,7 +27,7 @@ import {
 import { wantedAddresses } from './api-server-vip.ts';
 import { penaltyOf } from './flaps.ts';
 import { heirsOf, isReady, lateOwners } from './heirs.ts';
-import { capacityOf, isLeaving, letGo, lifeOf, refusedBy, type LetGo } from './node-evidence.ts';
+import { capacityOf, isAlive, isLeaving, letGo, refusedBy, type LetGo } from './node-evidence.ts';
 import { electionOf, type StoredAssignment } from './stored-assignment.ts';
 
 export interface NextAssignment {
@@ -50,11 +50,14 @@ export function planNodes(
 ): readonly PlanNode[] {
   return [...leases].map(([name, sighting]): PlanNode => {
     const known = wanted?.nodes.get(name);
-    const isAlive = lifeOf(sighting, nowMs, rules.leaseDurationMs) === 'alive';
     return {
       name,
       // Who is about to end waits for the others: it is not paced.
-      state: !isAlive ? 'dead' : isLeaving(sighting) ? 'unready' : (known?.state ?? 'ready'),
+      state: !isAlive(sighting, nowMs, rules.leaseDurationMs)
+        ? 'dead'
+        : isLeaving(sighting)
+          ? 'unready'
+          : (known?.state ?? 'ready'),
       capacity: capacityOf(sighting),
       penalty: penaltyOf(flaps, name, rules, nowMs),
     };

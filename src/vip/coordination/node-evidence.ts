@@ -28,6 +28,9 @@ export function lifeOf(sighting: LeaseSighting, nowMs: number, defaultMs: number
   return nowMs >= expiresAtMs(sighting, defaultMs) ? 'expired' : 'alive';
 }
 
+export const isAlive = (sighting: LeaseSighting, nowMs: number, defaultMs: number): boolean =>
+  lifeOf(sighting, nowMs, defaultMs) === 'alive';
+
 export const hasReleased = (sighting: LeaseSighting | undefined, address: VipAddress, generation: number): boolean =>
   readGenerations(sighting?.record?.notes[notes.released]).get(address) === generation;
 

@@ -7,14 +7,11 @@ import {
   type Stance,
 } from '../../../src/vip/coordination/address-election.ts';
 import { addressLease, addressOfLease, nodeLease } from '../../../src/vip/coordination/cluster-api.ts';
-import { newCoordinator, stepCoordinator } from '../../../src/vip/coordination/coordinator.ts';
-import type { CoordinatorInput, CoordinatorRules } from '../../../src/vip/coordination/coordinator-model.ts';
 import type { LeaseRecord } from '../../../src/vip/coordination/lease-model.ts';
 import { noAssignment, notes, type StoredAssignment } from '../../../src/vip/coordination/stored-assignment.ts';
 import type { Election, Grant, NodeState } from '../../../src/vip/model.ts';
-import { flapHalfLifeMs } from '../../../src/vip/plan/flap-penalty.ts';
-import { plan } from '../../../src/vip/plan/plan.ts';
 import type { PlanAddress, PlanNode } from '../../../src/vip/plan/plan-model.ts';
+import { Driven, leaseOf, rules } from './coordinator-kit.ts';
 
 const address = '10.0.0.1';
 const nodesOf = (states: Readonly<Record<string, NodeState>>) =>
@@ -90,63 +87,8 @@ test('the name of its Lease is made of an address, and leads back to it', () => 
   expect(addressOfLease('vip-address-elsewhere')).toBeUndefined();
 });
 
-const rulesOf = (election: Election): CoordinatorRules => ({
-  node: 'a',
-  plan,
-  graceMs: 20,
-  leaseDurationMs: 1000,
-  standbys: 2,
-  flapHalfLifeMs,
-  election,
-});
-const leaseOf = (node: string, version: number, said: LeaseRecord['notes'] = {}): CoordinatorInput => ({
-  type: 'lease',
-  node,
-  record: {
-    version: String(version),
-    uid: node,
-    holder: `${node}-1`,
-    durationMs: 1000,
-    transitions: 0,
-    nonce: String(version),
-    notes: said,
-  },
-});
 const perService = { [notes.election]: 'per-service' };
 const policy = { mayRebalance: true, startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 1, movesPerHour: 1 };
-
-class Driven {
-  state = newCoordinator;
-  nowMs = 0;
-  effects: ReturnType<typeof stepCoordinator>['effects'] = [];
-  readonly #rules: CoordinatorRules;
-
-  constructor(election: Election = 'per-service') {
-    this.#rules = rulesOf(election);
-  }
-
-  give(...inputs: readonly CoordinatorInput[]): this {
-    for (const input of inputs) {
-      const step = stepCoordinator(this.state, input, this.#rules, this.nowMs);
-      this.state = step.state;
-      this.effects = step.effects;
-    }
-    return this;
-  }
-
-  /** What is under way is answered with this. */
-  read(assignment: StoredAssignment): this {
-    return this.give({ type: 'read', call: this.state.calls, stored: { version: 'v', assignment } });
-  }
-
-  get draft(): StoredAssignment | undefined {
-    return this.effects.find((effect) => effect.type === 'write')?.assignment;
-  }
-
-  get competing(): readonly string[] | undefined {
-    return this.effects.find((effect) => effect.type === 'compete')?.candidacies.map((each) => each.address);
-  }
-}
 
 const assigned = (grant?: Omit<Grant, 'address'>, election?: Election): StoredAssignment => ({
   ...noAssignment,
@@ -167,10 +109,10 @@ const ofB = (state: Grant['state']): Omit<Grant, 'address'> => ({
 /** `a`, with `b` beside it, in a cluster that elects. */
 function among(assignment: StoredAssignment, nodes: Readonly<Record<string, NodeState>> = {}): Driven {
   const states = new Map(Object.entries(nodes).map(([name, state]) => [name, { state }]));
-  return new Driven().give(
+  return new Driven({ election: 'per-service' }).give(
     { type: 'wanted', wanted: { addresses: [wants()], nodes: states, policy } },
-    leaseOf('a', 1, perService),
-    leaseOf('b', 2, perService),
+    leaseOf('a', 1, { notes: perService }),
+    leaseOf('b', 2, { notes: perService }),
     { type: 'synced' },
     { type: 'seen', assignment },
   );
@@ -207,20 +149,20 @@ describe('a node where addresses are elected by themselves', () => {
     // First it is made ready for it.
     expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'granted', heir: 'a' });
     driven.give({ type: 'written', call: driven.state.calls, version: 'w1' });
-    driven.give(leaseOf('a', 3, { ...perService, prepared: `${address}=4` }));
+    driven.give(leaseOf('a', 3, { notes: { ...perService, prepared: `${address}=4` } }));
     expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'revoking', next: 'a' });
     driven.give({ type: 'written', call: driven.state.calls, version: 'w2' });
     expect(driven.draft).toBeUndefined();
-    driven.give(leaseOf('b', 4, { ...perService, released: `${address}=3` }));
+    driven.give(leaseOf('b', 4, { notes: { ...perService, released: `${address}=3` } }));
     expect(driven.draft).toBeUndefined();
-    driven.give(leaseOf('b', 5, { ...perService, released: `${address}=4` }));
+    driven.give(leaseOf('b', 5, { notes: { ...perService, released: `${address}=4` } }));
     expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'a', generation: 5, isHandedOver: true });
   });
 
   test('[V10] without one it reads the Lease of a node that is dead once more', () => {
     const driven = among(assigned(ofB('granted'), 'per-service'));
     driven.nowMs = 900;
-    driven.give(leaseOf('a', 3, perService));
+    driven.give(leaseOf('a', 3, { notes: perService }));
     driven.nowMs = 1000;
     expect(driven.give({ type: 'wake' }).competing).toEqual([address]);
     driven.give({ type: 'address', address, isElected: true }).read(assigned(ofB('granted'), 'per-service'));
@@ -277,13 +219,13 @@ describe('a cluster has one way at a time', () => {
     ['per-service', 'no living node is left that was told otherwise', 'per-service', 'coordinator', perService],
   ])('%s: %s', (next, _why, told, stored, ofB) => {
     const own = told === 'per-service' ? perService : {};
-    const driven = new Driven(told).give({ type: 'elected', epoch: 3 });
+    const driven = new Driven({ election: told }).give({ type: 'elected', epoch: 3 });
     driven.nowMs = 1000;
-    driven.give(leaseOf('a', 1, own), leaseOf('b', 2, ofB));
+    driven.give(leaseOf('a', 1, { notes: own }), leaseOf('b', 2, { notes: ofB }));
     const version = stored === undefined ? undefined : 'v';
     const assignment = stored === 'per-service' ? assigned(undefined, stored) : noAssignment;
     driven.give({ type: 'read', call: driven.state.calls, stored: { version, assignment } });
-    expect(nextElection(driven.state, rulesOf(told), 1000)).toBe(next);
+    expect(nextElection(driven.state, { ...rules, election: told }, 1000)).toBe(next);
   });
 
   test('is not changed by who is elected after an outage, before the others could renew their Leases', () => {
@@ -291,17 +233,17 @@ describe('a cluster has one way at a time', () => {
     driven.give(leaseOf('b', 3));
     driven.nowMs = 60_000;
     driven.give({ type: 'elected', epoch: 3 }).read(assigned(ofB('granted'), 'coordinator'));
-    expect(nextElection(driven.state, rulesOf('per-service'), 60_999)).toBe('coordinator');
+    expect(nextElection(driven.state, { ...rules, election: 'per-service' }, 60_999)).toBe('coordinator');
     driven.nowMs = 60_500;
     driven.give(leaseOf('b', 4));
-    expect(nextElection(driven.state, rulesOf('per-service'), 61_000)).toBe('coordinator');
-    expect(nextElection(driven.state, rulesOf('per-service'), 61_600)).toBe('per-service');
+    expect(nextElection(driven.state, { ...rules, election: 'per-service' }, 61_000)).toBe('coordinator');
+    expect(nextElection(driven.state, { ...rules, election: 'per-service' }, 61_600)).toBe('per-service');
   });
 
   test('the coordinator writes the new one down, and grants nothing by the old one', () => {
     const driven = among(assigned(ofB('granted'))).give({ type: 'elected', epoch: 3 });
     driven.nowMs = 1000;
-    driven.give(leaseOf('a', 3, perService), leaseOf('b', 4, perService));
+    driven.give(leaseOf('a', 3, { notes: perService }), leaseOf('b', 4, { notes: perService }));
     driven.read(assigned(ofB('granted')));
     expect(driven.draft?.election).toBe('per-service');
     expect(driven.draft?.grants.get(address)).toEqual({ address, ...ofB('granted') });

@@ -1,60 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { newCoordinator, stepCoordinator } from '../../../src/vip/coordination/coordinator.ts';
-import type { CoordinatorInput, CoordinatorRules } from '../../../src/vip/coordination/coordinator-model.ts';
 import { lostLease, penaltyOf, type FlapsOf } from '../../../src/vip/coordination/flaps.ts';
-import type { LeaseRecord } from '../../../src/vip/coordination/lease-model.ts';
 import { planNodes } from '../../../src/vip/coordination/next-assignment.ts';
 import { noAssignment, type StoredAssignment } from '../../../src/vip/coordination/stored-assignment.ts';
 import { flapHalfLifeMs } from '../../../src/vip/plan/flap-penalty.ts';
-import { plan } from '../../../src/vip/plan/plan.ts';
+import { Driven, leaseOf, rules } from './coordinator-kit.ts';
 
-const rules: CoordinatorRules = { node: 'a', plan, graceMs: 20, leaseDurationMs: 1000, standbys: 2, flapHalfLifeMs };
 const address = '10.0.0.1';
-
-const leaseOf = (node: string, version: number, change: Partial<LeaseRecord> = {}): CoordinatorInput => ({
-  type: 'lease',
-  node,
-  record: {
-    version: String(version),
-    uid: node,
-    holder: `${node}-1`,
-    durationMs: 1000,
-    transitions: 0,
-    nonce: String(version),
-    notes: {},
-    ...change,
-  },
-});
-
-/** A coordinator that is driven by hand. */
-class Driven {
-  state = newCoordinator;
-  nowMs = 0;
-  wakeAtMs: number | undefined;
-  effects: ReturnType<typeof stepCoordinator>['effects'] = [];
-
-  at(nowMs: number): this {
-    this.nowMs = nowMs;
-    return this;
-  }
-
-  give(input: CoordinatorInput): this {
-    const step = stepCoordinator(this.state, input, rules, this.nowMs);
-    this.state = step.state;
-    this.effects = step.effects;
-    this.wakeAtMs = step.wakeAtMs;
-    return this;
-  }
-
-  /** What is to be written now. */
-  get draft(): StoredAssignment | undefined {
-    return this.effects.find((effect) => effect.type === 'write')?.assignment;
-  }
-
-  written(version: string): this {
-    return this.give({ type: 'written', call: this.state.calls, version });
-  }
-}
 
 const policy = { mayRebalance: false, startAbove: 1, stopBelow: 1, restMs: 0, movesAtOnce: 1, movesPerHour: 1 };
 
@@ -65,7 +16,7 @@ function settled(): Driven {
   driven.give({ type: 'wanted', wanted: { addresses: [{ address, weight: 1 }], nodes: new Map(), policy } });
   driven.give(leaseOf('a', 1)).give(leaseOf('b', 2)).give({ type: 'synced' }).give({ type: 'elected', epoch: 3 });
   const assignment = { ...noAssignment, epoch: 3, revision: 9, lastGeneration: 4, standbys: ['b'], grants };
-  return driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v1', assignment } });
+  return driven.read(assignment, 'v1');
 }
 
 const revoking: StoredAssignment = {
@@ -80,7 +31,7 @@ const revoking: StoredAssignment = {
 test('[V10] what is being revoked is granted to the next on an acknowledgement of that generation alone', () => {
   const driven = settled();
   driven.give({ type: 'elected', epoch: 3 });
-  driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v2', assignment: revoking } });
+  driven.read(revoking, 'v2');
   expect(driven.draft).toBeUndefined();
   driven.at(50).give(leaseOf('b', 3, { notes: { released: `${address}=3` } }));
   expect(driven.draft).toBeUndefined();
@@ -105,13 +56,16 @@ test('[V10] without an acknowledgement it takes a Lease that is over, and a read
   expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'a', state: 'granted', generation: 5 });
 });
 
-test('after an outage owners have the length of a Lease to come back: nothing is taken from anybody before', () => {
+/** Nobody could renew anything; the first to have its Leases again is this one. */
+function afterOutage(): Driven {
   const driven = settled();
-  const { assignment } = driven.state.stored ?? { assignment: noAssignment };
-  driven.give({ type: 'deposed' });
-  // Nobody could renew anything; the first to have its Leases again is this one.
-  driven.at(60_000).give({ type: 'elected', epoch: 4 });
-  driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v1', assignment } });
+  const { stored } = driven.state;
+  if (stored === undefined) throw new Error('it was read');
+  return driven.give({ type: 'deposed' }).at(60_000).give({ type: 'elected', epoch: 4 }).read(stored.assignment, 'v1');
+}
+
+test('after an outage owners have the length of a Lease to come back: nothing is taken from anybody before', () => {
+  const driven = afterOutage();
   expect(driven.draft).toBeUndefined();
   driven.at(60_100).give(leaseOf('a', 11));
   expect(driven.draft).toBeUndefined();
@@ -124,11 +78,7 @@ test('after an outage owners have the length of a Lease to come back: nothing is
 });
 
 test('after an outage an owner who does not come back is given up when that time is over', () => {
-  const driven = settled();
-  const { assignment } = driven.state.stored ?? { assignment: noAssignment };
-  driven.give({ type: 'deposed' });
-  driven.at(60_000).give({ type: 'elected', epoch: 4 });
-  driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v1', assignment } });
+  const driven = afterOutage();
   driven.at(60_900).give(leaseOf('a', 11));
   expect(driven.draft).toBeUndefined();
   expect(driven.wakeAtMs).toBeLessThanOrEqual(61_000);
@@ -172,7 +122,7 @@ test('a write that was given up and happens after it was read again is noticed',
   expect(driven.effects).toEqual([]);
   driven.give({ type: 'seen', assignment: { ...noAssignment, revision: 10 } });
   expect(driven.effects).toEqual([{ type: 'read', call: driven.state.calls }]);
-  driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v2', assignment: revoking } });
+  driven.read(revoking, 'v2');
   expect(driven.state.stored?.assignment.revision).toBe(10);
 });
 
@@ -388,7 +338,7 @@ describe('a node whose Lease was over', () => {
     // Now it is over, and is read once more.
     driven.at(5000).give(leaseOf('a', 50));
     const assignment = { ...revoking, epoch: driven.state.epoch ?? 0, standbys: [] };
-    driven.give({ type: 'read', call: driven.state.calls, stored: { version: 'v', assignment } });
+    driven.read(assignment);
     expect(driven.effects).toContainEqual(expect.objectContaining({ type: 'confirm', node: 'b' }));
     driven.give({ type: 'confirmed', call: driven.state.calls, record: driven.state.leases.get('b')?.record });
     expect(driven.state.flaps.size).toBe(counts);
