@@ -5,12 +5,10 @@
  * is asked again on the same connection for up to a second. A handshake costs both sides more than
  * the question, and the server that is being asked is the one that is busy starting.
  */
-import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { abortError, onAbort } from '../kernel/abort.ts';
-import { http } from '../kernel/lazily.ts';
 import { addressOfUrl, connectionFailure, connectTo, openConnection, paceOf } from './connection.ts';
+import type { HttpAnswer } from './http-answer.ts';
+import { askHttp, type HttpQuestion } from './http-exchange.ts';
 import { asksKubernetes, failedChecks } from './kubernetes-checks.ts';
 import { listenHint } from './listen-hint.ts';
 import type { ListenWatch } from './listen-watch.ts';
@@ -34,28 +32,42 @@ export interface HttpProbeOptions {
   readonly listening?: ListenWatch | undefined;
 }
 
-/** Node.js keeps an idle connection for as long; attempts of a start come sooner. */
+/** Attempts of a start come sooner. */
 const keptForMs = 1_000;
-const maxBody = 64 * 1024;
 
 export function httpProbe(options: HttpProbeOptions): Probe {
   const { url } = options;
   const address = addressOfUrl(url);
   const pace = paceOf(address, url.protocol === 'https:');
   const scheme = url.protocol.slice(0, -1);
-  const path = requestPath(url, options.exclude);
   const label = url.pathname === '/' ? `${scheme} ${url.host}` : `${scheme} ${url.pathname}`;
   // A TLS server complains in its log of a connection that is closed at once.
   const watch = pace === undefined || url.protocol === 'https:' ? undefined : options.listening;
   const { onHint, isWatched } = listenHint(address, watch, options.owner);
-  let agent: Agent | undefined;
-
   const watched = { owner: options.owner, isWatched };
-  const failureOf = (error: Error) => connectionFailure(error, address, watched);
+  const question: HttpQuestion = {
+    path: requestPath(url, options.exclude),
+    headers: withHost(url.host, options.headers),
+    wantsBody: (status) => options.body !== undefined || !passesStatus(status, options),
+  };
+  let kept: Socket | undefined;
 
-  const openSecure = async (signal: AbortSignal): Promise<Socket> => {
+  const open = async (signal: AbortSignal): Promise<Socket> => {
+    // While it is being made the request is already written.
+    if (url.protocol === 'http:') return connectTo(address);
     const socket = await openConnection(address, signal, watched);
     return secureConnection(socket, { host: address.host, files: options.tls ?? {}, protocol: 'http/1.1' }, signal);
+  };
+
+  const take = (): Socket | undefined => {
+    const socket = kept;
+    kept = undefined;
+    return socket?.destroyed === false ? socket.setTimeout(0).ref() : undefined;
+  };
+
+  /** For a second, and not so that it keeps the process from ending. */
+  const keep = (socket: Socket): void => {
+    kept = socket.setTimeout(keptForMs).unref();
   };
 
   return {
@@ -63,38 +75,35 @@ export function httpProbe(options: HttpProbeOptions): Probe {
     ...(pace === undefined ? {} : { pace }),
     onHint,
     async check(signal) {
-      // Loaded at the first attempt, while the process that is asked is starting anyway.
-      const { Agent, request } = http();
-      agent ??= new Agent({ keepAlive: true, maxSockets: 1, timeout: keptForMs });
-      const current = agent;
-      current.createConnection = (_options, callback) => {
-        // While it is being made the request is already written.
-        if (url.protocol === 'http:') return connectTo(address);
-        openSecure(signal).then(
-          (socket) => callback?.(null, socket),
-          (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
-        );
-        return undefined;
-      };
-      let keep = false;
+      const socket = take() ?? guarded(await open(signal));
+      let answer: HttpAnswer | undefined;
+      let notYet = false;
       try {
-        const answer = await exchange(
-          request({ agent: current, path, headers: { host: url.host, ...options.headers } }),
-          { options, failureOf, signal },
-        );
+        answer = await askHttp(socket, question, signal);
         // Before the answer counts, and so at the first one, not at the one that ends the waiting.
-        if (answer.socket !== null) options.owner?.verify(address, answer.socket);
-        keep = answer.drained;
+        options.owner?.verify(address, socket);
+        notYet = true;
         judge(answer, options);
-        keep = false;
+        notYet = false;
+      } catch (error) {
+        throw signal.aborted ? error : connectionFailure(error as Error, address, watched);
       } finally {
-        if (!keep) {
-          current.destroy();
-          agent = undefined;
-        }
+        if (notYet && answer?.reusable === true) keep(socket);
+        else socket.destroy();
       }
     },
   };
+}
+
+/** What still happens to a connection that nobody asks anything ends it. */
+function guarded(socket: Socket): Socket {
+  const end = () => socket.destroy();
+  return socket.on('error', end).on('end', end).on('timeout', end);
+}
+
+/** Its own `Host`, if the unit gives one (RFC 9112, 3.2: exactly one). */
+function withHost(host: string, headers: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  return Object.keys(headers).some((name) => name.toLowerCase() === 'host') ? headers : { Host: host, ...headers };
 }
 
 /** `/readyz`, `/livez` and `/healthz` are asked for each of their checks, so that the failed ones can be named. */
@@ -109,72 +118,12 @@ function requestPath(url: URL, exclude: readonly string[] | undefined): string {
     .replace(/verbose=$/, 'verbose')}`;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-  /** Read to its end: the connection can be used again. */
-  readonly drained: boolean;
-  readonly socket: Socket | null;
-}
-
-interface Exchange {
-  readonly options: HttpProbeOptions;
-  readonly failureOf: (error: Error) => ProbeFailure;
-  readonly signal: AbortSignal;
-}
-
-function exchange(request: ClientRequest, { options, failureOf, signal }: Exchange): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const abort = onAbort(signal, () => {
-      request.destroy();
-      reject(abortError(signal));
-    });
-    const fail = (error: Error) => {
-      abort[Symbol.dispose]();
-      reject(signal.aborted ? error : failureOf(error));
-    };
-    request.on('error', fail);
-    request.on('response', (response) => {
-      const status = response.statusCode ?? 0;
-      // Taken now: at the end of the answer the agent has taken the connection back.
-      const socket = response.socket as Socket | null;
-      const finish = (body: string, drained: boolean) => {
-        abort[Symbol.dispose]();
-        resolve({ status, body, drained, socket });
-      };
-      if (passesStatus(status, options) && options.body === undefined) {
-        finish('', false);
-        return;
-      }
-      readBody(response, finish, fail);
-    });
-    request.end();
-  });
-}
-
-function readBody(
-  response: IncomingMessage,
-  finish: (body: string, drained: boolean) => void,
-  fail: (error: Error) => void,
-): void {
-  let body = '';
-  response.setEncoding('utf8');
-  response.on('data', (chunk: string) => {
-    body += chunk;
-    if (body.length >= maxBody) finish(body.slice(0, maxBody), false);
-  });
-  response.on('end', () => {
-    finish(body, true);
-  });
-  response.on('error', fail);
-}
-
 function passesStatus(status: number, { status: wanted }: HttpProbeOptions): boolean {
   return wanted === undefined ? status >= 200 && status < 300 : status === wanted;
 }
 
 /** @throws {@link ProbeFailure} "500 [-]etcd failed: reason withheld", "200, but the body does not match /ok/" */
-function judge({ status, body }: Answer, options: HttpProbeOptions): void {
+function judge({ status, body }: HttpAnswer, options: HttpProbeOptions): void {
   if (!passesStatus(status, options)) {
     const said = failedChecks(body) ?? oneLine(body).slice(0, 80);
     const hint =

@@ -9,11 +9,15 @@ const tls = {
   serverName: z.string().optional().describe('Name expected in the server’s certificate, if not the host.'),
 };
 
+/** Source: RFC 9110, 5.1 and 5.5. */
+const headerName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'a header name has letters, digits and dashes');
+const headerValue = z.string().regex(/^[^\u0000-\u0008\u000A-\u001F\u007F]*$/, 'a header value is one line');
+
 const request = {
   url: z.string().describe('Where to send a GET request.'),
   status: z.number().int().min(100).max(599).optional().describe('The one status that passes (default: any 2xx).'),
   body: z.string().optional().describe('Regular expression that the response body must match.'),
-  headers: z.record(z.string(), z.string()).optional().describe('Request headers.'),
+  headers: z.record(headerName, headerValue).optional().describe('Request headers.'),
   exclude: z
     .array(z.string())
     .optional()
