@@ -282,7 +282,7 @@ async function recordData(data: OpenedData, events: EventStream): Promise<void> 
 }
 
 /** How long the control socket may have to wait for the first process, in milliseconds. */
-const controlWithinMs = 100;
+const controlWithinMs = 250;
 
 /** Resolves when the first process runs: loading an HTTP server is not to be waited for by it. */
 function afterFirstStart({ events }: Executor, clock: Clock): Promise<void> {
