@@ -3,7 +3,7 @@
  *
  * pino is imported when the log is opened, never before: `--version` and the other short commands
  * do not pay for it. Its own `err` serializer ignores `toJSON` and folds causes into one string
- * (measured), so ours is registered (log-writer). Writing is asynchronous; `close` waits for the last line.
+ * (measured), so errors come to it as JSON (without-secrets). Writing is asynchronous; `close` waits for the last line.
  */
 import path from 'node:path';
 import { oneLine } from '../error/render.ts';

@@ -5,8 +5,8 @@
 import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger, pino as Pino } from 'pino';
-import { errorToJson } from '../error/startup-error.ts';
 import { rotateByName, type RotationLimits } from './rotate-by-name.ts';
+import { withoutSecrets } from './without-secrets.ts';
 
 export interface LogWriter {
   readonly log: Logger;
@@ -27,13 +27,6 @@ export interface LogWriterOptions {
   /** Told when the file cannot be put aside; it then goes on growing. */
   onNotRotated(error: Error): void;
 }
-
-/** Secrets by their usual names, wherever an error's detail may carry them. */
-const secretPaths = ['password', 'token', 'secret', 'authorization'].flatMap((name) => [
-  name,
-  `*.${name}`,
-  `*.*.${name}`,
-]);
 
 /** Undefined when the file cannot be opened, after telling why. */
 export function openLogWriter(pino: typeof Pino, options: LogWriterOptions): LogWriter | undefined {
@@ -69,9 +62,9 @@ export function openLogWriter(pino: typeof Pino, options: LogWriterOptions): Log
       base: { pid: process.pid },
       // The time of the event, not of its writing.
       timestamp: false,
-      formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: errorToJson },
-      redact: { paths: secretPaths, censor: '***' },
+      formatters: { level: (label) => ({ level: label }), log: withoutSecrets },
+      // By then it is JSON; pino's own would take that for an error once more.
+      serializers: { err: (json: unknown) => json },
     },
     destination,
   );

@@ -50,7 +50,9 @@ test('[S4] a failure is logged with its code, its detail and its whole chain', a
     },
     {
       level: 'warn',
-      snapshot: { lastError: { code: 'ERR_EXITED', lastLogLines: etcd.detail.lastLogLines } },
+      snapshot: {
+        lastError: { code: 'ERR_EXITED', message: etcd.message, lastLogLines: etcd.detail.lastLogLines },
+      },
     },
   ]);
 });
