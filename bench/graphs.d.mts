@@ -13,6 +13,7 @@ export function diamonds(count: number, width: number): Node[];
 export function layered(shape: { layers: number; width: number; minMs: number; maxMs: number; seed?: number }): Node[];
 export function writeUnits(nodes: readonly Node[], folder: string, run: (node: Node) => string[]): void;
 export function shellScript(nodes: readonly Node[], run: (node: Node) => string[]): string;
+export function quoted(argv: readonly string[]): string;
 export function criticalPath(
   nodes: readonly Node[],
   seen: ReadonlyMap<string, Seen>,

@@ -57,9 +57,11 @@ export function writeUnits(nodes, folder, run) {
 
 /** Every unit in the background, in order, without waiting for anything. */
 export function shellScript(nodes, run) {
-  const quote = (word) => `'${word.replaceAll("'", `'\\''`)}'`;
-  return `#!/bin/sh\n${nodes.map((node) => `${run(node).map(quote).join(' ')} &`).join('\n')}\nwait\n`;
+  return `#!/bin/sh\n${nodes.map((node) => `${quoted(run(node))} &`).join('\n')}\nwait\n`;
 }
+
+/** A command line for a shell. @param {string[]} argv */
+export const quoted = (argv) => argv.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
 
 /**
  * Sum of the work along the path that ended last, seen from outside: from the last unit to be

@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 export const cli = path.join(root, 'bin/k3s-lite.js');
 const source = path.join(root, 'bench/native');
-const cache = path.join(root, '.cache/bench');
+/** Compiled programs, each in a folder named after its source. */
+export const cache = path.join(root, '.cache/bench');
 
 export class Skip extends Error {}
 
@@ -80,9 +81,15 @@ export function atEnd(undo) {
   };
 }
 
+/**
+ * In memory where there is such a place. What ext4 does to make a file grows with the files that were
+ * deleted in the last minutes, and each run before has deleted hundreds.
+ */
+export const inMemory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
 /** A folder that is gone when `work` has ended, however it ended. */
-export async function withFolder(work) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-bench-'));
+export async function withFolder(work, below = tmpdir()) {
+  const folder = mkdtempSync(path.join(below, 'k3s-lite-bench-'));
   const remove = atEnd(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   try {
     return await work(folder);

@@ -7,6 +7,8 @@ export interface Row extends Summary {
   readonly goal?: number;
   /** What `node -e 0` took meanwhile, ms. */
   readonly paceMs?: number;
+  /** Said in place of `others`: why nothing was measured. */
+  readonly note?: string;
   readonly others?: Readonly<Record<string, number>>;
 }
 export function verdict(row: Row): '' | 'reached' | 'missed';

@@ -7,7 +7,7 @@ const isMoreBetter = ({ unit, measure }) => unit === '×' && /^speed-up|share of
 
 export function verdict(row) {
   const goal = goalHere(row);
-  if (goal === undefined) return '';
+  if (goal === undefined || row.n === 0) return '';
   return (isMoreBetter(row) ? row.median >= goal : row.median <= goal) ? 'reached' : 'missed';
 }
 
@@ -36,7 +36,7 @@ function cells(row) {
     String(row.n),
     goalText(row),
     verdict(row),
-    others.join(' · '),
+    row.note ?? others.join(' · '),
   ];
 }
 

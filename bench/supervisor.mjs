@@ -9,6 +9,7 @@ import { atEnd, msBetween, now } from './place.mjs';
 /**
  * @param {object} options
  * @param {string[]} options.argv @param {string} options.folder where stamps and output go
+ * @param {Record<string, string>} [options.env] besides the bare environment
  * @param {number} options.expected how many stamps of `what` end the start
  * @param {'start' | 'ready'} [options.what]
  * @param {boolean} [options.isSupervisor] false: it knows no stop, so nothing after the start is measured
@@ -17,6 +18,7 @@ import { atEnd, msBetween, now } from './place.mjs';
  */
 export async function runSupervisor({
   argv,
+  env,
   folder,
   stamps,
   expected,
@@ -27,7 +29,7 @@ export async function runSupervisor({
   during,
 }) {
   const t0 = now();
-  const child = spawnIn(folder, argv);
+  const child = spawnIn(folder, argv, env);
   const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
   let isOver = false;
   void ended.then(() => (isOver = true));
@@ -72,11 +74,17 @@ export async function runSupervisor({
 }
 
 /** A command with `folder` as its home and its output in a file there. */
-export function spawnIn(folder, argv) {
+export function spawnIn(folder, argv, more = {}) {
   const log = openSync(path.join(folder, 'output.log'), 'a');
+  const bare = {
+    PATH: process.env.PATH,
+    HOME: folder,
+    XDG_RUNTIME_DIR: folder,
+    XDG_CACHE_HOME: path.join(folder, 'cache'),
+  };
   const child = spawn(argv[0], argv.slice(1), {
     cwd: folder,
-    env: { PATH: process.env.PATH, HOME: folder, XDG_RUNTIME_DIR: folder, XDG_CACHE_HOME: path.join(folder, 'cache') },
+    env: { ...bare, ...more },
     stdio: ['ignore', log, log],
     detached: true,
   });

@@ -115,3 +115,13 @@ test('table and Markdown show the same cells', () => {
   expect(table(rows)).toMatch(/s\s+start\s+90 ms\s+90\s+7\s+≤ 100\s+reached\s+sh: 41.3/);
   expect(markdown(rows).split('\n').at(-1)).toBe('| s | start | 90 ms | 90 | 7 | ≤ 100 | reached | sh: 41.3 |');
 });
+
+test('what could not be measured is neither reached nor missed, and says why', () => {
+  const row = {
+    ...{ subject: 'chain 100', measure: 'start', unit: '×', goal: 1 },
+    ...{ n: 0, median: Number.NaN, p90: Number.NaN, min: Number.NaN, max: Number.NaN },
+    note: 'it cannot be built',
+  };
+  expect(verdict(row)).toBe('');
+  expect(table([row]).split('\n')[1]).toMatch(/– × .*≤ 1 .*it cannot be built$/);
+});
