@@ -1,0 +1,68 @@
+/** What Leases show the coordinator: who lives, who has come or gone, who holds an address's Lease. */
+import type { NodeName, VipAddress } from '../model.ts';
+import type { CoordinatorDraft } from './coordinator-draft.ts';
+import { lostLease } from './flaps.ts';
+import type { LeaseRecord } from './lease-model.ts';
+import { lifeOf, sight } from './node-evidence.ts';
+
+export function sightLease(draft: CoordinatorDraft, node: NodeName, record: LeaseRecord | undefined): void {
+  const before = draft.state.leases.get(node);
+  const sighting = sight(before, record, draft.nowMs);
+  if (sighting === before) {
+    draft.isRoutine = true;
+    return;
+  }
+  // The first look at a Lease is no change of it.
+  if (before !== undefined) hearOf(draft, node);
+  const { leaseDurationMs } = draft.rules;
+  const was = before === undefined ? undefined : lifeOf(before, draft.nowMs, leaseDurationMs);
+  const is = lifeOf(sighting, draft.nowMs, leaseDurationMs);
+  if (was !== is) draft.tell({ type: 'vip.node', node, is });
+  const isNoNews = was === 'alive' && is === 'alive' && saysSame(before?.record, record);
+  draft.isRoutine = isNoNews && !draft.state.late.has(node);
+  const confirmed = new Map(draft.state.confirmed);
+  confirmed.delete(node);
+  draft.set({ leases: new Map([...draft.state.leases, [node, sighting]]), confirmed });
+}
+
+export function hold(draft: CoordinatorDraft, address: VipAddress, holder: string | undefined): void {
+  const { holders: before } = draft.state;
+  draft.isRoutine = before.get(address) === holder;
+  if (draft.isRoutine) return;
+  const holders = new Map(before);
+  if (holder === undefined || holder === '') holders.delete(address);
+  else holders.set(address, holder);
+  draft.set({ holders });
+}
+
+/** The read was sent after the assignment of now was written: see `letGo`. */
+export function confirm(draft: CoordinatorDraft, node: NodeName, record: LeaseRecord | undefined): void {
+  const sighting = draft.state.leases.get(node);
+  if (sighting !== undefined && sighting.record?.version === record?.version) {
+    const { confirmed, flaps, heardOf } = draft.state;
+    const isLost = heardOf.has(node) && lifeOf(sighting, draft.nowMs, draft.rules.leaseDurationMs) === 'expired';
+    draft.set({
+      confirmed: new Map([...confirmed, [node, { version: record?.version }]]),
+      flaps: isLost ? lostLease(flaps, { node, version: record?.version }, draft.rules, draft.nowMs) : flaps,
+    });
+    return;
+  }
+  sightLease(draft, node, record);
+  // An answer that was waited for, whatever it says.
+  draft.isRoutine = false;
+}
+
+export function isNobodyAlive(draft: CoordinatorDraft): boolean {
+  const { leases } = draft.state;
+  return leases.size > 0 && ![...leases.values()].some((sighting) => draft.isAlive(sighting));
+}
+
+function hearOf(draft: CoordinatorDraft, node: NodeName): void {
+  const { heardOf } = draft.state;
+  if (!heardOf.has(node)) draft.set({ heardOf: new Set([...heardOf, node]) });
+}
+
+/** Whether two versions of a Lease differ in nothing but their time. */
+function saysSame(a: LeaseRecord | undefined, b: LeaseRecord | undefined): boolean {
+  return a?.holder === b?.holder && JSON.stringify(a?.notes) === JSON.stringify(b?.notes);
+}
