@@ -27,6 +27,8 @@ export interface DnsLookPorts {
   readonly nodeName: string;
   /** Whether the server (host:port) answers a question, in a time of its own. */
   readonly isAnswering: (server: string, signal: AbortSignal) => Promise<boolean>;
+  /** Whether this machine leaves, or has left, by its own will: see dns-leaving.ts. */
+  readonly isLeaving: () => Promise<boolean>;
   readonly clock: Clock;
 }
 
@@ -45,7 +47,7 @@ export async function lookAround(
   ports: DnsLookPorts,
   signal: AbortSignal,
 ): Promise<DnsLook> {
-  const { nodeName, clock } = ports;
+  const { nodeName, clock, isLeaving } = ports;
   const problems: string[] = [];
   const list = <T>(what: Labelled<T>): Promise<T[]> =>
     readLabelled(client, what, signal, (error) => {
@@ -73,6 +75,8 @@ export async function lookAround(
     leased: new Set([...watch.renewals.keys(), ...(answers ? [nodeName] : [])]),
     silent: silentNodes(watch, startedMs),
     isSteady: isSteady(watch, startedMs),
+    // Last of all: who leaves sets it before he says so, and what he has said by then was not yet read.
+    isLeaving: await isLeaving(),
   });
   return { watch, isAlone, changes, problems };
 }

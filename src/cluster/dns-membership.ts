@@ -2,7 +2,8 @@
  * How a server of several comes into cluster DNS and goes: pods are sent to it once its DNS has answered,
  * and no more before its DNS stops. Whoever dies without a word is taken out by the others (dns-endpoints.ts).
  *
- * So the objects that a start makes leave this server's slice as asked as it was: `cluster-dns` puts it in.
+ * So the objects that a start makes leave this server's slice as asked as it was: `cluster-dns` puts it in. From
+ * `leave-cluster-dns` on, and until then, a mark (dns-leaving.ts) keeps this server's own look from doing so.
  */
 import type { Builtin } from '../unit/builtin.ts';
 import { linkedAbort } from '../kernel/abort.ts';
@@ -10,9 +11,11 @@ import { sleep, type Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { applyObjects, readLabelled, type Connect } from './api-objects.ts';
 import { clusterDnsBuiltin, dnsObjects, ownSliceName } from './cluster-dns.ts';
+import { dnsLeaving } from './dns-leaving.ts';
 import { leaseName, leasesPath, renewedLease } from './dns-leases.ts';
-import { changedSlice, isReady, slicesOfDns, slicesPath } from './dns-slices.ts';
+import { changedSlice, isReady, nodeOf, slicesOfDns, slicesPath } from './dns-slices.ts';
 import type { KubeClient } from './kube-client.ts';
+import { layoutOf } from './layout.ts';
 import type { Settings } from './settings.ts';
 
 /** What cannot be said in this time is found out by whoever looks after it. */
@@ -27,22 +30,30 @@ export function dnsMemberBuiltins(
 ): Record<'cluster-dns-objects' | 'cluster-dns' | 'leave-cluster-dns', Builtin> {
   const { nodeName } = settings;
   const ownName = ownSliceName(settings);
+  const leaving = dnsLeaving(layoutOf(settings).dnsLeaving);
 
   /** Whether it was changed. */
   const setAsked = async (isAsked: boolean, client: KubeClient, signal: AbortSignal): Promise<boolean> => {
     const slices = await readLabelled(client, slicesOfDns, signal);
     const own = slices.find(({ metadata }) => metadata.name === ownName);
     if (own === undefined || isReady(own) === isAsked) return false;
-    const isAlone = slices.length < 2;
-    if (isAsked && !isAlone) {
-      // First of all: by the Lease of an earlier life others would take it out again at once.
+    // Where nobody else is asked it changes nothing to leave.
+    if (!isAsked && !slices.some((slice) => slice !== own && isReady(slice))) return false;
+    if (slices.length > 1) {
+      // First of all: by the Lease of an earlier life others would take it out again at once, and without any they
+      // would put it back for as long as its Node is Ready.
       const lease = renewedLease(nodeName, undefined, clock.wallMs());
       await client.apply(`${leasesPath}/${leaseName(nodeName)}`, lease, signal);
     }
-    // Where nobody else is asked it changes nothing to leave.
-    if (!isAsked && !slices.some((slice) => slice !== own && isReady(slice))) return false;
     await client.apply(`${slicesPath}/${ownName}`, changedSlice({ slice: own, ready: isAsked }), signal);
     return true;
+  };
+
+  /** It may fail as well: then a stop may be taken back for as long as it lasts, and a start is not. */
+  const noteLeaving = async (isLeaving: boolean, { log }: Pick<Parameters<Builtin>[0], 'log'>) => {
+    await (isLeaving ? leaving.set() : leaving.clear()).catch((error: unknown) => {
+      log(`cannot note whether this server leaves cluster DNS: ${messageOf(error)}`);
+    });
   };
 
   /** It may fail: it is a matter of seconds, and must keep no server from starting or stopping. */
@@ -67,17 +78,25 @@ export function dnsMemberBuiltins(
   return {
     'cluster-dns-objects': async ({ signal, log }) => {
       using client = await connect();
-      const own = (await readLabelled(client, slicesOfDns, signal)).find(({ metadata }) => metadata.name === ownName);
-      await applyObjects(client, dnsObjects(settings, own !== undefined && isReady(own)), signal);
+      const own = (await readLabelled(client, slicesOfDns, signal)).filter((slice) => nodeOf(slice) === nodeName);
+      await applyObjects(client, dnsObjects(settings, own.some(isReady)), signal);
+      // The first server has another name for it than one that joins: it may be told to join others later.
+      for (const { metadata } of own.filter((slice) => slice.metadata.name !== ownName)) {
+        await client.delete(`${slicesPath}/${metadata.name}`, signal);
+        log(`the slice ${metadata.name} is not needed any more: this server's is ${ownName}`);
+      }
       log(
         `kube-dns is ${settings.clusterDns}, answered by ${settings.nodeIp}:${String(settings.dnsPort)} once that answers`,
       );
     },
     'cluster-dns': async (context) => {
       await untilAnswering(context);
+      await noteLeaving(false, context);
       await trySetAsked(true, context);
     },
     'leave-cluster-dns': async (context) => {
+      // Before it is said: whoever reads what is said has the mark, too.
+      await noteLeaving(true, context);
       if (await trySetAsked(false, context)) await sleep(clock, lingerMs, context.signal);
     },
   };

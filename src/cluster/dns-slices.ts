@@ -3,7 +3,8 @@
  * Pure; who looks and who writes is dns-endpoints.ts, what Leases say is dns-leases.ts.
  *
  * With a Lease anybody who is steady takes a silent one out, and its owner alone puts it back, once it is
- * steady itself: then nobody can find it silent. So slices do not change to and fro.
+ * steady itself: then nobody can find it silent. So slices do not change to and fro. An owner who leaves stays out
+ * until it has started again.
  *
  * What a Lease says goes before what the Node says. A Node is not Ready for what DNS does not need (its kubelet,
  * its containers), while a renewed Lease proves both that the DNS answered and that the machine's packets went
@@ -47,9 +48,11 @@ export interface DnsView {
   readonly silent: ReadonlySet<string>;
   /** Whether this machine has read and renewed for long enough. */
   readonly isSteady: boolean;
+  /** Whether this machine leaves, or has left, by its own will. */
+  readonly isLeaving: boolean;
 }
 
-export type SliceReason = 'node' | 'lease';
+export type SliceReason = 'node' | 'lease' | 'leaving';
 export interface SliceChange {
   readonly slice: DnsSlice;
   readonly ready: boolean;
@@ -83,7 +86,9 @@ function changeOf(slice: DnsSlice, view: DnsView): SliceChange[] {
 }
 
 function wantedOf(node: string, wasReady: boolean, view: DnsView): { ready: boolean; reason: SliceReason } {
-  const { nodeName, nodes, leased, silent } = view;
+  const { nodeName, nodes, leased, silent, isLeaving } = view;
+  // Until it starts again, whatever else is so.
+  if (node === nodeName && isLeaving) return { ready: false, reason: 'leaving' };
   // A Node that is not there may be about to join, so its slice is not removed.
   if (!leased.has(node)) return { ready: nodes.get(node) ?? false, reason: 'node' };
   if (node === nodeName) return { ready: wasReady || view.isSteady, reason: 'lease' };
@@ -112,6 +117,7 @@ export function changedSlice({ slice, ready }: Pick<SliceChange, 'slice' | 'read
 const why = {
   node: ['its Node is not Ready', 'its Node is Ready'],
   lease: ['it has not said for 5 s that it answers', 'it answers'],
+  leaving: ['it is being stopped', ''],
 } as const;
 
 /** For people. */

@@ -22,6 +22,8 @@ export interface Layout {
   readonly etcdSnapshots: string;
   /** There after a reset until the next start without one. Source: K3s, the same name. */
   readonly resetFlag: string;
+  /** There while this server leaves cluster DNS, and until its DNS answers again. */
+  readonly dnsLeaving: string;
   /** The tokens that machines join with. Source: K3s, the same names. */
   readonly serverToken: string;
   readonly nodeToken: string;
@@ -86,6 +88,7 @@ export function layoutOf({ dataDir, runDir }: LayoutPlace): Layout {
     serverJoined: `${server}/joined.json`,
     etcdSnapshots: `${server}/db/snapshots`,
     resetFlag: `${server}/db/reset-flag`,
+    dnsLeaving: `${server}/dns-leaving`,
     serverToken: `${server}/token`,
     nodeToken: `${server}/node-token`,
     tokenRotation: `${server}/token-rotation.json`,

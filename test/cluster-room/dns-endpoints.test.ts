@@ -82,7 +82,7 @@ function scene(names: readonly string[], seed = 1) {
   const clock = fakeClock();
   const random = randomFrom(seed);
   const api = sharedApi(clock, names);
-  const [cut, deaf] = [new Set<string>(), new Set<string>()];
+  const [cut, deaf, leaving] = [new Set<string>(), new Set<string>(), new Set<string>()];
   const lines: string[] = [];
   const warnings: string[] = [];
   let asked = 0;
@@ -102,6 +102,7 @@ function scene(names: readonly string[], seed = 1) {
         await sleep(clock, 20, signal);
         return !deaf.has(name);
       },
+      isLeaving: () => Promise.resolve(leaving.has(name)),
       clock,
       random,
       log: (line) => lines.push(`${name}: ${line}`),
@@ -115,7 +116,7 @@ function scene(names: readonly string[], seed = 1) {
     for (const name of [...running.keys()]) await stop(name);
     expect(clock.pendingTimers).toBe(0);
   };
-  return { clock, api, cut, deaf, lines, warnings, start, stop, close, asked: () => asked };
+  return { clock, api, cut, deaf, leaving, lines, warnings, start, stop, close, asked: () => asked };
 }
 
 const servers = ['s1', 's2', 's3'];
@@ -176,6 +177,33 @@ describe('one of three servers', () => {
     await stop('s1');
     await clock.advance(60_000);
     expect(api.writes).toHaveLength(2);
+    await close();
+  });
+
+  test('is taken out by itself while its DNS still answers: nothing puts it back until it has started again', async () => {
+    for (let seed = 1; seed <= seeds; seed += 1) {
+      const { clock, api, leaving, close } = scene(servers, seed);
+      await clock.advance(20_000);
+      leaving.add('s3');
+      api.objects.set('dns-s3', api.slice('s3', false, 2));
+      await clock.advance(60_000);
+      expect(api.asked()).toEqual(['s1', 's2']);
+      expect(api.writes).toEqual([]);
+      leaving.clear();
+      await clock.advance(knownWithinMs);
+      expect(api.asked()).toEqual(servers);
+      await close();
+    }
+  });
+
+  test('could not say that it leaves: its own look does', async () => {
+    const { clock, api, leaving, close } = scene(servers);
+    await clock.advance(20_000);
+    leaving.add('s3');
+    await clock.advance(4_000);
+    expect(api.asked()).toEqual(['s1', 's2']);
+    await clock.advance(60_000);
+    expect(api.writes).toHaveLength(1);
     await close();
   });
 

@@ -1,20 +1,26 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import * as z from 'zod';
 import { dnsMemberBuiltins } from '../../src/cluster/dns-membership.ts';
+import { layoutOf } from '../../src/cluster/layout.ts';
 import type { KubeClient } from '../../src/cluster/kube-client.ts';
 import { systemClock, type Clock } from '../../src/kernel/clock.ts';
 import type { BuiltinContext } from '../../src/unit/builtin.ts';
 import { fakeClock } from '../kit/fake-clock.ts';
-import { settingsIn } from './settings-kit.ts';
+import { settingsIn, temporaryFolder } from './settings-kit.ts';
 
 const applied = z.looseObject({ kind: z.string(), metadata: z.looseObject({ name: z.string() }) });
 const endpointsOf = z.object({ endpoints: z.array(z.object({ conditions: z.object({ ready: z.boolean() }) })) });
 
-/** s2, with an API that holds the slices of these servers: whether each is asked. */
-function server(slices: Readonly<Record<string, boolean>>, options: { clock?: Clock; dnsPort?: number } = {}) {
-  const { clock = systemClock, dnsPort = 5353 } = options;
+/** s2, with an API that holds the slices of these servers: whether each is asked. `kube-dns-host` is s1's, as a rule. */
+function server(
+  slices: Readonly<Record<string, boolean>>,
+  options: { clock?: Clock; dnsPort?: number; first?: string; isJoining?: boolean } = {},
+) {
+  const { clock = systemClock, dnsPort = 5353, first = 's1', isJoining = true } = options;
+  const nodeOf = (name: string) => (name === 'kube-dns-host' ? first : name.replace('kube-dns-', ''));
   const writes: string[] = [];
   const lines: string[] = [];
   const state = { isAway: false };
@@ -24,7 +30,7 @@ function server(slices: Readonly<Record<string, boolean>>, options: { clock?: Cl
       {
         metadata: { name, resourceVersion: '1', labels: {} },
         addressType: 'IPv4',
-        endpoints: [{ addresses: ['192.0.2.1'], nodeName: name, conditions: { ready } }],
+        endpoints: [{ addresses: ['192.0.2.1'], nodeName: nodeOf(name), conditions: { ready } }],
         ports: [],
       },
     ]),
@@ -42,13 +48,18 @@ function server(slices: Readonly<Record<string, boolean>>, options: { clock?: Cl
       else if (kind === 'Lease') writes.push(`${metadata.name} renewed`);
       return Promise.resolve({});
     },
+    delete: (path: string) => {
+      writes.push(`${path.split('/').at(-1) ?? ''} deleted`);
+      return Promise.resolve();
+    },
     [Symbol.dispose]: () => undefined,
   };
-  const settings = { ...settingsIn('/data'), nodeName: 's2', isJoining: true, dnsPort };
+  const settings = { ...settingsIn(temporaryFolder()), nodeName: 's2', isJoining, dnsPort };
   const builtins = dnsMemberBuiltins(settings, () => Promise.resolve(client as unknown as KubeClient), clock);
   const context = { signal: new AbortController().signal, log: (line: string) => lines.push(line) };
   const run = (name: keyof typeof builtins) => builtins[name](context as unknown as BuiltinContext);
-  return { run, writes, lines, state };
+  const hasMark = () => existsSync(layoutOf(settings).dnsLeaving);
+  return { run, writes, lines, state, hasMark };
 }
 
 test.each([
@@ -59,6 +70,27 @@ test.each([
   const { run, writes } = server(slices);
   await run('cluster-dns-objects');
   expect(writes).toContain(written);
+});
+
+test.each([
+  [
+    'is told to join others',
+    true,
+    { 'kube-dns-host': true, 'kube-dns-s3': true },
+    ['kube-dns-s2 in', 'kube-dns-host deleted'],
+  ],
+  ['was not asked then', true, { 'kube-dns-host': false }, ['kube-dns-s2 out', 'kube-dns-host deleted']],
+  [
+    'has both since',
+    true,
+    { 'kube-dns-host': true, 'kube-dns-s2': false },
+    ['kube-dns-s2 in', 'kube-dns-host deleted'],
+  ],
+  ['joins nobody any more', false, { 'kube-dns-s2': true }, ['kube-dns-host in', 'kube-dns-s2 deleted']],
+])('a first server that %s has one slice', async (_, isJoining, slices, written) => {
+  const { run, writes } = server(slices, { first: 's2', isJoining });
+  await run('cluster-dns-objects');
+  expect(writes).toEqual(written);
 });
 
 /** Answers every question with the address that is expected. */
@@ -103,15 +135,30 @@ test('an API that is away keeps no server from starting: whoever looks after clu
 
 test('a server that stops is asked no more, and goes on answering until the others know', async () => {
   const clock = fakeClock();
-  const { run, writes } = server({ 'kube-dns-host': true, 'kube-dns-s2': true }, { clock });
+  const { run, writes, lines } = server({ 'kube-dns-host': true, 'kube-dns-s2': true }, { clock });
   let isOver = false;
   const left = run('leave-cluster-dns').then(() => (isOver = true));
+  await expect.poll(() => lines).toEqual(['cluster DNS is not asked here any more']);
   await clock.advance(900);
-  expect(writes).toEqual(['kube-dns-s2 out']);
+  expect(writes).toEqual(['k3s-lite-dns-s2 renewed', 'kube-dns-s2 out']);
   expect(isOver).toBe(false);
   await clock.advance(200);
   await left;
   expect(clock.pendingTimers).toBe(0);
+});
+
+test('a server that stops is marked as leaving until its DNS answers again, whether the API is there or not', async () => {
+  const dnsPort = await dnsServer();
+  const { run, hasMark, state } = server({ 'kube-dns-host': true, 'kube-dns-s2': false }, { dnsPort });
+  await run('leave-cluster-dns');
+  expect(hasMark()).toBe(true);
+  await run('cluster-dns-objects');
+  expect(hasMark()).toBe(true);
+  state.isAway = true;
+  await run('cluster-dns');
+  expect(hasMark()).toBe(false);
+  await run('leave-cluster-dns');
+  expect(hasMark()).toBe(true);
 });
 
 test.each([

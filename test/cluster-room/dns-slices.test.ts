@@ -20,7 +20,14 @@ const slice = (nodeName: string | undefined, ready = true): DnsSlice => ({
 
 /** "s1 out", "s1 in", … as s2 sees it. */
 function seen(slices: readonly DnsSlice[], nodes: Readonly<Record<string, boolean>>, more: Partial<DnsView> = {}) {
-  const view = { nodeName: 's2', leased: new Set<string>(), silent: new Set<string>(), isSteady: false, ...more };
+  const view = {
+    nodeName: 's2',
+    leased: new Set<string>(),
+    silent: new Set<string>(),
+    isSteady: false,
+    isLeaving: false,
+    ...more,
+  };
   return changesOfSlices({ ...view, slices, nodes: new Map(Object.entries(nodes)) }).map(
     ({ slice: { endpoints }, ready }) => `${endpoints?.[0]?.nodeName ?? ''} ${ready ? 'in' : 'out'}`,
   );
@@ -58,6 +65,9 @@ describe('a slice of cluster DNS with a Lease', () => {
     ['that is silent is left out', ['s1'], ready, silent('s1'), []],
     ['that is renewed again is not put back by others', ['s1'], ready, steady, []],
     ['is put back by its owner', ['s2'], ready, steady, ['s2 in']],
+    ['is not put back by its owner who leaves', ['s2'], ready, { ...steady, isLeaving: true }, []],
+    ['is not asked any more where its owner leaves', [], ready, { ...steady, isLeaving: true }, ['s2 out']],
+    ['is asked though its owner leaves, where nobody else is', ['s1', 's3'], ready, { ...steady, isLeaving: true }, []],
     ['is not put back by its owner before he is steady', ['s2'], ready, { leased }, []],
     ['is put back by its owner, whatever its Node says', ['s2'], { ...ready, s2: false }, steady, ['s2 in']],
     ['that is renewed stays, whatever its Node says', [], { ...ready, s1: false }, { leased }, []],

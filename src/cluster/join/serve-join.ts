@@ -8,6 +8,7 @@ import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { isAnswering } from '../cluster-dns.ts';
 import { keepDnsEndpoints } from '../dns-endpoints.ts';
+import { dnsLeaving } from '../dns-leaving.ts';
 import { etcdClient, type EtcdClient } from '../etcd/etcd-client.ts';
 import { rememberMembers } from '../etcd/known-members.ts';
 import type { KubeClient } from '../kube-client.ts';
@@ -66,6 +67,7 @@ export async function serveJoin(options: ServeJoinOptions): Promise<never> {
     keepDnsEndpoints({
       ...loop,
       nodeName: own.name,
+      isLeaving: dnsLeaving(layout.dnsLeaving).isSet,
       isAnswering: (server, until) => isAnswering(server, options.settings.clusterDomain, clock, until),
       warn: (text) => notify(`X_WARNING=${text}`),
     }),
