@@ -1,20 +1,18 @@
 /**
  * Two TCP connections as if they were one: bytes, back-pressure, half-closes (FIN) and resets (RST)
- * go through as they come, in both directions. Nothing is looked into, TLS least of all, and an idle
- * connection stays for as long as both ends like.
+ * go through as they come, in both directions. Nothing is looked into but who greets how (turns.ts), and
+ * an idle connection stays for as long as both ends like.
  *
  * Both sockets must allow half-open ends.
  */
 import type { Socket } from 'node:net';
+import { turnsOf } from './turns.ts';
 
 export interface Spliced {
   /** Bytes that have come from the client, and from the server. */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /**
-   * The client waits for an answer, as far as one can tell without looking into it: it has spoken last, or what
-   * the server has said since belongs to the beginning of TLS.
-   */
+  /** The client waits for an answer, as far as one can tell: see turns.ts. */
   readonly isAsking: boolean;
   close(): void;
 }
@@ -35,7 +33,7 @@ export function splice({ client, server, early, nowMs, onEnd }: SpliceOptions): 
   let open = 2;
   let isClosing = false;
   const turns = turnsOf(nowMs);
-  if (early[0] !== undefined) turns.clientSpoke(early[0]);
+  for (const chunk of early) turns.clientSpoke(chunk);
 
   const onClose = () => {
     open -= 1;
@@ -91,48 +89,6 @@ export function splice({ client, server, early, nowMs, onEnd }: SpliceOptions): 
       isClosing = true;
       client.destroy();
       server.destroy();
-    },
-  };
-}
-
-/** Source: RFC 8446, record type of a handshake. */
-const tlsHandshake = 22;
-/** A TLS server says it at once: its tickets for resuming, one write. */
-const ticketsWithinMs = 5;
-/** An answer that came together with the tickets cannot be told from them: after this it is taken for given. */
-const firstAnswerWithinMs = 5_000;
-
-interface Turns {
-  readonly isAsking: boolean;
-  clientSpoke(chunk: Buffer): void;
-  serverSpoke(): void;
-}
-
-/**
- * Who has spoken last. With TLS 1.3 that says nothing of the first request: it comes with the end of the handshake,
- * and the server's next words are tickets. What it says a moment later is the answer.
- */
-function turnsOf(nowMs: () => number): Turns {
-  let last: 'client' | 'server' | undefined;
-  let ofClient = 0;
-  let isTls = false;
-  let heardAtMs: number | undefined;
-  let isAnswered = false;
-  return {
-    get isAsking() {
-      const isYoung = heardAtMs === undefined || nowMs() - heardAtMs < firstAnswerWithinMs;
-      return last === 'client' || (isTls && !isAnswered && ofClient <= 2 && isYoung);
-    },
-    clientSpoke(chunk) {
-      if (ofClient === 0) isTls = chunk[0] === tlsHandshake;
-      if (last !== 'client') ofClient += 1;
-      last = 'client';
-    },
-    serverSpoke() {
-      last = 'server';
-      if (!isTls || isAnswered || ofClient !== 2) return;
-      heardAtMs ??= nowMs();
-      isAnswered = nowMs() - heardAtMs > ticketsWithinMs;
     },
   };
 }
