@@ -23,7 +23,7 @@ export interface InternalPeersOptions {
 /** @throws the reason of `signal` when that aborts */
 export async function internalPeers(options: InternalPeersOptions): Promise<never> {
   const { dataDir, kubeconfig, nodeName, nodeIp, port, env, log, signal } = options;
-  const { agentTls, peers, peerHealth } = layoutOf(ownPaths({ dataDir, env }));
+  const { agentTls, peers, peerHealth, etcdMembers } = layoutOf(ownPaths({ dataDir, env }));
   using sender = notifySender(env['NOTIFY_SOCKET']);
   return await servePeers({
     nodeName,
@@ -32,6 +32,7 @@ export async function internalPeers(options: InternalPeersOptions): Promise<neve
     port,
     tls: agentTls,
     peersFile: peers,
+    membersFile: etcdMembers,
     healthFile: peerHealth,
     bootId: systemProc.bootId(),
     // Read at each connection: it may have been renewed meanwhile.

@@ -84,7 +84,17 @@ test('a server with etcd alone has no node, or one that reaches the API of the o
   const parts = { disableApiserver: true, disableControllerManager: true, disableScheduler: true };
   const alone = await prepared({ clusterInit: true, ...parts, disableAgent: true });
   expect([...alone.graph.order].sort()).toEqual(
-    ['certificates', 'etcd', 'etcd-member', 'etcd-voter', 'etcd-watch', 'join-server', 'kubeconfigs', 'token'].sort(),
+    [
+      'certificates',
+      'etcd',
+      'etcd-member',
+      'etcd-voter',
+      'etcd-watch',
+      'join-server',
+      'kubeconfigs',
+      'peers',
+      'token',
+    ].sort(),
   );
   expect(alone.graph.unit('join-server').flags).toMatchObject({ has: 'etcd', server: 'https://127.0.0.1:6444' });
   const node = await prepared({ clusterInit: true, ...parts });

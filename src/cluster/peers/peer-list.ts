@@ -30,7 +30,7 @@ export function peerOf(object: unknown): Peer | undefined {
 
 export interface Everybody {
   readonly nodes: readonly unknown[];
-  /** Addresses of the API servers: one without a node is called by its address. */
+  /** Addresses of API servers and members of etcd: one without a node is called by its address. */
   readonly serverIps: readonly string[];
 }
 
@@ -38,12 +38,19 @@ export interface Everybody {
 export function peersOf({ nodes, serverIps }: Everybody, own: Peer): readonly Peer[] {
   const withNode = nodes.flatMap((node) => peerOf(node) ?? []);
   const known = new Set(withNode.map(({ ip }) => ip));
-  const without = serverIps.flatMap((ip) => (known.has(ip) ? [] : [{ name: ip, ip }]));
+  const without = [...new Set(serverIps)].flatMap((ip) => (known.has(ip) ? [] : [{ name: ip, ip }]));
   const all = [...withNode, ...without].filter(({ name, ip }) => name !== own.name && ip !== own.ip);
   all.sort((a, b) => (a.name < b.name ? -1 : 1));
   const first = all.findIndex(({ name }) => name > own.name);
   const ring = first === -1 ? all : [...all.slice(first), ...all.slice(0, first)];
   return ring.slice(0, mostPeers);
+}
+
+/** Before any API has told who the nodes are, as where none ever does: those that were kept, and members of etcd. */
+export function peersBefore(kept: readonly Peer[], memberIps: readonly string[], own: Peer): readonly Peer[] {
+  const known = new Set([own.ip, ...kept.map(({ ip }) => ip)]);
+  const more = memberIps.filter((ip) => !known.has(ip)).map((ip) => ({ name: ip, ip }));
+  return [...kept, ...more].slice(0, mostPeers);
 }
 
 /** Of those that are kept, who has no node. */

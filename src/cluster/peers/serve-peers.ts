@@ -16,8 +16,9 @@ import { followNodes, type NodesClient } from '../follow-nodes.ts';
 import { readIfThere, writeIfChanged } from '../stored-file.ts';
 import { heartbeatLink } from './heartbeat-link.ts';
 import { startHeartbeatServer, type ServingFiles } from './heartbeat-server.ts';
+import { followMemberAddresses } from './follow-member-addresses.ts';
 import { followServerAddresses } from './follow-server-addresses.ts';
-import { peerOf, peersOf, peersText, readPeers, withoutNode, type Peer } from './peer-list.ts';
+import { peerOf, peersBefore, peersOf, peersText, readPeers, withoutNode, type Peer } from './peer-list.ts';
 import { newPeer, type PeerState } from './peer-state.ts';
 import { peerHealthWriter } from './peer-health-writer.ts';
 import { peerFigures, peerStatus, peerWarning } from './peer-text.ts';
@@ -32,6 +33,8 @@ export interface ServePeersOptions {
   readonly tls: string;
   /** Where the peers are kept over a restart. */
   readonly peersFile: string;
+  /** Where a server's members of etcd are written down; on an agent it is not there. */
+  readonly membersFile: string;
   /** Where their health is told to others of this machine. */
   readonly healthFile: string;
   readonly bootId: string;
@@ -60,6 +63,7 @@ interface Watched {
 export async function servePeers(options: ServePeersOptions): Promise<never> {
   const { nodeName, nodeIp, host, port, tls, peersFile, healthFile, bootId, connect, clock, log, notify, signal } =
     options;
+  const { membersFile } = options;
   const files = await servingFiles(tls);
   await using server = await startHeartbeatServer(host, port, files);
   const watched = new Map<string, Watched>();
@@ -117,10 +121,14 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   notify('READY=1');
   let nodes: readonly unknown[] | undefined;
   let serverIps = withoutNode(before);
+  let memberIps: readonly string[] = [];
+  const own = { name: nodeName, ip: nodeIp };
   const takeAll = async () => {
-    // Without a list of nodes those from before are good enough.
-    if (nodes === undefined) return;
-    const peers = peersOf({ nodes, serverIps }, { name: nodeName, ip: nodeIp });
+    if (nodes === undefined) {
+      take(peersBefore(before, memberIps, own));
+      return;
+    }
+    const peers = peersOf({ nodes, serverIps: [...serverIps, ...memberIps] }, own);
     take(peers);
     await writeIfChanged(peersFile, peersText(peers), 0o600);
   };
@@ -133,7 +141,8 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
       await takeAll();
     },
     onAway(reason, times) {
-      if (times === 1) log(`the nodes cannot be followed: ${reason}; the peers are those known from before`);
+      if (times === 1)
+        log(`the nodes cannot be followed: ${reason}; the peers are those known from before and members of etcd`);
       return Promise.resolve();
     },
     rescanMs,
@@ -150,8 +159,17 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
     random: Math.random,
     signal: life.signal,
   });
+  const members = followMemberAddresses({
+    file: membersFile,
+    async onMembers(ips) {
+      memberIps = ips;
+      await takeAll();
+    },
+    clock,
+    signal: life.signal,
+  });
   try {
-    return await Promise.race([following, servers, renewing, broken.promise]);
+    return await Promise.race([following, servers, members, renewing, broken.promise]);
   } finally {
     life.abort(new Error('heartbeats are kept no more'));
   }

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { peersOf, peersText, readPeers, withoutNode, type Peer } from '../../../src/cluster/peers/peer-list.ts';
+import {
+  peersBefore,
+  peersOf,
+  peersText,
+  readPeers,
+  withoutNode,
+  type Peer,
+} from '../../../src/cluster/peers/peer-list.ts';
 import { peerFigures, peerStatus, peerWarning } from '../../../src/cluster/peers/peer-text.ts';
 
 const node = (name: string, address?: string) => ({
@@ -19,6 +26,18 @@ test('a server without a node is one by its address, and nobody is its own', () 
   expect(names({ name: 'a', ip: '192.0.2.1' })).toEqual(['c', '192.0.2.2']);
   expect(names({ name: 'b', ip: '192.0.2.2' })).toEqual(['c', 'a']);
   expect(withoutNode(peersOf({ nodes, serverIps }, { name: 'a', ip: '192.0.2.1' }))).toEqual(['192.0.2.2']);
+});
+
+test('one that is both an API server and a member of etcd is one', () => {
+  const serverIps = ['192.0.2.2', '192.0.2.2'];
+  expect(peersOf({ nodes: [], serverIps }, { name: 'a', ip: '192.0.2.1' })).toHaveLength(1);
+});
+
+test('where no API has told yet, they are those from before and members of etcd', () => {
+  const kept = [{ name: 'b', ip: '192.0.2.2' }];
+  const own = { name: 'a', ip: '192.0.2.1' };
+  const peers = peersBefore(kept, ['192.0.2.1', '192.0.2.2', '192.0.2.3'], own);
+  expect(peers).toEqual([...kept, { name: '192.0.2.3', ip: '192.0.2.3' }]);
 });
 
 test('in a large cluster each node asks 24, and is asked by 24', () => {
