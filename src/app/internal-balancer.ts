@@ -4,7 +4,6 @@
  * settings that they derive, and with something that follows which servers there are.
  */
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { balancerStream } from '../balancer/balancer-event.ts';
 import { balancerMetrics } from '../balancer/balancer-metrics.ts';
@@ -12,12 +11,9 @@ import { createBalancer, type Balancer } from '../balancer/balancer.ts';
 import { createCheck, type CheckKind } from '../balancer/create-check.ts';
 import { eventText } from '../balancer/event-text.ts';
 import { netForwarder } from '../balancer/net-forwarder.ts';
-import { readStore, storeText } from '../balancer/server-store.ts';
 import { readSettings, type BalancerSettings } from '../balancer/settings.ts';
 import { followPeerHealth } from '../cluster/peers/follow-peer-health.ts';
 import type { Heartbeats } from '../cluster/peers/peer-health.ts';
-import { fileKeeper } from '../cluster/file-keeper.ts';
-import { readIfThere } from '../cluster/stored-file.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { abortable } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
@@ -26,6 +22,7 @@ import { describeAddress } from '../probe/connection.ts';
 import { notifySender } from '../probe/notify-sender.ts';
 import { systemProc } from '../process/proc-reader.ts';
 import { serveBalancerControl } from './balancer-control.ts';
+import { beginList, keepList } from './balancer-list.ts';
 import { balancerSocket, ownPaths } from './paths.ts';
 
 export interface BalancerProcess {
@@ -98,8 +95,8 @@ export async function runBalancer(
   const metrics = balancerMetrics(settings.name);
   using _metrics = events.subscribe(metrics);
   const listen = describeAddress({ kind: 'tcp', ...forwarder.address });
-  await fill(balancer, settings, discovery?.seeds ?? [], log);
-  using _store = keepStore(balancer, events, settings, log);
+  await beginList({ balancer, settings, seeds: discovery?.seeds ?? [], log });
+  using _list = keepList({ balancer, events, settings, log });
   await using _control = await serveBalancerControl({
     socketPath: balancerSocket(ownPaths({ dataDir, env }), settings.name),
     target: {
@@ -145,43 +142,4 @@ function rulesOf(settings: BalancerSettings) {
 function checkOf({ check }: BalancerSettings): CheckKind {
   if (typeof check === 'string') return { kind: check };
   return 'readyz' in check ? { kind: 'readyz', ...check.readyz } : { kind: 'get', ...check.get };
-}
-
-/** The configured list, or where there is none the seeds with what was known when it last ran. */
-async function fill(
-  balancer: Balancer,
-  settings: BalancerSettings,
-  seeds: readonly string[],
-  log: (line: string) => void,
-): Promise<void> {
-  balancer.setDefault(settings.default);
-  const { store, servers } = settings;
-  const begun = [...servers, ...seeds.map((address) => ({ address }))];
-  if (begun.length > 0) balancer.update(begun);
-  if (store === undefined) return;
-  const { servers: stored, ignored } = readStore(await readIfThere(store), settings.default, systemClock.wallMs());
-  if (ignored !== undefined) log(`${store} is ignored: ${ignored}`);
-  if (servers.length === 0 && stored.length > 0) balancer.update([...stored, ...begun]);
-}
-
-/** Writes the list whenever it has changed, one write at a time. A list that cannot be kept stops nobody. */
-function keepStore(
-  balancer: Balancer,
-  events: ReturnType<typeof balancerStream>,
-  { store }: BalancerSettings,
-  log: (line: string) => void,
-): Disposable {
-  if (store === undefined) return { [Symbol.dispose]: () => undefined };
-  const { changed } = fileKeeper({
-    file: store,
-    text: () => storeText(balancer.state, systemClock.wallMs()),
-    onError: (error) => log(`cannot write ${path.basename(store)}: ${String(error)}`),
-  });
-  changed();
-  return events.subscribe({
-    onEvent({ event }) {
-      if (event.type === 'lb.list' || event.type === 'lb.default') changed();
-    },
-    onDropped: changed,
-  });
 }

@@ -1,21 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { cleanAddresses, isOwnAddress, parseServerAddress, serverOfUrl } from '../../src/balancer/server-address.ts';
 
-// The numbers are those of K3s's own tests of its balancer, which these equal.
-describe('K3s: the URL of a server', () => {
+describe('the URL of a server', () => {
   test.each([
-    [26, 'https without a port is 443', 'https://server.example', 'server.example:443'],
-    [27, 'http without a port is 80', 'http://server.example', 'server.example:80'],
-    [28, 'an explicit port is kept', 'https://10.0.0.1:6443', '10.0.0.1:6443'],
-  ])('%i. %s', (_number, _name, url, address) => {
+    ['[k3s 26] https without a port is 443', 'https://server.example', 'server.example:443'],
+    ['[k3s 27] http without a port is 80', 'http://server.example', 'server.example:80'],
+    ['[k3s 28] an explicit port is kept', 'https://10.0.0.1:6443', '10.0.0.1:6443'],
+  ])('%s', (_name, url, address) => {
     expect(serverOfUrl(url)).toEqual({ ok: true, value: address });
   });
 
   test.each([
-    [29, 'no host is an error', 'https://', 'is not a URL'],
-    [30, 'a bad URL is an error', 'https://10.0.0.1:port', 'is not a URL'],
-    ['also', 'another scheme is an error', 'ftp://10.0.0.1', 'neither https:// nor http://'],
-  ])('%s. %s', (_number, _name, url, reason) => {
+    ['[k3s 29] no host is an error', 'https://', 'is not a URL'],
+    ['[k3s 30] a bad URL is an error', 'https://10.0.0.1:port', 'is not a URL'],
+    ['another scheme is an error', 'ftp://10.0.0.1', 'neither https:// nor http://'],
+  ])('%s', (_name, url, reason) => {
     expect(serverOfUrl(url)).toMatchObject({ ok: false, error: expect.stringContaining(reason) as unknown });
   });
 
@@ -24,10 +23,10 @@ describe('K3s: the URL of a server', () => {
   });
 });
 
-describe('K3s: a list of addresses', () => {
+describe('a list of addresses', () => {
   const messy = ['10.0.0.2:6443', '', '10.0.0.1:6443', '10.0.0.2:6443', ' '];
 
-  test('31. is sorted, without what is twice or empty, and says that one is in it', () => {
+  test('[k3s 31] is sorted, without what is twice or empty, and says that one is in it', () => {
     expect(cleanAddresses(messy, '10.0.0.2:6443')).toEqual({
       addresses: ['10.0.0.1:6443', '10.0.0.2:6443'],
       refused: [],
@@ -35,15 +34,15 @@ describe('K3s: a list of addresses', () => {
     });
   });
 
-  test('32. says that one is not in it', () => {
+  test('[k3s 32] says that one is not in it', () => {
     expect(cleanAddresses(messy, '10.0.0.3:6443').found).toBe(false);
   });
 
-  test('33. an empty name is never found', () => {
+  test('[k3s 33] an empty name is never found', () => {
     expect(cleanAddresses(messy, '').found).toBe(false);
   });
 
-  test('34. of nothing but empty names it is empty', () => {
+  test('[k3s 34] of nothing but empty names it is empty', () => {
     expect(cleanAddresses(['', '  '])).toEqual({ addresses: [], refused: [], found: false });
   });
 

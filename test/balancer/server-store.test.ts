@@ -1,4 +1,3 @@
-/** The numbers are those of K3s's own tests of its balancer's configuration file. */
 import { describe, expect, test } from 'vitest';
 import { maxAgeMs, readStore, storeText } from '../../src/balancer/server-store.ts';
 import { Routing } from './routing-kit.ts';
@@ -9,8 +8,8 @@ const nowMs = Date.UTC(2026, 0, 1);
 const routing = () => new Routing().input({ type: 'default', address: a }).update(b, a);
 const text = storeText(routing().state, nowMs);
 
-describe('K3s: the stored list', () => {
-  test('20. has the default and the addresses', () => {
+describe('the stored list', () => {
+  test('[k3s 20] has the default and the addresses', () => {
     expect(JSON.parse(text)).toEqual({
       version: 1,
       default: a,
@@ -22,12 +21,12 @@ describe('K3s: the stored list', () => {
     });
   });
 
-  test('21. is empty when there is only the default', () => {
+  test('[k3s 21] is empty when there is only the default', () => {
     const alone = new Routing().input({ type: 'default', address: a });
     expect(JSON.parse(storeText(alone.state, nowMs))).toMatchObject({ default: a, servers: [] });
   });
 
-  test('22. is taken for the same default', () => {
+  test('[k3s 22] is taken for the same default', () => {
     expect(readStore(text, a, nowMs)).toEqual({
       servers: [
         { address: a, weight: 1 },
@@ -36,16 +35,16 @@ describe('K3s: the stored list', () => {
     });
   });
 
-  test('23. is not taken for another default', () => {
+  test('[k3s 23] is not taken for another default', () => {
     expect(readStore(text, b, nowMs)).toEqual({ servers: [], ignored: 'it is of another default server' });
     expect(readStore(text, undefined, nowMs)).toMatchObject({ servers: [] });
   });
 
-  test('24. is not taken when it is no JSON', () => {
+  test('[k3s 24] is not taken when it is no JSON', () => {
     expect(readStore('{"version": 1,', a, nowMs)).toEqual({ servers: [], ignored: 'it is no JSON' });
   });
 
-  test('25. need not be there', () => {
+  test('need not be there', () => {
     expect(readStore(undefined, a, nowMs)).toEqual({ servers: [] });
   });
 });
