@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { cleanAddresses, isOwnAddress, parseServerAddress, serverOfUrl } from '../../src/balancer/server-address.ts';
 
@@ -52,6 +53,20 @@ describe('a list of addresses', () => {
     expect(refused).toHaveLength(3);
     expect(refused[0]).toBe('"10.0.0.2:0" is not host:port with a port from 1 to 65535');
   });
+});
+
+test('any text is a server whose address reads as itself, or none', () => {
+  const nearly = fc
+    .tuple(fc.constantFrom('10.0.0.1', '[::1]', '[::', '::1', 'A.b', ''), fc.constantFrom(':', ''), fc.nat(99_999))
+    .map((parts) => parts.join(''));
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.webUrl(), nearly), (text) => {
+      for (const parsed of [parseServerAddress(text), serverOfUrl(text), serverOfUrl(`https://${text}`)]) {
+        if (parsed.ok) expect(parseServerAddress(parsed.value)).toEqual(parsed);
+      }
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test('one server has one way of being written', () => {

@@ -80,7 +80,11 @@ export function joinClient({ cluster, token, identity, clock, signal }: JoinClie
       throw new StartupError('ERR_JOIN', `${origin}${path} gave no answer`, { origin, path }, { cause: error });
     });
     if (reply.status !== 200) throw refusalOf(origin, path, reply.status, reply.body);
-    const parsed = schema.safeParse(parseJson(reply.body));
+    return read(path, schema, reply.body);
+  };
+
+  const read = <T>(path: string, schema: z.ZodType<T>, text: string): T => {
+    const parsed = schema.safeParse(parseJson(text));
     if (parsed.success) return parsed.data;
     throw new StartupError('ERR_JOIN', `${origin}${path} answered with something else than was asked for`, {
       origin,
@@ -96,7 +100,7 @@ export function joinClient({ cluster, token, identity, clock, signal }: JoinClie
       }),
     async bootstrap() {
       const { sealed } = await call(paths.bootstrap, sealedBootstrap, { body: {} });
-      return bootstrap.parse(JSON.parse(await unsealWithToken(sealed, token.password)));
+      return read(paths.bootstrap, bootstrap, await unsealWithToken(sealed, token.password));
     },
     // A newer server may tell more.
     settings: () => call(paths.nodeSettings, z.object(criticalSettings.shape)),

@@ -9,6 +9,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { bodyText } from '../../kernel/request-body.ts';
 import { shownSubject } from '../shown-certificate.ts';
 import { answerJoin, type JoinAnswer, type JoinDeskPorts } from './join-desk.ts';
+import { refuseEarly } from './refuse-early.ts';
 import { nodeHeaders } from './wire.ts';
 
 /** The largest honest body is a request to sign, of less than 1 KiB. */
@@ -80,7 +81,7 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
   );
   server.maxConnections = mostConnections;
   limitEachAddress(server, options.mostOfOneAddress ?? mostOfOneAddress);
-  server.on('tlsClientError', () => undefined); // A stranger's broken handshake is no news.
+  refuseEarly(server, desk.log);
   server.listen(port, host);
   await once(server, 'listening');
   return {

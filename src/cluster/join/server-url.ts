@@ -66,4 +66,4 @@ export const originOf = (host: string, port: number): string =>
   `https://${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
 
 /** Credentials in a URL are a mistake, and messages reach logs. */
-const redacted = (text: string): string => text.replace(/\/\/[^/@]*@/, '//…@');
+const redacted = (text: string): string => text.replace(/^([a-z]*:\/\/)?.*@/is, '$1…@');

@@ -1,5 +1,7 @@
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { apiServerList, withSliceEvent, type ApiEndpoints } from '../../../src/cluster/discovery/api-servers.ts';
+import { Routing } from '../../balancer/routing-kit.ts';
 
 /** As kube-apiserver writes it. */
 const slice = (name: string, hosts: readonly string[], changes: object = {}) => ({
@@ -49,6 +51,40 @@ describe('[H1] the API servers that the API tells of', () => {
       const before = added(none, slice('kubernetes', ['10.0.0.1']));
       expect(withSliceEvent(before, { type: 'MODIFIED', object })).toBe(before);
     },
+  );
+});
+
+test('[L7] whatever the API sends, a balancer that is handed it keeps a server to go to', () => {
+  const field = fc.oneof(
+    fc.jsonValue(),
+    fc.string(),
+    fc.nat(70_000),
+    fc.constantFrom('10.0.0.9', 'fd00::1', '10.0.0.9:1'),
+  );
+  const nearly = fc.record(
+    {
+      metadata: fc.oneof(fc.record({ name: fc.constantFrom('kubernetes', 'other', '__proto__') }), field),
+      endpoints: fc.oneof(fc.array(fc.record({ addresses: fc.array(fc.oneof(fc.string(), field)) })), field),
+      ports: fc.oneof(fc.array(fc.record({ port: field })), field),
+    },
+    { requiredKeys: [] },
+  );
+  const event = fc.record({
+    type: fc.constantFrom('ADDED' as const, 'MODIFIED' as const, 'DELETED' as const),
+    object: fc.oneof(nearly, fc.jsonValue()),
+  });
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 10 }), (events) => {
+      const balancer = new Routing().update('10.0.0.1:6443');
+      let endpoints = added(none, slice('kubernetes', ['10.0.0.1']));
+      for (const each of events) {
+        endpoints = withSliceEvent(endpoints, each);
+        balancer.update(...listed(endpoints));
+        expect(balancer.order()).not.toEqual([]);
+        for (const { address } of balancer.state.servers) expect(address).toMatch(/^.+:\d{1,5}$/);
+      }
+    }),
+    { numRuns: 200 },
   );
 });
 

@@ -6,21 +6,22 @@ import { joinRequest } from '../../../src/cluster/join/join-request.ts';
 import { startJoinServer, type JoinServer } from '../../../src/cluster/join/join-server.ts';
 import { paths, refusal } from '../../../src/cluster/join/wire.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
-import { basic, deskKit, newAuthority, passwords, servingPair, type Identity } from './desk-kit.ts';
+import { basic, deskKit, newAuthority, passwords, servingPair, type DeskKit, type Identity } from './desk-kit.ts';
 
 let authority: Identity;
 let server: JoinServer;
+let kit: DeskKit;
 beforeAll(async () => {
   authority = await newAuthority('ours');
 });
 beforeEach(async () => {
   const patience = { handshakeMs: 200, headersMs: 200, requestMs: 400 };
-  const { ports } = deskKit(authority, authority);
+  kit = deskKit(authority, authority);
   server = await startJoinServer({
     host: '127.0.0.1',
     port: 0,
     ...(await servingPair(authority)),
-    desk: ports,
+    desk: kit.ports,
     patience,
     mostOfOneAddress: 3,
   });
@@ -102,30 +103,36 @@ describe('the join port', () => {
     expect(second).toMatchObject({ isResumed: true, answer: expect.stringContaining('200 OK') as string });
   });
 
-  test('lets go of whoever says nothing before the handshake', async () => {
+  const authorization = `authorization: ${basic('node', passwords.node)}`;
+
+  test('[H5] lets go of whoever says nothing before the handshake, and says so', async () => {
     await untilClosed(() => connectTcp(server.port, '127.0.0.1'));
+    expect(kit.lines).toEqual(['refused 127.0.0.1: its TLS handshake took too long']);
   });
 
-  test('lets go of whoever sends its headers byte by byte', async () => {
-    const received = await untilClosed(() => {
-      const socket = connectTls({ host: '127.0.0.1', port: server.port, ca: authority.pem });
-      socket.write('GET /ping HTTP/1.1\r\nhost: a\r\nx-slow: ');
-      return socket;
-    });
-    expect(received).toMatch(/^(?:HTTP\/1\.1 408 .*)?/);
-    expect(await post('{}')).toMatchObject({ status: 400 });
+  test('says nothing of a connection that is only opened and closed, or speaks no TLS', async () => {
+    await untilClosed(() => connectTcp(server.port, '127.0.0.1').end());
+    await untilClosed(() => connectTcp(server.port, '127.0.0.1').end('GET /ping HTTP/1.1\r\n\r\n'));
+    expect(kit.lines).toEqual([]);
   });
 
-  test('lets go of whoever sends a body byte by byte', async () => {
+  test.each([
+    ['headers', `GET /ping HTTP/1.1\r\nhost: a\r\n${authorization}\r\nx-slow: `],
+    ['a body', `POST ${paths.certificates} HTTP/1.1\r\nhost: a\r\n${authorization}\r\ncontent-length: 1000\r\n\r\n{`],
+  ])('[H5] lets go of whoever sends %s byte by byte, and says why without a secret', async (_, beginning) => {
     const received = await untilClosed(() => {
       const socket = connectTls({ host: '127.0.0.1', port: server.port, ca: authority.pem });
-      socket.write(`POST ${paths.certificates} HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n{`);
+      socket.write(beginning);
       const dripping = setInterval(() => socket.write(' '), 50);
       return socket.once('close', () => {
         clearInterval(dripping);
       });
     });
-    expect(received).toMatch(/^(?:HTTP\/1\.1 408 .*)?/);
+    expect(received).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
+    const { message } = refusal.parse(JSON.parse(received.slice(received.indexOf('{'))));
+    expect(message).toBe('the request took too long to arrive');
+    expect(kit.lines).toEqual([`refused 127.0.0.1: 408 ${message}`]);
+    expect([...kit.nodes]).toEqual([]);
     expect(await post('{}')).toMatchObject({ status: 400 });
   });
 

@@ -1,4 +1,6 @@
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { StartupError } from '../../../src/error/startup-error.ts';
 import { originOf, parseJoinUrls } from '../../../src/cluster/join/server-url.ts';
 
 test.each([
@@ -29,4 +31,34 @@ test('every wrong value is named in one error, and credentials in it are not rep
 test('an origin has brackets round an IPv6 address', () => {
   expect(originOf('2001:db8::7', 9345)).toBe('https://[2001:db8::7]:9345');
   expect(originOf('a', 1)).toBe('https://a:1');
+});
+
+test('any text is servers with a host and ports, or a mistake that repeats no credentials', () => {
+  const secret = fc.stringMatching(/^[a-z0-9/?#@.-]{0,8}$/).map((text) => `secret${text}secret`);
+  const nearly = fc
+    .tuple(
+      fc.constantFrom('https://', 'http://', '//', ''),
+      fc.oneof(
+        fc.constant(''),
+        secret.map((text) => `user:${text}@`),
+      ),
+      fc.constantFrom('a', '192.0.2.1', '[::1]', '[::', ''),
+      fc.constantFrom(':9345', ':0', ':', ':x', '/path', ''),
+    )
+    .map((parts) => parts.join(''));
+  fc.assert(
+    fc.property(fc.array(fc.oneof(fc.string(), fc.webUrl(), nearly), { maxLength: 3 }), (texts) => {
+      try {
+        for (const { host, ports } of parseJoinUrls(texts)) {
+          expect(host).not.toBe('');
+          for (const port of ports) expect(new URL(originOf(host, port)).protocol).toBe('https:');
+        }
+      } catch (error) {
+        expect(error).toBeInstanceOf(StartupError);
+        expect(error).toMatchObject({ code: 'ERR_CONFIG' });
+        expect(JSON.stringify((error as StartupError).toJSON())).not.toContain('secret');
+      }
+    }),
+    { numRuns: 300 },
+  );
 });
