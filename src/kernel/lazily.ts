@@ -7,6 +7,5 @@ export function lazily<T>(make: () => T): () => T {
   return () => (made ??= { value: make() }).value;
 }
 
-/** `node:net` and `node:http`, synchronously and not before they are used. */
+/** `node:net`, synchronously and not before it is used. */
 export const net = lazily(() => process.getBuiltinModule('node:net'));
-export const http = lazily(() => process.getBuiltinModule('node:http'));
