@@ -52,6 +52,14 @@ describe.skipIf(!isRoot)('three nodes with virtual IPs and their etcd', () => {
         .lines.filter(({ atMs, text }) => atMs > sinceMs && pattern.test(text))
         .map(({ text }) => text),
     );
+  /** What the nodes have said since then, in order, with times after `zeroMs`. */
+  const story = (sinceMs: number, zeroMs: number) =>
+    nodes
+      .flatMap((name) => vips.processOf(name).lines.map(({ atMs, text }) => ({ atMs, text: `${name}: ${text}` })))
+      .filter(({ atMs }) => atMs > sinceMs)
+      .sort((one, other) => one.atMs - other.atMs)
+      .map(({ atMs, text }) => `${(atMs - zeroMs).toFixed(0).padStart(6)} ms ${text}`)
+      .join('\n');
   const retries = () => said(/^Lease vip-node-\S+ attempt \d+ failed/);
   const ofClasses = () => new Set(retries().map((text) => /failed \((\w+)\)/.exec(text)?.[1]));
   /** How long each address was not answered for at most. */
@@ -135,7 +143,10 @@ describe.skipIf(!isRoot)('three nodes with virtual IPs and their etcd', () => {
       `killed for ${String(goneMs)} ms (${[...ofClasses()].join(', ')}): silent after ${silentMs.toFixed(0)} ms, etcd ` +
         `back ${(etcdMs - goneUntilMs).toFixed(0)} ms after the last kill, the API ${(backMs - etcdMs).toFixed(0)} ms after that`,
     );
-    console.info(`then ${await wholeAgain(backMs)}`);
+    const whole = await wholeAgain(backMs).finally(() => {
+      console.info(story(backMs - times.leaseDurationMs, backMs));
+    });
+    console.info(`then ${whole}`);
   });
 
   test('[V9] what all hold then is theirs: nothing moves once it is whole', async () => {

@@ -5,6 +5,7 @@ import { decidesOn, hasToDecide, newestOf } from './address-election.ts';
 import { refusedNames } from './api-server-vip.ts';
 import type { CoordinatorDraft } from './coordinator-draft.ts';
 import type { Stored } from './coordinator-model.ts';
+import { isAfterOutage } from './coordinator-sight.ts';
 import { forgottenTimes } from './flaps.ts';
 import { lateAtMs, prepareWithinMs } from './heirs.ts';
 import { competingFor, nextAssignment } from './next-assignment.ts';
@@ -68,7 +69,7 @@ export function compete(draft: CoordinatorDraft): void {
 }
 
 export function wakeAtMs(draft: CoordinatorDraft): number | undefined {
-  const { epoch, electedAtMs, leases, pausedUntilMs, call, plan, preparing, flaps } = draft.state;
+  const { epoch, electedAtMs, heardAgainAtMs, leases, pausedUntilMs, call, plan, preparing, flaps } = draft.state;
   const isIdle = epoch === undefined && electionOf(newestOf(draft.state)) === 'coordinator';
   if (isIdle || call !== undefined) return undefined;
   if (pausedUntilMs > draft.nowMs) return pausedUntilMs;
@@ -79,6 +80,7 @@ export function wakeAtMs(draft: CoordinatorDraft): number | undefined {
   });
   for (const { sinceMs } of preparing.values()) times.push(sinceMs + prepareWithinMs);
   if (epoch !== undefined) times.push(electedAtMs + leaseDurationMs);
+  if (heardAgainAtMs !== undefined) times.push(heardAgainAtMs + leaseDurationMs);
   if (plan?.againAtMs !== undefined) times.push(plan.againAtMs);
   times.push(...forgottenTimes(flaps, draft.rules, draft.nowMs));
   const future = times.filter((atMs) => atMs > draft.nowMs);
@@ -106,8 +108,8 @@ function missOwners(draft: CoordinatorDraft, { assignment }: Stored): void {
 
 /** Whoever is first to have its Leases again after an outage would else take everything from all others. */
 function isAwaitingOwners(draft: CoordinatorDraft, { assignment }: Stored): boolean {
-  const { epoch, electedAtMs, isAfterOutage, leases } = draft.state;
-  if (epoch === undefined || !isAfterOutage || draft.nowMs >= electedAtMs + draft.rules.leaseDurationMs) return false;
+  const { epoch, leases } = draft.state;
+  if (epoch === undefined || !isAfterOutage(draft)) return false;
   return [...assignment.grants.values()].some(({ owner }) => !draft.isAlive(leases.get(owner)));
 }
 

@@ -61,8 +61,8 @@ export interface CoordinatorState {
   readonly epoch: number | undefined;
   /** Since when, or since when we were it last. */
   readonly electedAtMs: number;
-  /** Then nobody was heard of for the length of a Lease, so the API was away: owners may be about to come back. */
-  readonly isAfterOutage: boolean;
+  /** The first renewal, or election of ours, after nobody's Lease was good: the API was away, owners may come back. */
+  readonly heardAgainAtMs: number | undefined;
   readonly leases: ReadonlyMap<NodeName, LeaseSighting>;
   /** Whether a list of the Leases was seen as a whole: before that, nodes only seem to be missing. */
   readonly isSynced: boolean;

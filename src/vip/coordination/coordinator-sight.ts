@@ -12,6 +12,8 @@ export function sightLease(draft: CoordinatorDraft, node: NodeName, record: Leas
     draft.isRoutine = true;
     return;
   }
+  // Leases may be back before this node is elected.
+  if (draft.isAlive(sighting)) hearAgain(draft);
   // The first look at a Lease is no change of it.
   if (before !== undefined) hearOf(draft, node);
   const { leaseDurationMs } = draft.rules;
@@ -52,9 +54,20 @@ export function confirm(draft: CoordinatorDraft, node: NodeName, record: LeaseRe
   draft.isRoutine = false;
 }
 
-export function isNobodyAlive(draft: CoordinatorDraft): boolean {
+function isNobodyAlive(draft: CoordinatorDraft): boolean {
   const { leases } = draft.state;
   return leases.size > 0 && ![...leases.values()].some((sighting) => draft.isAlive(sighting));
+}
+
+/** Whether owners still have time to come back. */
+export function isAfterOutage(draft: CoordinatorDraft): boolean {
+  const { heardAgainAtMs = -Infinity } = draft.state;
+  return draft.nowMs < heardAgainAtMs + draft.rules.leaseDurationMs;
+}
+
+/** By the first sign that the API is there again: the time of the owners begins. */
+export function hearAgain(draft: CoordinatorDraft): void {
+  if (isNobodyAlive(draft) && !isAfterOutage(draft)) draft.set({ heardAgainAtMs: draft.nowMs });
 }
 
 function hearOf(draft: CoordinatorDraft, node: NodeName): void {

@@ -18,7 +18,7 @@ import type {
   Stored,
 } from './coordinator-model.ts';
 import { newestOf } from './address-election.ts';
-import { confirm, hold, isNobodyAlive, sightLease } from './coordinator-sight.ts';
+import { confirm, hearAgain, hold, sightLease } from './coordinator-sight.ts';
 import { electionOf } from './stored-assignment.ts';
 
 const firstPauseMs = 50;
@@ -29,7 +29,7 @@ const mostConflicts = 50;
 export const newCoordinator: CoordinatorState = {
   epoch: undefined,
   electedAtMs: 0,
-  isAfterOutage: false,
+  heardAgainAtMs: undefined,
   leases: new Map(),
   isSynced: false,
   wanted: undefined,
@@ -76,11 +76,11 @@ function take(draft: CoordinatorDraft, input: CoordinatorInput): void {
     case 'wake':
       return;
     case 'elected':
+      hearAgain(draft);
       // What was read before counts for nothing: another one may have written since.
       draft.set({
         epoch: input.epoch,
         electedAtMs: draft.nowMs,
-        isAfterOutage: isNobodyAlive(draft),
         stored: undefined,
         confirmed: new Map(),
         call: undefined,

@@ -29,7 +29,10 @@ const newsPauseMs = 10;
 const mostUnclear = 16;
 /** Tries of a Lease that is not ours are this far apart while the API fails, at most. */
 const slowestTryMs = 5000;
-/** And at most this share of the Lease: what all have given up in an outage is back within one Lease after it. */
+/**
+ * And at most this share of the Lease, and no rarer than a renewal (so an outage costs the API no more than it does
+ * without): what all have given up in an outage is back within one Lease after it.
+ */
 const slowestTryShare = 0.5;
 
 export class LeaseTransition {
@@ -237,7 +240,8 @@ export class LeaseTransition {
     const unclear = new Map(this.state.cycle.unclear);
     if (verdict.class !== 'ambiguous' && call.kind === 'write') unclear.delete(call.nonce);
     const { isConflict } = verdict;
-    const slowestMs = Math.min(slowestTryMs, slowestTryShare * this.rules.timing.leaseDurationMs);
+    const { leaseDurationMs, retryPeriodMs } = this.rules.timing;
+    const slowestMs = Math.min(slowestTryMs, slowestTryShare * leaseDurationMs, retryPeriodMs);
     const grownMs = Math.min(retryBackoff.firstMs * retryBackoff.factor ** Math.min(failures - 1, 16), slowestMs);
     const inMs = isConflict ? 0 : Math.max(grownMs * (0.5 + this.#context.random() / 2), verdict.retryAfterMs ?? 0);
     this.state = { ...this.state, failures, nextAtMs: this.nowMs + inMs, cycle: { ...this.state.cycle, unclear } };

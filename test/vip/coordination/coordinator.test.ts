@@ -77,6 +77,20 @@ test('after an outage owners have the length of a Lease to come back: nothing is
   });
 });
 
+test('after an outage owners have that time too when a Lease was back before the election', () => {
+  const driven = settled();
+  const { stored } = driven.state;
+  if (stored === undefined) throw new Error('it was read');
+  driven.give({ type: 'deposed' }).at(60_000).give(leaseOf('a', 11)).at(60_300).give({ type: 'elected', epoch: 4 });
+  driven.read(stored.assignment, 'v1');
+  expect(driven.draft).toBeUndefined();
+  driven.at(60_999).give(leaseOf('a', 12));
+  expect(driven.draft).toBeUndefined();
+  expect(driven.wakeAtMs).toBe(61_000);
+  driven.at(61_000).give({ type: 'wake' });
+  expect(driven.draft?.grants.get(address)).toMatchObject({ owner: 'b', state: 'revoking' });
+});
+
 test('after an outage an owner who does not come back is given up when that time is over', () => {
   const driven = afterOutage();
   driven.at(60_900).give(leaseOf('a', 11));
@@ -335,8 +349,8 @@ describe('a node whose Lease was over', () => {
       if (of === 'b') driven.give(leaseOf('b', (version += 1)));
       else driven.give({ type: 'elected', epoch: (version += 1) });
     }
-    // Now it is over, and is read once more.
-    driven.at(5000).give(leaseOf('a', 50));
+    // Now it is over, and so is the time to come back after an outage; it is read once more.
+    driven.at(5000).give(leaseOf('a', 50)).at(5999).give(leaseOf('a', 51)).at(6000);
     const assignment = { ...revoking, epoch: driven.state.epoch ?? 0, standbys: [] };
     driven.read(assignment);
     expect(driven.effects).toContainEqual(expect.objectContaining({ type: 'confirm', node: 'b' }));
