@@ -15,6 +15,7 @@ import { statusOf, type VipKnowledge } from '../vip/answer-operator.ts';
 import { createActuator } from '../vip/actuate/create-actuator.ts';
 import { oneAtATime } from '../vip/actuate/one-at-a-time.ts';
 import { packetLinks } from '../vip/actuate/packet-link.ts';
+import { routeNetlink } from '../vip/actuate/route-netlink.ts';
 import { apiServerVips } from '../vip/coordination/api-server-vip.ts';
 import { checkTiming, supposedFacts, type LeaseTimes, type Timing } from '../vip/coordination/timing.ts';
 import type { StoredAssignment } from '../vip/coordination/stored-assignment.ts';
@@ -113,6 +114,7 @@ async function holdAddresses(options: InternalVipOptions, end: LinkedAbort): Pro
     run: runProgram,
     stateDir: path.join(stateDir, 'addresses'),
     openLink: packetLinks(),
+    routes: routeNetlink(clock),
     interface: options.interface,
     gate: thread.gate,
     onSighting: (sighting) =>

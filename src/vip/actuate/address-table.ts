@@ -12,7 +12,7 @@ import type { VipAddress } from '../model.ts';
 import type { Gate, WantedGate } from './gate.ts';
 import type { Journal } from './journal.ts';
 import type { KernelNetwork } from './kernel-network.ts';
-import { addLine, deleteLine, holderOf, hostPrefix, linkFinder, type Link, type Placed } from './network-state.ts';
+import { holderFinder, hostPrefix, linkFinder, type Link, type Placed } from './network-state.ts';
 
 export interface Entry {
   readonly address: VipAddress;
@@ -83,9 +83,10 @@ export class AddressTable {
     if (addresses.length === 0) return wanted;
     const links = await this.readLinks();
     const linkOf = linkFinder(links, this.#options.interface);
+    const holderOf = holderFinder(links);
     for (const address of addresses) {
       const link = linkOf(address);
-      const holder = this.entries.has(address) ? undefined : holderOf(links, address);
+      const holder = this.entries.has(address) ? undefined : holderOf(address);
       if (holder !== undefined)
         refused.set(address, { kind: 'failed', reason: `${holder.name} has it, and not by us` });
       else if (link === undefined) refused.set(address, { kind: 'no-interface' });
@@ -112,7 +113,7 @@ export class AddressTable {
     try {
       await this.record();
       await gate().write();
-      const complaint = await kernel.changeAddresses(fresh.map((entry) => addLine(placeOf(entry), validS)));
+      const complaint = await kernel.changeAddresses(fresh.map((entry) => ({ ...placeOf(entry), validS })));
       const isPlaced = isOn(await this.readLinks());
       for (const entry of fresh) {
         const { address } = entry;
@@ -162,7 +163,7 @@ export class AddressTable {
     const isThere = (links: readonly Link[]) => placed.filter(isOn(links));
     const present = isThere(await this.readLinks());
     if (present.length === 0) return;
-    const complaint = await this.#options.kernel.changeAddresses(present.map(deleteLine));
+    const complaint = await this.#options.kernel.changeAddresses(present.map((one) => ({ ...one, validS: undefined })));
     const left = isThere(await this.readLinks());
     if (left.length === 0) return;
     throw new Error(`the kernel keeps ${left.map(({ address }) => address).join(', ')}: ${complaint}`);

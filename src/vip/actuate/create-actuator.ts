@@ -21,9 +21,10 @@ import { createGate, type Gate, type WantedGate } from './gate.ts';
 import { journalIn } from './journal.ts';
 import { kernelAnnouncer } from './kernel-announcer.ts';
 import { kernelNetwork, type RunProgram } from './kernel-network.ts';
-import { addLine, holderOf } from './network-state.ts';
+import { holderFinder } from './network-state.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import type { OpenPacketLink } from './packet-link.ts';
+import type { RouteNetlink } from './route-netlink.ts';
 
 export interface ActuatorOptions {
   readonly clock: Clock;
@@ -34,6 +35,8 @@ export interface ActuatorOptions {
   readonly stateDir: string;
   /** Undefined where there is no FFI. */
   readonly openLink: OpenPacketLink | undefined;
+  /** Undefined where there is no FFI: `ip` is asked. */
+  readonly routes?: RouteNetlink | undefined;
   /** In place of the interface whose network has the address. */
   readonly interface?: string | undefined;
   readonly probe?: ProbeTimes;
@@ -63,7 +66,7 @@ const defendMs = 10_000;
 
 export function createActuator(options: ActuatorOptions): KernelActuator {
   const { clock, random, onSighting } = options;
-  const kernel = kernelNetwork(options.run, clock);
+  const kernel = kernelNetwork(options.run, clock, options.routes);
   const inTurn = oneAtATime();
   const defendedMs = new Map<VipAddress, number>();
   const counts = { announcements: 0, defences: 0, conflicts: 0 };
@@ -150,7 +153,7 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
       for (const entry of missing) entry.isThere = false;
       for (const { address } of missing) onSighting({ kind: 'missing', address });
       const kept = there.filter(({ isThere }) => isThere);
-      await kernel.changeAddresses(kept.map((entry) => addLine(placeOf(entry), validS)));
+      await kernel.changeAddresses(kept.map((entry) => ({ ...placeOf(entry), validS })));
       await gate.write();
     }).catch(() => undefined); // The kernel's own switches go on; the next look tries again.
   }
@@ -165,7 +168,8 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
       const written = await table.readJournal();
       const candidates = new Set([...written, ...before.guarded]);
       const isPlaced = isOn(links);
-      const places = [...candidates].map((address) => ({ address, interface: holderOf(links, address)?.name ?? '' }));
+      const holderOf = holderFinder(links);
+      const places = [...candidates].map((address) => ({ address, interface: holderOf(address)?.name ?? '' }));
       table.stale = places.filter(isPlaced);
       await gate.begin();
       const removed = table.stale;

@@ -1,37 +1,39 @@
 /** IP addresses as the bytes that frames, rules and comparisons of prefixes need. Pure. */
-import { isIP } from 'node:net';
-import { bitsOf, formatIp, parseIp, type IpAddress } from '../ip-address.ts';
+import { isIPv6 } from 'node:net';
+import { bitsOf, formatIp, ipv4Value, parseIp, type IpAddress } from '../ip-address.ts';
 import type { AddressFamily, VipAddress } from '../model.ts';
 
 /** @throws an Error when it is no IP address */
 export function familyOf(address: string): AddressFamily {
-  const family = isIP(address);
-  if (family === 4 || family === 6) return family;
-  throw new Error(`not an IP address: ${address}`);
+  if (ipv4Value(address) !== undefined) return 4;
+  if (isIPv6(address)) return 6;
+  throw notAnAddress(address);
 }
 
 /** 4 or 16 bytes in network order. @throws an Error when it is no IP address */
 export function bytesOf(address: string): Buffer {
-  const { family, value } = numberOf(address);
-  return Buffer.from(value.toString(16).padStart(bitsOf(family) / 4, '0'), 'hex');
+  const four = ipv4Value(address);
+  if (four !== undefined) {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(four);
+    return bytes;
+  }
+  const parsed = parseIp(address);
+  if (parsed === undefined) throw notAnAddress(address);
+  return Buffer.from(parsed.value.toString(16).padStart(bitsOf(parsed.family) / 4, '0'), 'hex');
 }
 
 /** The canonical text of 4 or 16 bytes. */
 export function textOf(bytes: Buffer): VipAddress {
-  return formatIp({ family: bytes.length === 4 ? 4 : 6, value: BigInt(`0x${bytes.toString('hex')}`) });
+  if (bytes.length === 4) return `${String(bytes[0])}.${String(bytes[1])}.${String(bytes[2])}.${String(bytes[3])}`;
+  return formatIp({ family: 6, value: BigInt(`0x${bytes.toString('hex')}`) });
 }
 
-/** Whether `address` lies in the network of `other`/`prefix`. */
-export function isInPrefix(address: string, other: string, prefix: number): boolean {
-  const [one, two] = [numberOf(address), numberOf(other)];
-  return one.family === two.family && (one.value ^ two.value) >> BigInt(bitsOf(one.family) - prefix) === 0n;
-}
+/** Whether `one` lies in the network of `other`/`prefix`. */
+export const isIpInPrefix = (one: IpAddress, other: IpAddress, prefix: number): boolean =>
+  one.family === other.family && (one.value ^ other.value) >> BigInt(bitsOf(one.family) - prefix) === 0n;
 
-function numberOf(address: string): IpAddress {
-  const parsed = parseIp(address);
-  if (parsed === undefined) throw new Error(`not an IP address: ${address}`);
-  return parsed;
-}
+const notAnAddress = (address: string): Error => new Error(`not an IP address: ${address}`);
 
 /** Six bytes of "02:00:00:00:00:01". */
 export function macBytes(mac: string): Buffer {

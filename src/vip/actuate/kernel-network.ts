@@ -1,14 +1,19 @@
-/** What `ip` and `nft` do for us: each call is one process, one transaction or one answer. */
+/**
+ * What the kernel's network does for us, by `nft` and by rtnetlink, or `ip` where there is no FFI: each call is one
+ * transaction or one answer.
+ */
 import * as z from 'zod';
 import { StartupError } from '../../error/startup-error.ts';
 import { linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { parseJson } from '../../kernel/json.ts';
+import { messageOf } from '../../kernel/message-of.ts';
 import type { ProgramOutcome, ProgramRequest } from '../../process/run-program.ts';
 import type { VipAddress } from '../model.ts';
 import { tableName } from './gate-rules.ts';
 import { textOf } from './ip-bytes.ts';
-import { parseLinks, type Link } from './network-state.ts';
+import { changeLine, parseLinks, type AddressChange, type Link } from './network-state.ts';
+import type { RouteNetlink } from './route-netlink.ts';
 
 export type RunProgram = (request: ProgramRequest) => Promise<ProgramOutcome>;
 
@@ -25,8 +30,8 @@ export interface ReadGate {
 
 export interface KernelNetwork {
   links(): Promise<readonly Link[]>;
-  /** Runs every line, whichever fail. @returns what `ip` complains of first; empty when all is done */
-  changeAddresses(lines: readonly string[]): Promise<string>;
+  /** Makes every change, whichever fail. @returns the first complaint; empty when all is done */
+  changeAddresses(changes: readonly AddressChange[]): Promise<string>;
   /** @throws an Error with nft's first complaint; nothing has changed then */
   changeGate(script: string): Promise<void>;
   /** Has the kernel announce all addresses of an interface. @throws an Error when it is not possible */
@@ -35,7 +40,8 @@ export interface KernelNetwork {
   readGate(): Promise<ReadGate>;
 }
 
-export function kernelNetwork(run: RunProgram, clock: Clock): KernelNetwork {
+/** @param routes - undefined: `ip` does it */
+export function kernelNetwork(run: RunProgram, clock: Clock, routes?: RouteNetlink): KernelNetwork {
   async function command(argv: readonly [string, ...string[]], input?: string) {
     using limit = linkedAbort();
     using _timer = clock.timer(commandWithinMs, () => {
@@ -53,13 +59,15 @@ export function kernelNetwork(run: RunProgram, clock: Clock): KernelNetwork {
   };
   return {
     async links() {
+      if (routes !== undefined) return byRoutes(() => routes.links());
       const { isOk, stdout, complaint } = await command(['ip', '-json', 'address', 'show']);
       if (!isOk) throw refusal(`the machine’s addresses cannot be read: ${complaint}`);
       return parseLinks(stdout);
     },
-    async changeAddresses(lines) {
-      if (lines.length === 0) return '';
-      const input = lines.map((line) => `${line}\n`).join('');
+    async changeAddresses(changes) {
+      if (changes.length === 0) return '';
+      if (routes !== undefined) return byRoutes(() => routes.change(changes));
+      const input = changes.map((change) => `${changeLine(change)}\n`).join('');
       const { isOk, complaint } = await command(['ip', '-force', '-batch', '-'], input);
       return isOk ? '' : complaint || 'ip failed and does not say why';
     },
@@ -85,6 +93,14 @@ export function kernelNetwork(run: RunProgram, clock: Clock): KernelNetwork {
 
 const refusal = (message: string, cause?: unknown): StartupError =>
   new StartupError('ERR_VIP_KERNEL', message, {}, cause === undefined ? undefined : { cause });
+
+async function byRoutes<T>(ask: () => T | Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    throw refusal(messageOf(error), error);
+  }
+}
 
 const firstLine = (text: string): string => text.trim().split('\n')[0] ?? '';
 

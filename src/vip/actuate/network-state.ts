@@ -1,8 +1,9 @@
-/** Interfaces and addresses as `ip -json address show` tells them, and where an address of ours belongs. */
+/** Interfaces and addresses as `ip -json address show` tells them, where an address of ours belongs, and `ip`'s commands. */
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
 import type { VipAddress } from '../model.ts';
-import { familyOf, isInPrefix } from './ip-bytes.ts';
+import { parseIp } from '../ip-address.ts';
+import { familyOf, isIpInPrefix } from './ip-bytes.ts';
 
 export interface Link {
   readonly index: number;
@@ -22,7 +23,7 @@ export interface LinkAddress {
 export const hostPrefix = (address: string): 32 | 128 => (familyOf(address) === 4 ? 32 : 128);
 
 /** It goes into rules and commands as it is. Source: Linux `dev_valid_name`; "*" is nft's wildcard. */
-const linkName = z.string().regex(/^[^\s/":*{}]{1,15}$/);
+export const isLinkName = (name: string): boolean => /^[^\s/":*{}]{1,15}$/.test(name);
 const answerSchema = z.array(
   z.object({
     ifindex: z.number(),
@@ -40,7 +41,7 @@ export function parseLinks(json: string): readonly Link[] {
   const answer = answerSchema.safeParse(parseJson(json));
   if (!answer.success) throw new Error('the machine’s addresses cannot be read: ip gave no answer that we know');
   return answer.data.flatMap(({ ifindex, ifname, flags, link_type: type, address: mac, addr_info: addresses }) => {
-    if (type !== 'ether' || mac === undefined || !linkName.safeParse(ifname).success) return [];
+    if (type !== 'ether' || mac === undefined || !isLinkName(ifname)) return [];
     return {
       index: ifindex,
       name: ifname,
@@ -58,17 +59,23 @@ export function linkFinder(links: readonly Link[], only?: string): (address: Vip
   if (only !== undefined) return () => links.find(({ name }) => name === only);
   // Once for all: a machine may have a thousand addresses without a network.
   const networks = links.flatMap((link) =>
-    link.addresses
-      .filter(({ address, prefix }) => prefix < hostPrefix(address))
-      .map(({ address, prefix }) => ({ link, address, prefix })),
+    link.addresses.flatMap(({ address, prefix }) => {
+      const ip = prefix < hostPrefix(address) ? parseIp(address) : undefined;
+      return ip === undefined ? [] : [{ link, ip, prefix }];
+    }),
   );
   networks.sort((one, other) => Number(other.link.isUp) - Number(one.link.isUp) || other.prefix - one.prefix);
-  return (address) => networks.find((one) => isInPrefix(address, one.address, one.prefix))?.link;
+  return (address) => {
+    const ip = parseIp(address);
+    return ip === undefined ? undefined : networks.find((one) => isIpInPrefix(ip, one.ip, one.prefix))?.link;
+  };
 }
 
-/** Which interface has it as an address of its own, without a network. */
-export function holderOf(links: readonly Link[], address: VipAddress): Link | undefined {
-  return links.find((link) => link.addresses.some((own) => own.address === address));
+/** Finds the interface that has an address as its own, whatever its network; of several the first. */
+export function holderFinder(links: readonly Link[]): (address: VipAddress) => Link | undefined {
+  const holders = new Map<string, Link>();
+  for (const link of links.toReversed()) for (const { address } of link.addresses) holders.set(address, link);
+  return (address) => holders.get(address);
 }
 
 export interface Placed {
@@ -76,14 +83,19 @@ export interface Placed {
   readonly interface: string;
 }
 
+export interface AddressChange extends Placed {
+  /** How long it is there from now on, in whole seconds; undefined: it is taken away. */
+  readonly validS: number | undefined;
+}
+
 /**
- * Lines for `ip -batch`. `preferred_lft 0`: never the source of what this machine sends by itself. It
+ * A line for `ip -batch`. `preferred_lft 0`: never the source of what this machine sends by itself. It
  * runs out when nobody says it again: the second dead man's switch, which also clears up.
  * `nodad`: we have asked before.
  */
-export const addLine = ({ address, interface: name }: Placed, validS: number): string =>
-  `address replace ${address}/${String(hostPrefix(address))} dev ${name} valid_lft ${String(validS)} preferred_lft 0 noprefixroute` +
-  (familyOf(address) === 6 ? ' nodad' : '');
-
-export const deleteLine = ({ address, interface: name }: Placed): string =>
-  `address delete ${address}/${String(hostPrefix(address))} dev ${name}`;
+export function changeLine({ address, interface: name, validS }: AddressChange): string {
+  const prefixed = `${address}/${String(hostPrefix(address))} dev ${name}`;
+  if (validS === undefined) return `address delete ${prefixed}`;
+  const noDad = familyOf(address) === 6 ? ' nodad' : '';
+  return `address replace ${prefixed} valid_lft ${String(validS)} preferred_lft 0 noprefixroute${noDad}`;
+}

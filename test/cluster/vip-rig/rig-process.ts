@@ -9,6 +9,7 @@ import type { ActuatorSighting } from '../../../src/vip/actuator.ts';
 import { claimIn } from '../../../src/vip/actuate/claim.ts';
 import { createActuator } from '../../../src/vip/actuate/create-actuator.ts';
 import { packetLinks } from '../../../src/vip/actuate/packet-link.ts';
+import { routeNetlink } from '../../../src/vip/actuate/route-netlink.ts';
 import type { Asked, Calls, NodeOptions, Reply, Spoken } from './calls.ts';
 import { History } from './judge.ts';
 
@@ -26,6 +27,7 @@ function node(options: NodeOptions): Handlers {
     run: runProgram,
     stateDir: options.stateDir,
     openLink: options.withoutPackets === true ? undefined : packetLinks(),
+    routes: options.withoutPackets === true ? undefined : routeNetlink(systemClock),
     ...(options.probe === undefined ? {} : { probe: options.probe }),
     ...(options.lookEveryMs === undefined ? {} : { lookEveryMs: options.lookEveryMs }),
     onSighting: (sighting) => sightings.push(sighting),

@@ -1,8 +1,10 @@
 /** Byte for byte: what goes over the link for an address. */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { arpAnnouncements, arpProbe, parseArp } from '../../../src/vip/actuate/arp-frame.ts';
 import { claimIn } from '../../../src/vip/actuate/claim.ts';
-import { bytesOf, isInPrefix, textOf } from '../../../src/vip/actuate/ip-bytes.ts';
+import { bytesOf, familyOf, isIpInPrefix, textOf } from '../../../src/vip/actuate/ip-bytes.ts';
+import { parseIp, type IpAddress } from '../../../src/vip/ip-address.ts';
 import { neighbourAdvertisement, neighbourProbe, parseNeighbour } from '../../../src/vip/actuate/neighbour-frame.ts';
 
 const mac = '02:00:00:00:00:0a';
@@ -132,7 +134,32 @@ describe('addresses', () => {
     ['fd00:0:0:1::9', 'fd00::1', 64, false],
     ['10.0.0.1', 'fd00::1', 0, false],
   ])('%s is in the network of %s/%i: %s', (address, other, prefix, expected) => {
-    expect(isInPrefix(address, other, prefix)).toBe(expected);
+    const [one, two] = [address, other].map((text) => parseIp(text)) as [IpAddress, IpAddress];
+    expect(isIpInPrefix(one, two, prefix)).toBe(expected);
+  });
+
+  test.each([
+    '',
+    '1.2.3',
+    '1.2.3.4.5',
+    '1.2.3.256',
+    '1.2.3.-1',
+    '1.2.3.04',
+    '1.2.3.',
+    '1.2.3.1e1',
+    'fe80::1%eth0',
+    '::g',
+  ])('"%s" is no address', (text) => {
+    expect(parseIp(text)).toBeUndefined();
+    expect(() => bytesOf(text)).toThrow('not an IP address');
+  });
+
+  test('every IPv4 address is read as it is written', () => {
+    fc.assert(
+      fc.property(fc.ipV4(), (text) => {
+        expect([textOf(bytesOf(text)), familyOf(text)]).toEqual([text, 4]);
+      }),
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { addLine, deleteLine, linkFinder, parseLinks } from '../../../src/vip/actuate/network-state.ts';
+import { changeLine, linkFinder, parseLinks } from '../../../src/vip/actuate/network-state.ts';
 
 const answer = (...links: readonly object[]) => JSON.stringify(links);
 const link = (ifname: string, addresses: readonly string[], more: object = {}) => ({
@@ -37,10 +37,11 @@ describe('the interface of an address', () => {
 });
 
 test('commands for both families', () => {
-  expect(addLine({ address: '10.0.0.50', interface: 'eth0' }, 30)).toBe(
+  expect(changeLine({ address: '10.0.0.50', interface: 'eth0', validS: 30 })).toBe(
     'address replace 10.0.0.50/32 dev eth0 valid_lft 30 preferred_lft 0 noprefixroute',
   );
-  expect(addLine({ address: 'fd00::50', interface: 'eth0' }, 30)).toContain('fd00::50/128 dev eth0 valid_lft 30');
-  expect(addLine({ address: 'fd00::50', interface: 'eth0' }, 30)).toMatch(/ nodad$/);
-  expect(deleteLine({ address: 'fd00::50', interface: 'eth0' })).toBe('address delete fd00::50/128 dev eth0');
+  const six = { address: 'fd00::50', interface: 'eth0' };
+  expect(changeLine({ ...six, validS: 30 })).toContain('fd00::50/128 dev eth0 valid_lft 30');
+  expect(changeLine({ ...six, validS: 30 })).toMatch(/ nodad$/);
+  expect(changeLine({ ...six, validS: undefined })).toBe('address delete fd00::50/128 dev eth0');
 });
