@@ -210,6 +210,13 @@ export const graphFlags: readonly Flag[] = [
       'Who decides which node gets a virtual IP: coordinator (one for all, evenly; the default) or per-service (each address is elected by itself); the same on every node',
   },
   {
+    name: 'vip-balance',
+    value: 'what',
+    isSetting: true,
+    about:
+      'What is shared evenly between nodes with virtual IPs: count (of addresses, by weight; the default) or load (their traffic, measured); the same on every node',
+  },
+  {
     name: 'vip-lease-duration',
     value: 'duration',
     isSetting: true,

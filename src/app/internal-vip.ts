@@ -19,7 +19,7 @@ import { routeNetlink } from '../vip/actuate/route-netlink.ts';
 import { apiServerVips } from '../vip/coordination/api-server-vip.ts';
 import { checkTiming, supposedFacts, type LeaseTimes, type Timing } from '../vip/coordination/timing.ts';
 import type { StoredAssignment } from '../vip/coordination/stored-assignment.ts';
-import type { Election } from '../vip/model.ts';
+import type { Balance, Election } from '../vip/model.ts';
 import { plan } from '../vip/plan/plan.ts';
 import type { PlanPolicy } from '../vip/plan/plan-model.ts';
 import { parseMaintenanceWindows } from '../vip/plan/voluntary-moves.ts';
@@ -27,6 +27,7 @@ import { serveVip, type ServeVipOptions, type VipView } from '../vip/serve-vip.t
 import { parsePools } from '../vip/service/address-pool.ts';
 import { followWanted } from '../vip/service/follow-wanted.ts';
 import { holdersOf } from '../vip/service/service-status.ts';
+import { trafficMeter } from '../vip/traffic/traffic-meter.ts';
 import { vipEventText, vipStream } from '../vip/vip-event.ts';
 import { vipMetrics } from '../vip/vip-metrics.ts';
 import { apiDetour } from './api-detour.ts';
@@ -60,6 +61,7 @@ export interface InternalVipOptions extends LeaseTimes {
   readonly interface: string | undefined;
   readonly capacity: number;
   readonly election: Election;
+  readonly balance: Balance;
   readonly lingerMs: number;
   readonly flapHalfLifeMs: number;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -152,6 +154,8 @@ async function holdAddresses(options: InternalVipOptions, end: LinkedAbort): Pro
     clock,
     random: Math.random,
   });
+  // What an earlier process, which was told otherwise, has left would count for ever.
+  if (options.balance === 'count') void trafficMeter(runProgram).end();
   const operations = oneAtATime();
   let telling: Disposable | undefined;
   let publishing: Disposable | undefined;
@@ -215,6 +219,8 @@ async function holdAddresses(options: InternalVipOptions, end: LinkedAbort): Pro
       lingerMs: options.lingerMs,
       capacity: options.capacity,
       election: options.election,
+      balance: options.balance,
+      meter: options.balance === 'load' ? trafficMeter(runProgram) : undefined,
       flapHalfLifeMs: options.flapHalfLifeMs,
       connectForLeases: forLeases.connect,
       holdOwn: thread.holdOwn,

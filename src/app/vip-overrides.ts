@@ -24,6 +24,7 @@ export function vipOverrides(settings: Settings): ReadonlyMap<string, Partial<Un
     interface: settings.vipInterface,
     window: settings.vipWindow.length === 0 ? undefined : settings.vipWindow.join('; '),
     election: settings.vipElection,
+    balance: settings.vipBalance,
     'lease-duration': settings.vipLeaseDurationMs,
     'renew-deadline': settings.vipRenewDeadlineMs,
     'retry-period': settings.vipRetryPeriodMs,

@@ -346,6 +346,7 @@ export const commandRows: readonly CommandRow[] = [
           'interface',
           'capacity',
           'election',
+          'balance',
           'linger-ms',
           'flap-half-life-ms',
           'pool',

@@ -116,6 +116,8 @@ export const settingsSchema = z.object({
   vipDefaultClass: z.boolean().default(false),
   /** What the ways are, the room `vip` says; absent: its default. */
   vipElection: z.enum(['coordinator', 'per-service'], 'coordinator or per-service').optional(),
+  /** As above. */
+  vipBalance: z.enum(['count', 'load'], 'count or load').optional(),
   vipLeaseDuration: atLeast(1, '1ms').optional(),
   vipRenewDeadline: atLeast(1, '1ms').optional(),
   vipRetryPeriod: atLeast(1, '1ms').optional(),

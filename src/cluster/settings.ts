@@ -64,6 +64,7 @@ export interface Settings extends Readonly<Record<PortName, number>>, ControlPla
   readonly vipDefaultClass: boolean;
   /** Absent: by the coordinator. */
   readonly vipElection: 'coordinator' | 'per-service' | undefined;
+  readonly vipBalance: 'count' | 'load' | undefined;
   /** Absent: those of the process of virtual IPs. */
   readonly vipLeaseDurationMs: number | undefined;
   readonly vipRenewDeadlineMs: number | undefined;
@@ -159,6 +160,7 @@ export function resolveSettings(input: SettingsInput, place: SettingsPlace): Set
     vipWindow: given.vipWindow,
     vipDefaultClass: given.vipDefaultClass,
     vipElection: given.vipElection,
+    vipBalance: given.vipBalance,
     vipLeaseDurationMs: given.vipLeaseDuration,
     vipRenewDeadlineMs: given.vipRenewDeadline,
     vipRetryPeriodMs: given.vipRetryPeriod,

@@ -12,14 +12,18 @@ export interface ComparedVips extends Pick<ControlPlaneParts, 'role' | 'hasApiSe
   readonly vipWindow: readonly string[];
   readonly vipDefaultClass: boolean;
   readonly vipElection: unknown;
+  readonly vipBalance: unknown;
   readonly vipLeaseDurationMs: unknown;
   readonly vipRenewDeadlineMs: unknown;
   readonly vipRetryPeriodMs: unknown;
 }
 
 export function vipMistakes(settings: ComparedVips, ownAddresses: ReadonlySet<string>): readonly string[] {
-  const { vipPool, vipApiserver } = settings;
+  const { vipPool, vipApiserver, vipElection, vipBalance } = settings;
   return [
+    ...(vipElection === 'per-service' && vipBalance === 'load'
+      ? ['--vip-balance load does not go with --vip-election per-service: there nothing is moved for balance']
+      : []),
     ...(vipPool.length > 0 ? [] : withoutPool(settings)),
     ...(vipApiserver === undefined ? [] : apiServerMistakes(vipApiserver, settings, ownAddresses)),
   ];
@@ -27,7 +31,11 @@ export function vipMistakes(settings: ComparedVips, ownAddresses: ReadonlySet<st
 
 function withoutPool(settings: ComparedVips): readonly string[] {
   const { vipInterface, vipElection, vipLeaseDurationMs, vipRenewDeadlineMs, vipRetryPeriodMs } = settings;
-  const ofServices = { '--vip-window': settings.vipWindow.length > 0, '--vip-default-class': settings.vipDefaultClass };
+  const ofServices = {
+    '--vip-window': settings.vipWindow.length > 0,
+    '--vip-default-class': settings.vipDefaultClass,
+    '--vip-balance': settings.vipBalance !== undefined,
+  };
   const ofAll = {
     '--vip-interface': vipInterface !== undefined,
     '--vip-election': vipElection !== undefined,

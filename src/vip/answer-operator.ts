@@ -10,11 +10,12 @@ import type { LeaseView } from './coordination/lease-holder.ts';
 import { apiServerVips } from './coordination/api-server-vip.ts';
 import { newer, newestOf, toldElection } from './coordination/address-election.ts';
 import { explainElection } from './coordination/explain-election.ts';
-import { planNodes, presentInput, presentPlan } from './coordination/next-assignment.ts';
+import { planNodes, presentInput, presentPlan, trafficLevels } from './coordination/next-assignment.ts';
 import { isAlive } from './coordination/node-evidence.ts';
 import { electionOf, noAssignment, type StoredAssignment } from './coordination/stored-assignment.ts';
 import type { VipAddress } from './model.ts';
 import { explainAddress } from './plan/explain-address.ts';
+import { weighByTraffic } from './plan/traffic-weight.ts';
 import type { ServicesView } from './service/follow-services.ts';
 
 export interface VipKnowledge {
@@ -36,7 +37,8 @@ export interface VipKnowledge {
 export function statusOf(known: VipKnowledge): StatusAnswer {
   const { node, leaseGood, election, coordinator, rules, services, apiServerVip, nowMs } = known;
   const { grants, epoch } = assignmentOf(known);
-  const wanted = new Map(coordinator.wanted?.addresses.map((each) => [each.address, each]));
+  const weighed = weighByTraffic(coordinator.wanted?.addresses ?? [], trafficLevels(coordinator, rules));
+  const wanted = new Map(weighed.map((each) => [each.address, each]));
   const vips = new Set([
     ...(apiServerVip === undefined ? [] : [apiServerVip]),
     ...apiServerVips(coordinator, rules.leaseDurationMs, nowMs).keys(),

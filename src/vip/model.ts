@@ -56,6 +56,10 @@ export interface Assignment {
 export const elections = ['coordinator', 'per-service'] as const;
 export type Election = (typeof elections)[number];
 
+/** What is evened out: how many addresses a node has, by their weights, or how much traffic these have too. */
+export const balances = ['count', 'load'] as const;
+export type Balance = (typeof balances)[number];
+
 /**
  * Why an address moves. Only `rebalance` and `failback` are voluntary: they wait for windows, pace and hysteresis.
  * `elected`: its own Lease says so, and nothing else.

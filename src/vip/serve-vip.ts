@@ -35,10 +35,12 @@ import type { Timing } from './coordination/timing.ts';
 import { answerWithinMs, followApiServer } from './follow-api-server.ts';
 import { handOver } from './hand-over.ts';
 import { keepFollowing } from './keep-following.ts';
-import type { Election, NodeName, VipAddress } from './model.ts';
+import type { Balance, Election, NodeName, VipAddress } from './model.ts';
 import type { HoldOwnLease, OwnLease } from './own-lease.ts';
 import { flapHalfLifeMs } from './plan/flap-penalty.ts';
 import type { Plan, PlanInput } from './plan/plan-model.ts';
+import { followTraffic } from './traffic/follow-traffic.ts';
+import type { TrafficMeter } from './traffic/traffic-meter.ts';
 import type { VipEvent } from './vip-event.ts';
 
 export interface ServeVipOptions {
@@ -53,6 +55,10 @@ export interface ServeVipOptions {
   readonly capacity: number;
   /** How owners are to be found; absent: by the coordinator. */
   readonly election?: Election | undefined;
+  /** What is evened out; absent: the count. */
+  readonly balance?: Balance | undefined;
+  /** Where that is the load: what counts it. */
+  readonly meter?: TrafficMeter | undefined;
   /** See `CoordinatorRules`. */
   readonly flapHalfLifeMs?: number | undefined;
   /** For Leases that are held in this thread: nothing that is large or slow is before their renewals. */
@@ -176,6 +182,7 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     leaseDurationMs: timing.leaseDurationMs,
     standbys,
     election: options.election,
+    balance: options.balance,
     flapHalfLifeMs: options.flapHalfLifeMs ?? flapHalfLifeMs,
   };
   using coordinator = coordinatorDriver({
@@ -273,6 +280,18 @@ export async function serveVip(options: ServeVipOptions): Promise<never> {
     follow('the election cannot be followed', followElection, work.signal),
     follow('the Services cannot be followed', followWanted, work.signal),
   ];
+  const { meter } = options;
+  if (meter !== undefined) {
+    const traffic = followTraffic({
+      meter,
+      held: () => [...agent.state.holdings].flatMap(([address, { phase }]) => (phase === 'open' ? [address] : [])),
+      clock,
+      onLevels: (levels) => agent.load(levels),
+      onFault: saidOnce((text) => onEvent({ type: 'vip.notice', text })),
+      signal: work.signal,
+    });
+    followed.push(traffic.catch(() => meter.end()));
+  }
   if (options.apiServer !== undefined) {
     const { vip, probe } = options.apiServer;
     const known = deferred();

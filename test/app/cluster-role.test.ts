@@ -183,6 +183,11 @@ describe('a pool of virtual IPs', () => {
     await expect(prepared({ vipWindow: ['@daily 1h'] })).rejects.toThrow('--vip-window needs --vip-pool');
     await expect(prepared({ vipPool, vipElection: 'loudest' })).rejects.toThrow('coordinator or per-service');
     await expect(prepared({ vipElection: 'per-service' })).rejects.toThrow('--vip-election needs --vip-pool');
+    await expect(prepared({ vipBalance: 'load' })).rejects.toThrow('--vip-balance needs --vip-pool');
+    await expect(prepared({ vipPool, vipBalance: 'loudest' })).rejects.toThrow('count or load');
+    await expect(prepared({ vipPool, vipBalance: 'load', vipElection: 'per-service' })).rejects.toThrow(
+      '--vip-balance load does not go with --vip-election per-service',
+    );
     await expect(prepared({ vipInterface: 'eth1' })).rejects.toThrow('--vip-interface needs --vip-pool');
   });
 });

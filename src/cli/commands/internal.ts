@@ -7,7 +7,7 @@ import { exitCode } from '../../error/codes.ts';
 import { StartupError } from '../../error/startup-error.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { defaultTimes } from '../../vip/coordination/timing.ts';
-import { elections } from '../../vip/model.ts';
+import { balances, elections } from '../../vip/model.ts';
 import { flapHalfLifeMs } from '../../vip/plan/flap-penalty.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 
@@ -94,6 +94,7 @@ const vipSchema = z.object({
   lingerMs: milliseconds.default(1000),
   flapHalfLifeMs: milliseconds.min(1).default(flapHalfLifeMs),
   election: z.enum(elections).default('coordinator'),
+  balance: z.enum(balances).default('count'),
   leaseDuration: milliseconds.default(defaultTimes.leaseDurationMs),
   renewDeadline: milliseconds.default(defaultTimes.renewDeadlineMs),
   retryPeriod: milliseconds.default(defaultTimes.retryPeriodMs),

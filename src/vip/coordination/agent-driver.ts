@@ -29,6 +29,7 @@ export interface AgentDriver {
   seen(assignment: StoredAssignment): void;
   leave(): void;
   apiServer(isReady: boolean): void;
+  load(levels: ReadonlyMap<VipAddress, number>): void;
   readonly state: AgentState;
 }
 
@@ -137,6 +138,7 @@ export function agentDriver(options: AgentDriverOptions): AgentDriver {
     seen: (assignment) => machine.give({ type: 'seen', assignment }),
     leave: () => machine.give({ type: 'leaving' }),
     apiServer: (isReady) => machine.give({ type: 'api server', isReady }),
+    load: (levels) => machine.give({ type: 'load', levels }),
     get state() {
       return machine.state;
     },

@@ -52,6 +52,8 @@ export interface AgentState {
   readonly isLeaving: boolean;
   /** This machine's API server is ready; false also where there is none, or nobody asks it. */
   readonly isApiServerReady: boolean;
+  /** Of traffic: see plan/traffic-weight. */
+  readonly levels: ReadonlyMap<VipAddress, number>;
   readonly published: string;
 }
 
@@ -80,6 +82,8 @@ export type AgentInput =
   /** Others are to take over what we have. */
   | { readonly type: 'leaving' }
   | { readonly type: 'api server'; readonly isReady: boolean }
+  /** How much traffic addresses have, as far as it is known. */
+  | { readonly type: 'load'; readonly levels: ReadonlyMap<VipAddress, number> }
   | { readonly type: 'prepared'; readonly outcomes: readonly TakeOutcome[] }
   | { readonly type: 'taken'; readonly outcomes: readonly TakeOutcome[] }
   | { readonly type: 'silenced'; readonly addresses: readonly VipAddress[] }

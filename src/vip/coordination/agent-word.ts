@@ -1,4 +1,4 @@
-/** What the agent says on the node's Lease: that it is ready for an address, has let it go, or could not take it. */
+/** What the agent says on the node's Lease: that it is ready for an address, has let it go, or could not take it; and its load. */
 import type { VipAddress } from '../model.ts';
 import type { AgentDraft } from './agent-draft.ts';
 import type { LeaseNotes } from './lease-model.ts';
@@ -7,6 +7,7 @@ import { generationsText, notes } from './stored-assignment.ts';
 /** What the node says of itself, whatever it holds. */
 export const ownNotes = ({ state, rules }: AgentDraft): LeaseNotes => ({
   ...rules.notes,
+  ...(state.levels.size === 0 ? {} : { [notes.load]: generationsText(state.levels) }),
   ...(state.isApiServerReady ? { [notes.apiServerReady]: 'true' } : {}),
 });
 

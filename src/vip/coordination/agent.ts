@@ -32,6 +32,7 @@ export const newAgent: AgentState = {
   pausedUntilMs: 0,
   isLeaving: false,
   isApiServerReady: false,
+  levels: new Map(),
   published: '',
 };
 
@@ -86,6 +87,9 @@ function take(draft: AgentDraft, input: AgentInput): void {
         draft.set({ published: '' });
         draft.add({ type: 'publish', notes: ownNotes(draft) });
       }
+      return;
+    case 'load':
+      draft.set({ levels: input.levels });
       return;
     case 'prepared':
       onArrived(draft, input.outcomes, { from: 'preparing', to: 'ready', type: 'vip.prepared' });

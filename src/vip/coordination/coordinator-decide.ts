@@ -27,13 +27,13 @@ export function decide(draft: CoordinatorDraft): void {
   if (isAwaitingOwners(draft, stored)) return;
   const next = nextAssignment(draft.state, draft.rules, draft.nowMs);
   if (next === undefined) return;
-  const { assignment, events, plan, isChanged, reasons, preparing, late } = next;
+  const { assignment, events, plan, isChanged, reasons, preparing, late, levels } = next;
   const { plan: before } = draft.state;
   const isTold = plan !== undefined && epoch !== undefined;
   if (isTold && plan.unassigned.join(' ') !== (before?.unassigned.join(' ') ?? '')) {
     draft.tell({ type: 'vip.unassigned', addresses: plan.unassigned });
   }
-  draft.set({ plan, preparing, late });
+  draft.set({ plan, preparing, late, levels, weighAtMs: undefined });
   if (isChanged) {
     // Told when they are decided; what became of the write is told if it fails.
     for (const event of events) draft.tell(event);
@@ -69,7 +69,8 @@ export function compete(draft: CoordinatorDraft): void {
 }
 
 export function wakeAtMs(draft: CoordinatorDraft): number | undefined {
-  const { epoch, electedAtMs, heardAgainAtMs, leases, pausedUntilMs, call, plan, preparing, flaps } = draft.state;
+  const { epoch, electedAtMs, heardAgainAtMs, leases, pausedUntilMs, call, plan, preparing, flaps, weighAtMs } =
+    draft.state;
   const isIdle = epoch === undefined && electionOf(newestOf(draft.state)) === 'coordinator';
   if (isIdle || call !== undefined) return undefined;
   if (pausedUntilMs > draft.nowMs) return pausedUntilMs;
@@ -82,6 +83,7 @@ export function wakeAtMs(draft: CoordinatorDraft): number | undefined {
   if (epoch !== undefined) times.push(electedAtMs + leaseDurationMs);
   if (heardAgainAtMs !== undefined) times.push(heardAgainAtMs + leaseDurationMs);
   if (plan?.againAtMs !== undefined) times.push(plan.againAtMs);
+  if (weighAtMs !== undefined) times.push(weighAtMs);
   times.push(...forgottenTimes(flaps, draft.rules, draft.nowMs));
   const future = times.filter((atMs) => atMs > draft.nowMs);
   return future.length === 0 ? undefined : Math.min(...future);

@@ -1,5 +1,5 @@
 /** The words of the coordinator: who decides which node holds what, and on which evidence. */
-import type { Election, MoveReason, NodeName, VipAddress } from '../model.ts';
+import type { Balance, Election, MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode, PlanPolicy } from '../plan/plan-model.ts';
 import type { FlapsOf } from './flaps.ts';
 import type { LeaseRecord, LeaseSighting } from './lease-model.ts';
@@ -90,6 +90,13 @@ export interface CoordinatorState {
   readonly plan: Plan | undefined;
   /** Planned moves that wait for their heirs. */
   readonly preparing: ReadonlyMap<VipAddress, Preparation>;
+  /**
+   * Of traffic, by address, as its owner has told last: whoever gets one has not measured it yet. Kept only where
+   * traffic is evened out.
+   */
+  readonly levels: ReadonlyMap<VipAddress, number>;
+  /** When traffic that has changed is planned for; undefined: it has not. */
+  readonly weighAtMs: number | undefined;
   /** Nodes whose Leases were over. */
   readonly flaps: FlapsOf;
   /** Those whose Lease has changed since we were elected: they were there, and can have gone. */
@@ -118,6 +125,8 @@ export interface CoordinatorRules {
   readonly standbys: number;
   /** How owners are to be found; absent: by the coordinator. See `address-election.ts`. */
   readonly election?: Election | undefined;
+  /** What is evened out; absent: the count. */
+  readonly balance?: Balance | undefined;
   /** Half of what a node is trusted less for its flaps is forgotten in this time. */
   readonly flapHalfLifeMs: number;
 }

@@ -4,6 +4,10 @@ import type { CoordinatorDraft } from './coordinator-draft.ts';
 import { lostLease } from './flaps.ts';
 import type { LeaseRecord } from './lease-model.ts';
 import { lifeOf, sight } from './node-evidence.ts';
+import { notes, patientNotes } from './stored-assignment.ts';
+
+/** Each node tells of its traffic six times a minute: what a hundred have told is planned for at once. */
+const weighAfterMs = 10_000;
 
 export function sightLease(draft: CoordinatorDraft, node: NodeName, record: LeaseRecord | undefined): void {
   const before = draft.state.leases.get(node);
@@ -20,6 +24,7 @@ export function sightLease(draft: CoordinatorDraft, node: NodeName, record: Leas
   const was = before === undefined ? undefined : lifeOf(before, draft.nowMs, leaseDurationMs);
   const is = lifeOf(sighting, draft.nowMs, leaseDurationMs);
   if (was !== is) draft.tell({ type: 'vip.node', node, is });
+  if (before?.record?.notes[notes.load] !== record?.notes[notes.load]) weighSoon(draft);
   const isNoNews = was === 'alive' && is === 'alive' && saysSame(before?.record, record);
   draft.isRoutine = isNoNews && !draft.state.late.has(node);
   const confirmed = new Map(draft.state.confirmed);
@@ -70,12 +75,20 @@ export function hearAgain(draft: CoordinatorDraft): void {
   if (isNobodyAlive(draft) && !isAfterOutage(draft)) draft.set({ heardAgainAtMs: draft.nowMs });
 }
 
+function weighSoon(draft: CoordinatorDraft): void {
+  const { weighAtMs = -Infinity } = draft.state;
+  if (draft.rules.balance !== 'load' || weighAtMs > draft.nowMs) return;
+  draft.set({ weighAtMs: draft.nowMs + weighAfterMs });
+}
+
 function hearOf(draft: CoordinatorDraft, node: NodeName): void {
   const { heardOf } = draft.state;
   if (!heardOf.has(node)) draft.set({ heardOf: new Set([...heardOf, node]) });
 }
 
-/** Whether two versions of a Lease differ in nothing but their time. */
+/** Whether two versions of a Lease differ in nothing but their time, and what waits. */
 function saysSame(a: LeaseRecord | undefined, b: LeaseRecord | undefined): boolean {
-  return a?.holder === b?.holder && JSON.stringify(a?.notes) === JSON.stringify(b?.notes);
+  const urgent = (record?: LeaseRecord) =>
+    JSON.stringify(record?.notes, (key, value: unknown) => (patientNotes.has(key) ? undefined : value));
+  return a?.holder === b?.holder && urgent(a) === urgent(b);
 }

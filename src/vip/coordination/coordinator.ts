@@ -42,6 +42,8 @@ export const newCoordinator: CoordinatorState = {
   wakeAtMs: undefined,
   movesAtMs: [],
   movedAtMs: new Map(),
+  levels: new Map(),
+  weighAtMs: undefined,
   reasons: new Map(),
   plan: undefined,
   preparing: new Map(),

@@ -19,6 +19,7 @@ import type {
   LeaseState,
   LeaseStep,
 } from './lease-model.ts';
+import { patientNotes } from './stored-assignment.ts';
 import { deadlineOf, giveUpAt } from './timing.ts';
 
 export const noCycle: Cycle = { beganAtMs: 0, attempts: 0, unclear: new Map() };
@@ -196,7 +197,7 @@ export class LeaseTransition {
       deadlineMs: Math.max(deadlineMs, before?.deadlineMs ?? deadlineMs),
     };
     // What was to be said meanwhile is said at once.
-    const hasNews = !sameNotes(this.#notes, record.notes);
+    const hasNews = isNews(this.#notes, record.notes);
     this.#become({ id: 'held', holding, renewAtMs: sentAtMs + (hasNews ? newsPauseMs : timing.retryPeriodMs) }, why);
     this.#effects.push({ type: 'allow', tenure: holding.tenure, deadlineMs: holding.deadlineMs, record });
   }
@@ -297,9 +298,9 @@ export class LeaseTransition {
   }
 
   publish(notes: LeaseNotes): void {
-    if (sameNotes(notes, this.#notes)) return;
+    const hasNews = isNews(notes, this.#notes);
     this.#notes = notes;
-    if (this.state.id === 'held') this.renew();
+    if (hasNews && this.state.id === 'held') this.renew();
   }
 
   step(): LeaseStep {
@@ -394,7 +395,8 @@ export class LeaseTransition {
 const withCall = ({ unclear }: Cycle, { nonce, sentAtMs }: Call): Cycle['unclear'] =>
   new Map([...unclear, [nonce, sentAtMs] as const].slice(-mostUnclear));
 
-function sameNotes(a: LeaseNotes, b: LeaseNotes): boolean {
-  const [keys, others] = [Object.keys(a), Object.keys(b)];
-  return keys.length === others.length && keys.every((key) => a[key] === b[key]);
-}
+/** Whether `next` says something that cannot wait for the next renewal. */
+const isNews = (next: LeaseNotes, before: LeaseNotes): boolean =>
+  [...new Set([...Object.keys(next), ...Object.keys(before)])].some(
+    (key) => !patientNotes.has(key) && next[key] !== before[key],
+  );

@@ -8,6 +8,7 @@
  */
 import type { Election, Grant, MoveReason, NodeName, VipAddress } from '../model.ts';
 import type { Plan, PlanAddress, PlanInput, PlanNode } from '../plan/plan-model.ts';
+import { trafficPolicy, weighByTraffic } from '../plan/traffic-weight.ts';
 import type {
   Candidacy,
   CoordinatorEvent,
@@ -27,7 +28,7 @@ import {
 import { wantedAddresses } from './api-server-vip.ts';
 import { penaltyOf } from './flaps.ts';
 import { heirsOf, isReady, lateOwners } from './heirs.ts';
-import { capacityOf, isAlive, isLeaving, letGo, refusedBy, type LetGo } from './node-evidence.ts';
+import { capacityOf, isAlive, isLeaving, letGo, loadOf, refusedBy, type LetGo } from './node-evidence.ts';
 import { electionOf, type StoredAssignment } from './stored-assignment.ts';
 
 export interface NextAssignment {
@@ -40,6 +41,8 @@ export interface NextAssignment {
   readonly preparing: ReadonlyMap<VipAddress, Preparation>;
   /** Owners who have to be heard of soon. */
   readonly late: ReadonlySet<NodeName>;
+  /** Of traffic; see `CoordinatorState`. */
+  readonly levels: ReadonlyMap<VipAddress, number>;
 }
 
 /** Nodes as the planner sees them: those of the cluster, and whoever has a Lease. */
@@ -92,7 +95,8 @@ export function nextAssignment(
     freed.set(grant.address, { from: grant.owner, next: grant.next, because });
   }
 
-  const input = planInput(state, addresses, nodes, grants, nowMs);
+  const levels = trafficLevels(state, rules);
+  const input = planInput(state, addresses, nodes, { grants, levels }, nowMs);
   const plan = planBy(way, state, rules, input);
   const events: CoordinatorEvent[] = [];
   const reasons = new Map(state.reasons);
@@ -227,6 +231,7 @@ export function nextAssignment(
     reasons,
     preparing,
     late,
+    levels,
   };
 }
 
@@ -278,25 +283,46 @@ export function presentInput(state: CoordinatorState, rules: CoordinatorRules, n
   if (stored === undefined || wanted === undefined) return undefined;
   const nodes = planNodes(state, rules, nowMs);
   const all = wantedAddresses({ ...state, wanted }, nodes, rules.leaseDurationMs, nowMs);
-  return planInput(state, eligibleAddresses(state, all, nodes), nodes, stored.assignment.grants, nowMs);
+  const { grants } = stored.assignment;
+  const levels = trafficLevels(state, rules);
+  return planInput(state, eligibleAddresses(state, all, nodes), nodes, { grants, levels }, nowMs);
+}
+
+type TrafficLevels = ReadonlyMap<VipAddress, number>;
+
+/** Of each address as its owner tells it, or as it was told last. */
+export function trafficLevels(
+  { stored, leases, levels }: CoordinatorState,
+  { balance }: CoordinatorRules,
+): TrafficLevels {
+  if (balance !== 'load' || stored === undefined) return new Map();
+  const told = new Map<NodeName, TrafficLevels>();
+  return new Map(
+    [...stored.assignment.grants.values()].flatMap(({ address, owner }) => {
+      const ofOwner = told.get(owner) ?? loadOf(leases.get(owner));
+      told.set(owner, ofOwner);
+      const level = ofOwner.get(address) ?? levels.get(address);
+      return level === undefined ? [] : [[address, level] as const];
+    }),
+  );
 }
 
 function planInput(
   { wanted, movesAtMs, movedAtMs, plan }: CoordinatorState,
   addresses: readonly PlanAddress[],
   nodes: readonly PlanNode[],
-  grants: ReadonlyMap<VipAddress, Grant>,
+  { grants, levels }: { readonly grants: ReadonlyMap<VipAddress, Grant>; readonly levels: TrafficLevels },
   nowMs: number,
 ): PlanInput {
   if (wanted === undefined) throw new Error('internal error: a plan for nothing');
   const known = new Set(addresses.map(({ address }) => address));
   const wantedGrants = [...grants.values()].filter(({ address }) => known.has(address));
   return {
-    addresses: addresses.map((each) => ({ ...each, movedAtMs: movedAtMs.get(each.address) })),
+    addresses: weighByTraffic(addresses, levels).map((each) => ({ ...each, movedAtMs: movedAtMs.get(each.address) })),
     nodes,
     owners: new Map(wantedGrants.map(({ address, owner, next }) => [address, next ?? owner])),
     moving: new Set(wantedGrants.filter((each) => each.state === 'revoking').map(({ address }) => address)),
-    policy: wanted.policy,
+    policy: levels.size === 0 ? wanted.policy : trafficPolicy(wanted.policy),
     ...(plan === undefined ? {} : { rebalancing: plan.rebalancing }),
     recentMovesAtMs: movesAtMs.filter((atMs) => nowMs - atMs < 3_600_000),
     nowMs,

@@ -38,6 +38,10 @@ export const hasReleased = (sighting: LeaseSighting | undefined, address: VipAdd
 export const refusedBy = (sighting: LeaseSighting | undefined): ReadonlyMap<VipAddress, number> =>
   readGenerations(sighting?.record?.notes[notes.refused]);
 
+/** Levels of traffic of what the node answers for. */
+export const loadOf = (sighting: LeaseSighting | undefined): ReadonlyMap<VipAddress, number> =>
+  readGenerations(sighting?.record?.notes[notes.load]);
+
 /** It is about to end, and waits for others to take what it has. */
 export const isLeaving = (sighting: LeaseSighting): boolean => sighting.record?.notes[notes.leaving] !== undefined;
 

@@ -77,7 +77,7 @@ export function readAssignment(text: string): StoredAssignment {
   };
 }
 
-/** "10.0.0.9=4 10.0.0.10=7": generations by address, as they stand on a Lease. */
+/** "10.0.0.9=4 10.0.0.10=7": generations (or levels) by address, as they stand on a Lease. */
 export const generationsText = (generations: ReadonlyMap<VipAddress, number>): string =>
   [...generations].map(([address, generation]) => `${address}=${String(generation)}`).join(' ');
 
@@ -109,4 +109,9 @@ export const notes = {
   apiServerVip: 'apiserver-vip',
   /** That API server is ready. */
   apiServerReady: 'apiserver-ready',
+  /** Levels of traffic of addresses that it answers for: see plan/traffic-weight. */
+  load: 'load',
 } as const;
+
+/** What waits for the next renewal: nobody has to know it at once, and it changes often. */
+export const patientNotes: ReadonlySet<string> = new Set([notes.load]);

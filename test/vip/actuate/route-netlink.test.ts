@@ -1,7 +1,7 @@
 /** What is said to rtnetlink, and this machine's own answers. Changes on a real kernel: test/cluster/vip-actuator.test.ts. */
-import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/kernel/clock.ts';
+import { runProgram } from '../../../src/process/run-program.ts';
 import { parseLinks, type Link } from '../../../src/vip/actuate/network-state.ts';
 import { changeRequests, readRouteMessages, type NumberedChange } from '../../../src/vip/actuate/route-messages.ts';
 import { routeNetlink } from '../../../src/vip/actuate/route-netlink.ts';
@@ -82,8 +82,8 @@ describe('an answer', () => {
 const routes = process.platform === 'linux' ? routeNetlink(systemClock) : undefined;
 
 describe.skipIf(routes === undefined)('this machine’s kernel', () => {
-  test('tells what `ip` tells', () => {
-    const told = parseLinks(execFileSync('ip', ['-json', 'address', 'show'], { encoding: 'utf8' }));
+  test('tells what `ip` tells', async () => {
+    const told = parseLinks((await runProgram({ argv: ['ip', '-json', 'address', 'show'] })).stdout);
     const byName = (links: readonly Link[] = []) => [...links].sort((a, b) => a.index - b.index);
     expect(byName(routes?.links())).toEqual(byName(told));
   });

@@ -141,6 +141,20 @@ test('a node says that its API server is ready as long as it is', () => {
   expect(driven.done).toEqual([{ type: 'publish', notes: {} }]);
 });
 
+test('a node says how much traffic its addresses have', () => {
+  const driven = fresh();
+  driven.give({
+    type: 'load',
+    levels: new Map([
+      ['10.0.0.9', 7],
+      ['10.0.0.10', 0],
+    ]),
+  });
+  expect(driven.done).toEqual([{ type: 'publish', notes: { load: '10.0.0.9=7 10.0.0.10=0' } }]);
+  driven.give({ type: 'load', levels: new Map() });
+  expect(driven.done).toEqual([{ type: 'publish', notes: {} }]);
+});
+
 test('it says so also without its Lease, which begins with that when it is got', () => {
   const driven = new Driven().give({ type: 'api server', isReady: true });
   const isReady = { type: 'publish', notes: { 'apiserver-ready': 'true' } };

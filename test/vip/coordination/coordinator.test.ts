@@ -429,3 +429,62 @@ test.each([
   expect(penaltyOf(flaps, 'b', rules, after)).toBeCloseTo(penalty, 3);
   expect(penaltyOf(flaps, 'a', rules, after)).toBe(0);
 });
+
+describe('[V2] where traffic is evened out', () => {
+  const addresses = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'];
+  const wanted = {
+    addresses: addresses.map((each) => ({ address: each, weight: 1 })),
+    nodes: new Map(),
+    policy: { ...policy, mayRebalance: true, movesAtOnce: 5, movesPerHour: 100 },
+  };
+  /** `b` has the first two, `c` the others; the first minutes are over, in which addresses rest. */
+  function settledOn(balance: 'load' | 'count'): Driven {
+    const grants = new Map(
+      addresses.map((each, at) => {
+        const owner = at < 2 ? 'b' : 'c';
+        return [each, { address: each, owner, state: 'granted', generation: at + 1 } as const];
+      }),
+    );
+    const driven = new Driven({ balance, node: 'b' });
+    driven.give({ type: 'wanted', wanted });
+    driven.give(leaseOf('b', 1)).give(leaseOf('c', 2)).give({ type: 'synced' }).give({ type: 'elected', epoch: 3 });
+    return driven.read({ ...noAssignment, epoch: 3, revision: 9, lastGeneration: 4, standbys: ['c'], grants }, 'v1');
+  }
+  /** What `b` and `c` say as they renew, a renewal each half second until then. */
+  function renewedUntil(driven: Driven, untilMs: number, said: readonly [b: string, c: string]): Driven {
+    while (driven.nowMs < untilMs) {
+      driven.nowMs += 500;
+      for (const [at, load] of said.entries()) {
+        driven.give(leaseOf(['b', 'c'][at] ?? '', driven.nowMs * 10 + at, { notes: load === '' ? {} : { load } }));
+        if (driven.effects.some(({ type }) => type === 'write')) return driven;
+      }
+    }
+    return driven;
+  }
+  const busyTogether = ['10.0.0.1=20 10.0.0.2=20', '10.0.0.3=0 10.0.0.4=0'] as const;
+
+  test('two busy addresses of one node are parted, once it was planned for: not with each renewal', () => {
+    // The first look of an elected one is over by then.
+    const driven = renewedUntil(renewedUntil(settledOn('load'), 5000, ['', '']), 60_000, busyTogether);
+    expect(driven.nowMs).toBeGreaterThanOrEqual(15_000);
+    const heirs = [...(driven.draft?.grants.values() ?? [])].filter(({ heir }) => heir !== undefined);
+    expect(heirs).toMatchObject([{ owner: 'b', heir: 'c' }, ...heirs.slice(1).map(() => ({ owner: 'c', heir: 'b' }))]);
+  });
+
+  test.each([
+    ['where the count is, traffic is of no account', 'count', busyTogether],
+    ['even traffic moves nothing', 'load', ['10.0.0.1=20 10.0.0.2=0', '10.0.0.3=20 10.0.0.4=0']],
+    ['nor does traffic that nobody has told', 'load', ['', '']],
+  ] as const)('%s', (_what, balance, said) => {
+    const driven = renewedUntil(settledOn(balance), 60_000, said);
+    expect(driven.draft).toBeUndefined();
+    expect(driven.nowMs).toBe(60_000);
+  });
+
+  test('what was told last counts on while a new owner has not measured it', () => {
+    const driven = renewedUntil(settledOn('load'), 20_000, ['10.0.0.1=20 10.0.0.2=0', '10.0.0.3=20 10.0.0.4=0']);
+    expect(driven.draft).toBeUndefined();
+    expect(renewedUntil(driven, 40_000, ['10.0.0.1=20 10.0.0.2=0', '']).draft).toBeUndefined();
+    expect(driven.state.levels.get('10.0.0.3')).toBe(20);
+  });
+});

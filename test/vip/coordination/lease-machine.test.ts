@@ -138,6 +138,20 @@ describe('[V8] the Lease machine', () => {
     expect(driven.lastWrite.draft.notes).toEqual({ acked: '2' });
   });
 
+  test('says how much traffic there is with the next renewal, and asks for nothing more', () => {
+    const driven = situations.get('held')?.() ?? new Driven();
+    const before = driven.wakeAtMs;
+    const writes = () => driven.effects.filter(({ type }) => type === 'write').length;
+    driven.give({ type: 'publish', notes: { load: '10.0.0.1=7' } });
+    expect([writes(), driven.wakeAtMs]).toEqual([0, before]);
+    driven.at(before ?? 0).give({ type: 'wake' });
+    expect(driven.lastWrite.draft.notes).toEqual({ load: '10.0.0.1=7' });
+    const sentAtMs = driven.nowMs;
+    driven.give({ type: 'publish', notes: { load: '10.0.0.1=8' } });
+    driven.written();
+    expect((driven.wakeAtMs ?? 0) - sentAtMs).toBeGreaterThan(100);
+  });
+
   test('is idle after a stop, when it was withdrawn and given back', () => {
     const driven = situations.get('held')?.() ?? new Driven();
     driven.give({ type: 'stop' }).give({ type: 'withdrawn', tenure: 1 }).failed(noConnection);
