@@ -20,15 +20,17 @@ setFlagsFromString('--heap-growing-percent=30');
 
 /** @returns the vm.Script, after it has run; `cachedDataRejected` when the cache is of another Node.js */
 exports.loadScript = function loadScript(file) {
-  // The build writes ASCII, with the function around it: neither is there anything to decode nor to put together.
-  const source = readFileSync(file, 'latin1');
+  const source = readFileSync(file, 'utf8');
   let cachedData;
   try {
     cachedData = readFileSync(`${file}.cache`);
   } catch {
     // Not made yet: it is compiled as any other script.
   }
-  const script = new vm.Script(source, { filename: file, cachedData });
+  const script = new vm.Script(`(function(exports,require,module,__filename,__dirname){${source}\n})`, {
+    filename: file,
+    cachedData,
+  });
   const module = { exports: {} };
   script.runInThisContext()(module.exports, createRequire(file), module, file, path.dirname(file));
   return script;

@@ -7,7 +7,7 @@
  */
 import { build } from 'esbuild';
 import { spawn } from 'node:child_process';
-import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
 
 const { version } = JSON.parse(await readFile('package.json', 'utf8'));
 const withTypes = !process.argv.includes('--no-types');
@@ -57,16 +57,6 @@ const commanderAlone = {
   },
 };
 
-/** Loading it looks at standard output, which takes 8 ms to make; we tell it each time whether to colour. */
-const coloursAreTold = {
-  name: 'colours-are-told',
-  setup({ onLoad }) {
-    onLoad({ filter: /\/picocolors\.js$/ }, async ({ path }) => ({
-      contents: `var process = { env: { NO_COLOR: '1' } };\n${await readFile(path, 'utf8')}`,
-    }));
-  },
-};
-
 const bundleScript = () =>
   build({
     // The command, and what runs in a thread beside it (app/vip-lease-thread.ts).
@@ -80,7 +70,7 @@ const bundleScript = () =>
     define: { K3S_LITE_VERSION: JSON.stringify(version), 'import.meta.url': 'scriptUrl' },
     banner: { js: "const scriptUrl=require('node:url').pathToFileURL(__filename).href;" },
     external: apart,
-    plugins: [commanderAlone, coloursAreTold],
+    plugins: [commanderAlone],
     // V8 forgets who asks when a script comes from its cache: import() becomes require(), also of modules.
     supported: { 'dynamic-import': false },
     minifySyntax: true,
@@ -100,13 +90,6 @@ const declare = () =>
     tsc.once('exit', (code) => (code === 0 ? resolve() : reject(new Error('the types do not compile'))));
   });
 
-/** As bin/load-script.js runs it: a function that is given what a CommonJS module is given, all in ASCII (esbuild's default). */
-const wrapScript = async () => {
-  const file = `${draft}/cli.cjs`;
-  const body = await readFile(file, 'latin1');
-  await writeFile(file, `(function(exports,require,module,__filename,__dirname){${body}\n})`, 'latin1');
-};
-
 /** Made by a process that has checked the shipped units: the functions of a start are compiled then. */
 const makeCodeCache = () =>
   new Promise((resolve, reject) => {
@@ -119,7 +102,7 @@ const makeCodeCache = () =>
 
 try {
   await mkdir(draft, { recursive: true });
-  await Promise.all([bundle(), bundleScript().then(wrapScript), ...(withTypes ? [declare()] : [])]);
+  await Promise.all([bundle(), bundleScript(), ...(withTypes ? [declare()] : [])]);
   if (!withTypes) await cp('dist/types', `${draft}/types`, { recursive: true }).catch(() => undefined);
   const old = `${draft}-old`;
   await rename('dist', old).catch(() => undefined);

@@ -30,7 +30,7 @@ export interface Reporters extends AsyncDisposable {
 export async function startReporters({ events, clock, paths, json, io }: ReporterOptions): Promise<Reporters> {
   const view = json ? undefined : await viewOf({ clock, io });
   const subscriptions = [
-    view === undefined ? writeEvents(events, () => process.stdout, 0) : events.subscribe(view, { since: 0 }),
+    view === undefined ? writeEvents(events, process.stdout, 0) : events.subscribe(view, { since: 0 }),
     events.subscribe(startRecorder({ dir: paths.startsDir })),
   ];
   const log = lateLogFile({ events, clock, paths });

@@ -70,16 +70,7 @@ const answers: Readonly<Record<string, Answer>> = {
     const { since, follow } = parse(eventsQuery, Object.fromEntries(query));
     if (follow === undefined) return json({ events: events.history(since) });
     const sinceSeq = since ?? events.lastSeq + 1;
-    return {
-      kind: 'stream',
-      follow: (out) =>
-        writeLines(
-          events,
-          () => out,
-          sinceSeq,
-          (line) => JSON.stringify(line),
-        ),
-    };
+    return { kind: 'stream', follow: (out) => writeLines(events, out, sinceSeq, (line) => JSON.stringify(line)) };
   },
   'GET /v1/metrics': ({ metrics }) => ({ kind: 'text', text: metrics() }),
   'POST /v1/servers': ({ balancer }, body) => {

@@ -130,7 +130,7 @@ export const routes: readonly Route[] = [
       const { events } = source.executor;
       if (follow) {
         const sinceSeq = since ?? events.lastSeq + 1;
-        return { kind: 'stream', contentType: linesOfJson, follow: (out) => writeEvents(events, () => out, sinceSeq) };
+        return { kind: 'stream', contentType: linesOfJson, follow: (out) => writeEvents(events, out, sinceSeq) };
       }
       const history = events.history(since);
       const dropped = since === undefined || since === 0 ? 0 : (history[0]?.seq ?? since) - since;

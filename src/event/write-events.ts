@@ -10,26 +10,20 @@ import { envelopeJson } from './envelope-json.ts';
 import type { Envelope } from './event.ts';
 import type { EventStream } from './stream.ts';
 
-/**
- * Writes events from `sinceSeq` on, one line each; `{"dropped":n}` where some are missing. Disposing ends it.
- *
- * @param open called with the first line: making standard output costs a start 8 ms
- */
-export function writeEvents(events: EventStream, open: () => Writable, sinceSeq: number): Disposable {
-  return writeLines(events, open, sinceSeq, envelopeJson);
+/** Writes events from `sinceSeq` on, one line each; `{"dropped":n}` where some are missing. Disposing ends it. */
+export function writeEvents(events: EventStream, out: Writable, sinceSeq: number): Disposable {
+  return writeLines(events, out, sinceSeq, envelopeJson);
 }
 
 /** The same of any stream; `lineOf` makes the line of an event. */
 export function writeLines<E>(
   events: EventStream<E>,
-  open: () => Writable,
+  out: Writable,
   sinceSeq: number,
   lineOf: (envelope: Envelope<E>) => string,
 ): Disposable {
   let nextSeq = sinceSeq;
   let subscription: Disposable | undefined;
-  let opened: Writable | undefined;
-  const write = (line: string): boolean => (opened ??= open().on('drain', resume)).write(`${line}\n`);
   const pause = () => {
     subscription?.[Symbol.dispose]();
     subscription = undefined;
@@ -39,17 +33,18 @@ export function writeLines<E>(
       {
         onEvent(envelope) {
           nextSeq = envelope.seq + 1;
-          if (!write(lineOf(envelope))) pause();
+          if (!out.write(`${lineOf(envelope)}\n`)) pause();
         },
-        onDropped: (dropped) => void write(JSON.stringify({ dropped })),
+        onDropped: (dropped) => void out.write(`${JSON.stringify({ dropped })}\n`),
       },
       { since: nextSeq },
     );
   };
+  out.on('drain', resume);
   resume();
   return {
     [Symbol.dispose]: () => {
-      opened?.off('drain', resume);
+      out.off('drain', resume);
       pause();
     },
   };

@@ -1,5 +1,5 @@
 /** Components as tables for people. Pure. */
-import { createColors } from 'picocolors';
+import pc from 'picocolors';
 import type { BuiltArtefact } from '../../component/build.ts';
 import { type ComponentReport, isUsable, type ProgramStatus } from '../../component/report.ts';
 import type { Verified } from '../../component/verify.ts';
@@ -8,7 +8,7 @@ import { paintedTable } from './painted-table.ts';
 
 /** One line per program; what is missing or unsupported is told below the table, with the remedy. */
 export function renderComponents(report: ComponentReport, colour: boolean): string {
-  const { green, red, yellow, dim } = createColors(colour);
+  const { green, red, yellow, dim } = pc.createColors(colour);
   const rows = report.programs.map((each) => ({
     cells: [each.program, version(each), each.status === 'found' ? each.origin : '-', each.role, place(each)],
     paint: each.status === 'missing' ? red : isUsable(each) ? green : yellow,
