@@ -1,8 +1,8 @@
 /**
  * Reads what a server answers to a GET: as much of HTTP/1.1 (RFC 9112) as a check needs. Pure.
  *
- * Not node:http: its client takes 1 to 2 ms for one question and as long again at its first use, which is
- * most of the time between "is ready" and "was noticed", and of what a health check costs at rest.
+ * Not node:http: its client takes twice as long for one question, and longer still for the first, which is most
+ * of the time between "is ready" and "was noticed".
  */
 import { oneLine } from './outcome.ts';
 import { ProbeFailure } from './probe.ts';
@@ -26,6 +26,10 @@ export interface Received {
 const maxBody = 64 * 1024;
 /** Node.js takes heads of 16 KiB, Go of 1 MiB. */
 const maxHead = 64 * 1024;
+/** All that is read of one answer: what is framed with more than this is no answer to a check. */
+const maxText = 512 * 1024;
+/** The size of a chunk and what may stand beside it. */
+const maxChunkLine = 1024;
 
 /**
  * @param wantsBody - whether the body of an answer with this status is of interest
@@ -33,7 +37,15 @@ const maxHead = 64 * 1024;
  * @throws {@link ProbeFailure} 'does not speak HTTP: "SSH-2.0-OpenSSH"', 'closed without an answer'
  */
 export function readAnswer(received: Received, wantsBody: (status: number) => boolean): HttpAnswer | undefined {
-  const { text, hasEnded } = received;
+  const { hasEnded } = received;
+  // A server may end the answer before with one line too many (RFC 9112, 2.2).
+  const text = received.text.replace(/^(?:\r?\n)+/, '');
+  const answer = answerIn(text, hasEnded, wantsBody);
+  if (answer === undefined && text.length > maxText) throw new ProbeFailure('the answer does not come to an end');
+  return answer;
+}
+
+function answerIn(text: string, hasEnded: boolean, wantsBody: (status: number) => boolean): HttpAnswer | undefined {
   // An interim answer (100, 103) is followed by another one.
   for (let at = 0; ;) {
     const rest = text.slice(at);
@@ -104,21 +116,28 @@ function bodyOf(text: string, hasEnded: boolean, { isChunked, contentLength }: H
   const body = isChunked ? unchunked(text) : withLength(text, contentLength);
   if (body.isWhole) return body;
   // Of a body without a length the end is the connection's; a broken one is told as far as it came.
-  if (hasEnded || body.text.length >= maxBody) return { text: body.text.slice(0, maxBody), isWhole: false };
+  const enough = isChunked ? maxBody : Math.min(maxBody, contentLength ?? maxBody);
+  if (hasEnded || body.text.length >= enough) return { text: body.text.slice(0, maxBody), isWhole: false };
   return undefined;
 }
 
 function withLength(text: string, length: number | undefined): Body {
   if (length === undefined || length > maxBody) return { text, isWhole: false };
-  return { text: text.slice(0, length), isWhole: text.length >= length };
+  // What comes after it belongs to no question of ours: the connection is of no more use.
+  return { text: text.slice(0, length), isWhole: text.length === length };
 }
 
 /** The chunks that are there, without their sizes, and whether the last one is among them. */
 function unchunked(text: string): Body {
   let body = '';
   for (let at = 0; ;) {
-    const size = /^([0-9a-f]{1,8})[^\n]*\n/i.exec(text.slice(at, at + maxHead));
-    if (size === null) return { text: body, isWhole: false };
+    const size = /^([0-9a-f]{1,8})[^\n]*\n/i.exec(text.slice(at, at + maxChunkLine));
+    if (size === null) {
+      const line = text.slice(at, at + maxChunkLine);
+      if (line.includes('\n') || line.length === maxChunkLine)
+        throw new ProbeFailure('a chunk of the answer is broken');
+      return { text: body, isWhole: false };
+    }
     const length = parseInt(size[1] ?? '', 16);
     at += size[0].length;
     if (length === 0) return { text: body, isWhole: /^(?:[^\r\n]+\r?\n)*\r?\n/.test(text.slice(at)) };
@@ -129,7 +148,7 @@ function unchunked(text: string): Body {
 }
 
 function notHttp(text: string): ProbeFailure {
-  return new ProbeFailure(`does not speak HTTP: "${oneLine(text).slice(0, 40)}"`);
+  return new ProbeFailure(`does not speak HTTP: "${oneLine(utf8(text)).slice(0, 40)}"`);
 }
 
 function utf8(latin1: string): string {

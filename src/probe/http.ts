@@ -62,7 +62,7 @@ export function httpProbe(options: HttpProbeOptions): Probe {
   const take = (): Socket | undefined => {
     const socket = kept;
     kept = undefined;
-    return socket?.destroyed === false ? socket.setTimeout(0).ref() : undefined;
+    return socket?.writable === true ? socket.setTimeout(0).ref() : undefined;
   };
 
   /** For a second, and not so that it keeps the process from ending. */
@@ -95,10 +95,13 @@ export function httpProbe(options: HttpProbeOptions): Probe {
   };
 }
 
-/** What still happens to a connection that nobody asks anything ends it. */
+/**
+ * What still happens to a connection that nobody asks anything ends it; its end it follows by itself. While it is
+ * asked it must not be destroyed by that: whose it is (`OwnerCheck`) is read of a whole one.
+ */
 function guarded(socket: Socket): Socket {
   const end = () => socket.destroy();
-  return socket.on('error', end).on('end', end).on('timeout', end);
+  return socket.on('error', end).on('timeout', end);
 }
 
 /** Its own `Host`, if the unit gives one (RFC 9112, 3.2: exactly one). */

@@ -14,7 +14,7 @@ export function oneLine(text: string): string {
     .trim()
     .split('\n', 1)[0]
     // Output of other programs: colours and cursor movements must not reach the user's terminal.
-    ?.replaceAll(/\u001B\[[0-9;?]*[A-Za-z]|[\u0000-\u001F\u007F]/g, '');
+    ?.replaceAll(/\u001B\[[0-9;?]*[A-Za-z]|[\u0000-\u001F\u007F-\u009F]/g, '');
   if (line === undefined) return '';
   return line.length > maxLength ? `${line.slice(0, maxLength - 1)}…` : line;
 }

@@ -7,7 +7,7 @@ import { errorToJson } from '../error/startup-error.ts';
 
 const secretNames = new Set(['password', 'token', 'secret', 'authorization']);
 
-/** Deeper than anything that events carry: what refers to itself comes to an end. */
+/** Deeper than anything that events carry; what is deeper is not written. */
 const deepest = 16;
 
 /** The same value if nothing in it is secret; else a copy with `***` in its place. Errors become their JSON form. */
@@ -16,7 +16,8 @@ export function withoutSecrets<T extends object>(fields: T): T {
 }
 
 function clean(value: unknown, depth: number): unknown {
-  if (value === null || typeof value !== 'object' || depth === deepest) return value;
+  if (value === null || typeof value !== 'object') return value;
+  if (depth === deepest) return '…';
   if (value instanceof Error) return clean(errorToJson(value), depth + 1);
   if (Array.isArray(value)) {
     const items = value.map((item) => clean(item, depth + 1));

@@ -11,7 +11,7 @@ const tls = {
 
 /** Source: RFC 9110, 5.1 and 5.5. */
 const headerName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'a header name has letters, digits and dashes');
-const headerValue = z.string().regex(/^[^\u0000-\u0008\u000A-\u001F\u007F]*$/, 'a header value is one line');
+const headerValue = z.string().regex(/^[\t\u0020-\u007E\u0080-\u00FF]*$/, 'a header value is one line of Latin-1');
 
 const request = {
   url: z.string().describe('Where to send a GET request.'),

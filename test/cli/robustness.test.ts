@@ -204,3 +204,14 @@ test('[C5] a control socket that a crash left is replaced; that of a living k3s-
   expect(await livesOf(here, 'sleeper', 'talker')).toEqual(lives);
   expect(statSync(here.paths.controlSocket).mode & 0o777).toBe(0o600);
 });
+
+test('[C5] a reader of its output that goes away ends nothing', async () => {
+  await using here = upPlace(program, { sleeper });
+  const up = here.run(['up', '--json'], 'pipe');
+  await expect.poll(here.isReady, patience).toBe(true);
+  up.child.stdout?.destroy();
+  // Each writes events; the pipe is known to be closed at the second one at the latest.
+  await kill(here, 'sleeper');
+  await kill(here, 'sleeper');
+  expect((await here.client.status()).instance.pid).toBe(up.child.pid);
+});

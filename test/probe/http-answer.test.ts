@@ -11,7 +11,8 @@ const last = (status: number, body = ''): HttpAnswer => ({ status, body, reusabl
 
 test.each<[string, string, HttpAnswer]>([
   ['a length', 'HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\nnot', whole(500, 'not')],
-  ['a length, more than it', 'HTTP/1.1 500 X\r\ncontent-length: 3\r\n\r\nnot yet', whole(500, 'not')],
+  ['a length, more than it', 'HTTP/1.1 500 X\r\ncontent-length: 3\r\n\r\nnot yet', last(500, 'not')],
+  ['an empty line first', '\r\nHTTP/1.1 204 No\r\n\r\n', whole(204)],
   ['no reason', 'HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n', whole(200)],
   [
     'chunks',
@@ -67,6 +68,19 @@ test.each([
   ['SSH-2.0-OpenSSH\r\n', false, 'does not speak HTTP: "SSH-2.0-OpenSSH"'],
   ['HTTP/2 200\r\n\r\n', false, 'does not speak HTTP: "HTTP/2 200"'],
   ['HTTP/1.1 abc\r\n\r\n', false, 'does not speak HTTP: "HTTP/1.1 abc"'],
+  ['\u00c3\u00bc\u009b31m', false, 'does not speak HTTP: "ü\ufffd31m"'],
+  ['HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n', false, 'a chunk of the answer is broken'],
+  [
+    `HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n5;${'x'.repeat(2_000)}`,
+    false,
+    'a chunk of the answer is broken',
+  ],
+  [
+    `HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${'a: b\r\n'.repeat(100_000)}`,
+    false,
+    'the answer does not come to an end',
+  ],
+  ['HTTP/1.1 100 Continue\r\n\r\n'.repeat(30_000), false, 'the answer does not come to an end'],
   ['', true, 'closed without an answer'],
   ['HTTP/1.1 20', true, 'closed in the middle of an answer'],
   [`HTTP/1.1 200 OK\r\nA: ${'x'.repeat(70_000)}`, false, 'the head of the answer is longer than 64 KiB'],

@@ -1,7 +1,8 @@
 import { createServer, type RequestListener } from 'node:http';
-import { createServer as createTcpServer } from 'node:net';
+import { createServer as createTcpServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { createProbe } from '../../src/probe/create-probe.ts';
+import { httpProbe } from '../../src/probe/http.ts';
 import type { HttpRecipe } from '../../src/probe/probe-spec.ts';
 import { untilReady } from '../../src/probe/until-ready.ts';
 import { contextOf, failed, failureOf, listening, openHandles, passes, patience } from './probe-fixture.ts';
@@ -133,6 +134,18 @@ test('a server that closes without an answer, or speaks something else, fails in
   const ask = (port: number) => createProbe({ http: { url: `http://127.0.0.1:${port}/` } }, contextOf());
   expect(await failureOf(ask(rude.port))).toMatch(/^(closed without an answer|ECONNRESET)$/);
   expect(await failureOf(ask(other.port))).toBe('does not speak HTTP: "SSH-2.0-OpenSSH"');
+});
+
+test('whose an answer is that ends with its connection can still be read of it', async () => {
+  await using server = await listening(createTcpServer((socket) => socket.end('HTTP/1.0 200 OK\r\n\r\nhealthy')));
+  const from: (string | undefined)[] = [];
+  const owner = {
+    nobodyListens: () => undefined,
+    verify: (_address: unknown, socket?: Socket) => void from.push(socket?.remoteAddress),
+  };
+  const url = new URL(`http://127.0.0.1:${server.port}/`);
+  await passes(httpProbe({ url, body: /healthy/, owner }));
+  expect(from).toEqual(['127.0.0.1']);
 });
 
 test('an endless body is not read to its end', async () => {

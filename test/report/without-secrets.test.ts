@@ -34,4 +34,5 @@ test('what refers to itself comes to an end', () => {
   const fields: Record<string, unknown> = { token: 'abc' };
   fields['self'] = fields;
   expect(withoutSecrets(fields)).toMatchObject({ token: '***', self: { token: '***' } });
+  expect(JSON.stringify(withoutSecrets(fields))).not.toContain('abc');
 });
