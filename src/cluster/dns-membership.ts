@@ -49,7 +49,7 @@ export function dnsMemberBuiltins(
     return true;
   };
 
-  /** It may fail as well: then a stop may be taken back for as long as it lasts, and a start is not. */
+  /** It may fail as well: then a stop may be taken back for as long as it lasts, and so may a start. */
   const noteLeaving = async (isLeaving: boolean, { log }: Pick<Parameters<Builtin>[0], 'log'>) => {
     await (isLeaving ? leaving.set() : leaving.clear()).catch((error: unknown) => {
       log(`cannot note whether this server leaves cluster DNS: ${messageOf(error)}`);

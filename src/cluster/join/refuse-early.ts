@@ -16,23 +16,28 @@ interface EarlyRefusal {
 
 /** Not "understood": what the parser of HTTP gives up at. Source: Node.js, the codes of llhttp begin with it. */
 const parserErrors = 'HPE_';
+const brokenOff = 'HPE_INVALID_EOF_STATE';
 
 function refusalFor(code: string): EarlyRefusal | undefined {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return { status: 408, code: 'ERR_SLOW', message: 'the request took too long to arrive' };
   }
   if (code === 'HPE_HEADER_OVERFLOW') return { status: 431, code: 'ERR_BODY', message: 'the headers are too long' };
-  if (!code.startsWith(parserErrors)) return undefined;
+  if (!code.startsWith(parserErrors) || code === brokenOff) return undefined;
   return { status: 400, code: 'ERR_BODY', message: 'this is no request of HTTP/1.1 as it has to be' };
 }
 
-/** @param log - gets one line of each; not of a connection that was only opened, or that broke off */
+/** @param log - gets one line of each; not of a connection that broke off */
 export function refuseEarly(server: Server, log: (line: string) => void): void {
   /** The parser goes on for as long as something arrives. */
   const refused = new WeakSet<Socket>();
   // HTTPS tells of broken handshakes here, too.
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (refused.has(socket)) return;
+    if (refused.has(socket)) {
+      // It has had its time to read the answer.
+      socket.destroy();
+      return;
+    }
     refused.add(socket);
     const remote = socket.remoteAddress ?? 'unknown';
     const code = error.code ?? '';

@@ -10,7 +10,7 @@ import { parseAddress } from '../ipv4.ts';
 export interface FollowMemberAddressesOptions {
   /** Of `known-members.ts`. */
   readonly file: string;
-  /** IPv4 addresses, whenever they are others than before; none is where it begins. */
+  /** IPv4 addresses, whenever they are others than before; none is where it begins. Asked again when it rejects. */
   readonly onMembers: (ips: readonly string[]) => Promise<void>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -19,7 +19,7 @@ export interface FollowMemberAddressesOptions {
 /** It is written every 15 s at most. */
 const everyMs = 5_000;
 
-/** Runs until `signal` aborts, and then rejects with its reason. @throws what `onMembers` rejects with */
+/** Runs until `signal` aborts, and then rejects with its reason. */
 export async function followMemberAddresses(options: FollowMemberAddressesOptions): Promise<never> {
   const { file, onMembers, clock, signal } = options;
   let last = '';
@@ -28,8 +28,12 @@ export async function followMemberAddresses(options: FollowMemberAddressesOption
     const hosts = clientUrls.map((url) => hostOfServer(new URL(url).host));
     const ips = [...new Set(hosts.filter((host) => parseAddress(host) !== undefined))].sort();
     if (ips.join() !== last) {
-      last = ips.join();
-      await onMembers(ips);
+      // A disk that is full must not end the heartbeats of this machine.
+      const isTaken = await onMembers(ips).then(
+        () => true,
+        () => false,
+      );
+      if (isTaken) last = ips.join();
     }
     await sleep(clock, everyMs, signal);
   }

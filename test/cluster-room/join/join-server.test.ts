@@ -15,7 +15,7 @@ beforeAll(async () => {
   authority = await newAuthority('ours');
 });
 beforeEach(async () => {
-  const patience = { handshakeMs: 200, headersMs: 200, requestMs: 400 };
+  const patience = { handshakeMs: 2_000, headersMs: 200, requestMs: 400 };
   kit = deskKit(authority, authority);
   server = await startJoinServer({
     host: '127.0.0.1',
