@@ -9,14 +9,14 @@ import { exitCode } from '../error/codes.ts';
 import { renderError } from '../error/render.ts';
 import { noticeTo } from '../event/notice.ts';
 import { createEventStream, type EventStream } from '../event/stream.ts';
+import type { Executor } from '../executor/executor-api.ts';
 import { createLocalExecutor } from '../executor/local-executor.ts';
 import { abortError } from '../kernel/abort.ts';
-import { systemClock } from '../kernel/clock.ts';
+import { systemClock, type Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { actAsInit, initRole, type InitRole } from '../process/init-role.ts';
 import { type CommandPlace, isSameProgram } from '../process/unit-command.ts';
 import { latestDurationsMs } from '../report/start-store.ts';
-import { afterFirstStarts } from './after-first-starts.ts';
 import { watchBudgets } from './budget-watch.ts';
 import { budgetsOf } from './budgets.ts';
 import { builtinTable } from './builtin-table.ts';
@@ -226,7 +226,7 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
     dump,
     stop: stopper.stop,
   });
-  const control = afterFirstStarts({ events, clock })
+  const control = afterFirstStart(executor, clock)
     .then(() => import('../control/server.ts'))
     .then(({ createControlServer }) => createControlServer({ socketPath: paths.controlSocket, clock, source }));
   // Awaited at the end only, where it throws: nothing waits for it before units start.
@@ -278,5 +278,25 @@ async function recordData(data: OpenedData, events: EventStream): Promise<void> 
   await data.record().catch((error: unknown) => {
     const reason = messageOf(error);
     events.emit({ type: 'notice', level: 'warning', text: `the version of the data cannot be recorded: ${reason}` });
+  });
+}
+
+/** How long the control socket may have to wait for the first process, in milliseconds. */
+const controlWithinMs = 100;
+
+/** Resolves when the first process runs: loading an HTTP server is not to be waited for by it. */
+function afterFirstStart({ events }: Executor, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      timer[Symbol.dispose]();
+      started[Symbol.dispose]();
+      resolve();
+    };
+    const timer = clock.timer(controlWithinMs, end);
+    const started = events.subscribe({
+      onEvent({ event }) {
+        if (event.type === 'process.spawned') end();
+      },
+    });
   });
 }
