@@ -154,8 +154,9 @@ async function holdAddresses(options: InternalVipOptions, end: LinkedAbort): Pro
     clock,
     random: Math.random,
   });
+  const meter = trafficMeter(runProgram);
   // What an earlier process, which was told otherwise, has left would count for ever.
-  if (options.balance === 'count') void trafficMeter(runProgram).end();
+  if (options.balance === 'count') void meter.end();
   const operations = oneAtATime();
   let telling: Disposable | undefined;
   let publishing: Disposable | undefined;
@@ -220,7 +221,7 @@ async function holdAddresses(options: InternalVipOptions, end: LinkedAbort): Pro
       capacity: options.capacity,
       election: options.election,
       balance: options.balance,
-      meter: options.balance === 'load' ? trafficMeter(runProgram) : undefined,
+      meter: options.balance === 'load' ? meter : undefined,
       flapHalfLifeMs: options.flapHalfLifeMs,
       connectForLeases: forLeases.connect,
       holdOwn: thread.holdOwn,

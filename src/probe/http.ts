@@ -76,19 +76,18 @@ export function httpProbe(options: HttpProbeOptions): Probe {
     onHint,
     async check(signal) {
       const socket = take() ?? guarded(await open(signal));
-      let answer: HttpAnswer | undefined;
-      let notYet = false;
+      let isReusable = false;
       try {
-        answer = await askHttp(socket, question, signal);
+        const answer = await askHttp(socket, question, signal);
         // Before the answer counts, and so at the first one, not at the one that ends the waiting.
         options.owner?.verify(address, socket);
-        notYet = true;
+        isReusable = answer.reusable;
         judge(answer, options);
-        notYet = false;
+        isReusable = false;
       } catch (error) {
         throw signal.aborted ? error : connectionFailure(error as Error, address, watched);
       } finally {
-        if (notYet && answer?.reusable === true) keep(socket);
+        if (isReusable) keep(socket);
         else socket.destroy();
       }
     },
