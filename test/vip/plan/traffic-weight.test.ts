@@ -26,11 +26,15 @@ test.each<readonly [bytesPerS: number, before: number | undefined, level: number
 
 test('a rate that wavers by 8 % stays on its level, and a level is no more than a fifth off', () => {
   fc.assert(
-    fc.property(fc.double({ min: 0, max: 1e10, noNaN: true }), fc.double({ min: 0.92, max: 1.08 }), (rate, by) => {
-      const level = levelOf(rate);
-      expect(levelOf(rate * by, level)).toBe(level);
-      if (level > 0) expect(Math.abs(rateOf(level) / rate - 1)).toBeLessThan(0.2);
-    }),
+    fc.property(
+      fc.double({ min: 0, max: 1e10, noNaN: true }),
+      fc.double({ min: 0.92, max: 1.08, noNaN: true }),
+      (rate, by) => {
+        const level = levelOf(rate);
+        expect(levelOf(rate * by, level)).toBe(level);
+        if (level > 0) expect(Math.abs(rateOf(level) / rate - 1)).toBeLessThan(0.2);
+      },
+    ),
   );
 });
 
