@@ -23,6 +23,8 @@ const anything = fc.record({
   body: fc.oneof(fc.constant(undefined), fc.dictionary(key, value, { maxKeys: 3 }), fc.jsonValue()),
 });
 
+const stopOfOne = { method: 'POST', pathname: '/v1/stop', query: {}, body: { units: ['etcd'], cascade: true } };
+
 test('[S8] whatever a request is, it is answered or refused, and what is refused changes nothing', async () => {
   const { source, asked, downs, reloads } = fakeSource('kubelet -> hard etcd; etcd');
   const changes = () => asked.length + downs.length + reloads.length;
@@ -42,7 +44,8 @@ test('[S8] whatever a request is, it is answered or refused, and what is refused
         expect(changes()).toBe(before);
       }
     }),
-    { numRuns: 500 },
+    // Chance alone does not always come to one that is carried out.
+    { numRuns: 500, examples: [[stopOfOne]] },
   );
   expect(answered).toBeGreaterThan(0);
   expect(changes()).toBeGreaterThan(0);
