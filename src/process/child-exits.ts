@@ -1,8 +1,8 @@
 /**
  * Tells how processes ended that were started by posix_spawn: Node.js knows nothing of them.
  *
- * The kernel's SIGCHLD makes us look; each of ours is waited for by its own pid, as Node.js waits for
- * its own, so neither takes an exit from the other. A child that has ended stays a zombie, and its pid
+ * The kernel's SIGCHLD makes us look who has ended; each of ours is waited for by its own pid, as Node.js
+ * waits for its own, so neither takes an exit from the other. A child that has ended stays a zombie, and its pid
  * is nobody else's, until its exit is taken here.
  */
 import { constants } from 'node:os';
@@ -23,16 +23,25 @@ export interface ChildExits {
 /** The longest delay of a Node.js timer: it is there to keep the event loop, not to fire. */
 const longTimeMs = 2 ** 31 - 1;
 
-export function childExits({ spawn, reap }: PosixSpawner): ChildExits {
+export function childExits({ spawn, reap, nextEnded }: PosixSpawner): ChildExits {
   const waiting = new Map<number, (exit: Exit) => void>();
   let keepAlive: NodeJS.Timeout | undefined;
 
+  /** @returns whether it was ours, and has ended */
+  const take = (pid: number): boolean => {
+    const tell = waiting.get(pid);
+    const status = tell === undefined ? undefined : reap(pid);
+    if (tell === undefined || status === undefined) return false;
+    waiting.delete(pid);
+    tell(exitOfStatus(status));
+    return true;
+  };
   const look = () => {
-    for (const [pid, tell] of waiting) {
-      const status = reap(pid);
-      if (status === undefined) continue;
-      waiting.delete(pid);
-      tell(exitOfStatus(status));
+    for (let pid = nextEnded(); pid !== undefined; pid = nextEnded()) {
+      if (take(pid)) continue;
+      // Somebody else's, behind whom the kernel shows nobody until it is taken: each of ours is asked for.
+      for (const each of [...waiting.keys()]) take(each);
+      break;
     }
     if (waiting.size === 0) stop();
   };

@@ -1,6 +1,6 @@
 /**
- * The system calls that Node.js lacks for being an init: waiting for any child, and taking in the
- * orphans of one's descendants. Loaded only by who wants to be one.
+ * The system calls that Node.js lacks for children: looking which of any has ended, and, for an init, taking in
+ * the orphans of one's descendants.
  */
 import { endianness } from 'node:os';
 import { libc } from '../kernel/foreign.ts';

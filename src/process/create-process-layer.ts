@@ -16,6 +16,7 @@ import { launchRun } from './launch-run.ts';
 import type { LimitGroups } from './limit-groups.ts';
 import { defaultLogLimits, type LogLimits } from './log-file.ts';
 import { createLogWatch } from './log-watch.ts';
+import { isOwnChild } from './own-children.ts';
 import { type ProcReader, systemProc } from './proc-reader.ts';
 import type { ProcessPort } from './process-port.ts';
 import { formatMarker } from './run-marker.ts';
@@ -90,7 +91,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
   const parts: RunParts = {
     clock,
     proc,
-    search: sharedScan(proc, clock),
+    search: sharedScan(proc, clock, isOwnChild),
     records: openRunRecords(options.recordDir, notice),
     tree,
     limitGroups,

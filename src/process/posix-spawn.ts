@@ -11,6 +11,7 @@
  */
 import { errnoName, libc, type ForeignLibrary } from '../kernel/foreign.ts';
 import { lazily } from '../kernel/lazily.ts';
+import { type ChildWaits, childWaits } from './child-waits.ts';
 import { errnoOf } from './spawn-error.ts';
 
 export interface PosixSpawnRequest {
@@ -29,6 +30,8 @@ export interface PosixSpawner {
   spawn(request: PosixSpawnRequest): number | string;
   /** Wait status of a child of ours that has ended, which is then forgotten by the kernel; undefined while it lives. */
   reap(pid: number): number | undefined;
+  /** See child-waits.ts. */
+  readonly nextEnded: ChildWaits['nextEnded'];
 }
 
 /** Sources: <spawn.h> of glibc 2.26 and musl 1.1.24, which agree; <sys/wait.h>. */
@@ -45,13 +48,14 @@ function load(): PosixSpawner | undefined {
   // Signals, and so the news of a child's end, reach the main thread alone.
   const library = isMainThread() ? libc() : undefined;
   try {
-    return library && spawnerOf(library);
+    const waits = library && childWaits();
+    return waits && { ...spawnerOf(library), nextEnded: waits.nextEnded };
   } catch {
     return undefined; // A C library without one of the functions.
   }
 }
 
-function spawnerOf({ func }: ForeignLibrary): PosixSpawner {
+function spawnerOf({ func }: ForeignLibrary): Omit<PosixSpawner, 'nextEnded'> {
   const posixSpawn = func(
     'int posix_spawn(_Out_ int *pid, const char *path, void *actions, void *attributes, const char **argv, const char **env)',
   );

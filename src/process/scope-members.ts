@@ -5,7 +5,7 @@
  * cgroup (entered a moment after the start), the environment marker (lost by an emptied environment).
  */
 import type { UnitCgroup } from './cgroup.ts';
-import { isDead, type ProcessId, type ProcReader, type ProcStat } from './proc-reader.ts';
+import { isAlive, isDead, type ProcessId, type ProcReader, type ProcStat } from './proc-reader.ts';
 import { markerVariable, type StopScope } from './run-marker.ts';
 
 /** What a stop has to end. */
@@ -16,27 +16,34 @@ export interface StopTarget extends ProcessId {
   readonly cgroup?: UnitCgroup | undefined;
 }
 
-/** All living processes of the target but us, in the order of /proc. Looks at every process of the machine: for stopping only. */
-export function findMembers(target: StopTarget, proc: ProcReader): readonly ProcessId[] {
+/**
+ * All living processes of the target but us. Looks at every process of the machine: for stopping only.
+ *
+ * @param search - tells whose each process is (default: `proc`); its `pids` may leave out what cannot be of the target,
+ *   the main process too
+ */
+export function findMembers(target: StopTarget, proc: ProcReader, search = proc): readonly ProcessId[] {
   const { pid: mainPid, startTicks: mainStart, scope, run } = target;
   const main = proc.stat(mainPid);
   const isMain = main?.startTicks === mainStart;
-  if (scope === 'process') return isMain && !isDead(main) ? [target] : [];
+  const living: readonly ProcessId[] = isMain && !isDead(main) ? [{ pid: mainPid, startTicks: mainStart }] : [];
+  if (scope === 'process') return living;
   // The number of a group stays reserved while it has members. When a stranger has the pid of our
   // main process, the group of that number is the stranger's too.
   const isOurGroup = main === undefined || isMain;
   const inCgroup = new Set(scope === 'cgroup' ? target.cgroup?.pids() : []);
-  const members: ProcessId[] = [];
-  for (const pid of proc.pids()) {
-    if (pid === process.pid) continue;
-    const stat = proc.stat(pid);
+  const members = [...living];
+  for (const pid of search.pids()) {
+    if (pid === process.pid || pid === mainPid) continue;
+    const stat = search.stat(pid);
     // What a process starts cannot be older than itself.
     if (stat === undefined || isDead(stat) || stat.startTicks < mainStart) continue;
     const isMember =
       inCgroup.has(pid) ||
       (isOurGroup && isInGroup(stat, mainPid)) ||
-      (scope === 'cgroup' && proc.environ(pid, markerVariable) === run);
-    if (isMember) members.push({ pid, startTicks: stat.startTicks });
+      (scope === 'cgroup' && search.environ(pid, markerVariable) === run);
+    // What the search knows of it may be old.
+    if (isMember && (search === proc || isAlive(proc, stat))) members.push({ pid, startTicks: stat.startTicks });
   }
   return members;
 }

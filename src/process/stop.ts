@@ -34,7 +34,7 @@ export interface StopRequest {
 
 /** @returns pids that live on after SIGKILL; empty when the scope is verified empty */
 export async function stopProcesses(request: StopRequest): Promise<readonly number[]> {
-  const { target, signal, withinMs, hurry, onStep, clock, proc, search = proc } = request;
+  const { target, signal, withinMs, hurry, onStep, clock, proc, search } = request;
   using wakeups = wakeupSource(request);
   const isHurried = () => hurry?.aborted === true;
 
@@ -73,7 +73,7 @@ export async function stopProcesses(request: StopRequest): Promise<readonly numb
     told = pids.join();
   };
   const isGone = await untilGone(request, wakeups, kill, () => clock.monotonicMs() >= killDeadlineMs, killDeadlineMs);
-  return isGone ? [] : findMembers(target, search).map(({ pid }) => pid);
+  return isGone ? [] : findMembers(target, proc, search).map(({ pid }) => pid);
 
   function sendToGroup(to: StopTarget, members: readonly ProcessId[], name: NodeJS.Signals): void {
     if (to.scope === 'process') {
@@ -96,7 +96,7 @@ export async function stopProcesses(request: StopRequest): Promise<readonly numb
 
 /** Looks at the members whenever something may have changed; `act` gets those that live. False when time is over. */
 async function untilGone(
-  { target, hasExited, clock, proc, search = proc }: StopRequest,
+  { target, hasExited, clock, proc, search }: StopRequest,
   wakeups: WakeupSource,
   act: (members: readonly ProcessId[]) => void,
   isOver: () => boolean,
@@ -107,7 +107,7 @@ async function untilGone(
   for (;;) {
     // Cheap first: as long as one that is known lives, the others need no search.
     if (!known.some((member) => isAlive(proc, member))) {
-      known = findMembers(target, search);
+      known = findMembers(target, proc, search);
       if (known.length === 0) return true;
       act(known);
     }
