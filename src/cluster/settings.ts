@@ -97,7 +97,7 @@ export interface SettingsPlace {
  * @throws StartupError ERR_CONFIG that lists every mistake, by flag
  */
 export function resolveSettings(input: SettingsInput, place: SettingsPlace): Settings {
-  const parsed = settingsSchema.safeParse(input);
+  const parsed = settingsSchema().safeParse(input);
   if (!parsed.success) {
     throw configError(
       parsed.error.issues.map(({ path, message }) => {

@@ -1,12 +1,12 @@
 /** Files that are written whole or not at all, and only when they change. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { fsPromises } from '../kernel/lazily.ts';
 
 /** The file's text, or undefined when there is none. */
 export async function readIfThere(file: string): Promise<string | undefined> {
   try {
-    return await readFile(file, 'utf8');
+    return await fsPromises().readFile(file, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -17,10 +17,12 @@ export async function readIfThere(file: string): Promise<string | undefined> {
 export async function writeAtomically(file: string, content: string | Uint8Array, mode: number): Promise<void> {
   const fresh = `${file}.${randomBytes(4).toString('hex')}.new`;
   try {
-    await writeFile(fresh, content, { mode, flag: 'wx' });
-    await rename(fresh, file);
+    await fsPromises().writeFile(fresh, content, { mode, flag: 'wx' });
+    await fsPromises().rename(fresh, file);
   } catch (error) {
-    await unlink(fresh).catch(() => undefined); // may not exist; the first error is the one to tell
+    await fsPromises()
+      .unlink(fresh)
+      .catch(() => undefined); // may not exist; the first error is the one to tell
     throw error;
   }
 }
@@ -33,7 +35,7 @@ export async function writeAtomically(file: string, content: string | Uint8Array
 export async function writeIfChanged(file: string, content: string, mode = 0o644): Promise<boolean> {
   if ((await readIfThere(file)) === content) return false;
   const isPrivate = (mode & 0o077) === 0;
-  await mkdir(path.dirname(file), { recursive: true, mode: isPrivate ? 0o700 : 0o755 });
+  await fsPromises().mkdir(path.dirname(file), { recursive: true, mode: isPrivate ? 0o700 : 0o755 });
   await writeAtomically(file, content, mode);
   return true;
 }

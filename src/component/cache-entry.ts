@@ -6,9 +6,9 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, lstatSync, readdirSync, readFileSync } from 'node:fs';
-import { readlink } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { fsPromises } from '../kernel/lazily.ts';
 import type { Artefact } from './manifest.ts';
 import { entryPrefix, sourceKey } from './source-key.ts';
 
@@ -92,7 +92,9 @@ export async function damageOf({ folder, record }: CacheEntry): Promise<readonly
     else if (found !== file.sha256) damage.push(`${file.name} has SHA-256 ${found}, recorded was ${file.sha256}`);
   }
   for (const link of record.links) {
-    const target = await readlink(path.join(folder, link.name)).catch(() => undefined);
+    const target = await fsPromises()
+      .readlink(path.join(folder, link.name))
+      .catch(() => undefined);
     if (target !== link.target) damage.push(`${link.name} is not a link to ${link.target}`);
   }
   return damage;

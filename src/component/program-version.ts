@@ -3,11 +3,11 @@
  * programs only to hear the same again. An answer holds as long as path, size and mtime do.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { linkedAbort } from '../kernel/abort.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
+import { fsPromises } from '../kernel/lazily.ts';
 import { runProgram } from '../process/run-program.ts';
 import type { ProgramSpec } from './manifest.ts';
 
@@ -116,10 +116,10 @@ function readCache(file: string): VersionCache {
 }
 
 async function writeAtomically(file: string, text: string): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true });
+  await fsPromises().mkdir(path.dirname(file), { recursive: true });
   const temporary = `${file}.${String(process.pid)}`;
-  await writeFile(temporary, text);
-  await rename(temporary, file);
+  await fsPromises().writeFile(temporary, text);
+  await fsPromises().rename(temporary, file);
 }
 
 function limiter(limit: number): <T>(run: () => Promise<T>) => Promise<T> {

@@ -9,3 +9,6 @@ export function lazily<T>(make: () => T): () => T {
 
 /** `node:net`, synchronously and not before it is used. */
 export const net = lazily(() => process.getBuiltinModule('node:net'));
+
+/** `node:fs/promises`, likewise. */
+export const fsPromises = lazily(() => process.getBuiltinModule('node:fs/promises'));

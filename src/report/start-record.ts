@@ -5,43 +5,49 @@
  * the first can be made shorter by mending that unit. Pure; start-store.ts reads and writes files.
  */
 import * as z from 'zod';
+import { lazily } from '../kernel/lazily.ts';
 import { isUp, unitStates } from '../unit/state.ts';
 import { selfMs, type Model } from './model.ts';
 
 /** All times in milliseconds; those named `…AtMs` count from the start of the record. */
-const recordedUnit = z.object({
-  name: z.string(),
-  kind: z.enum(['service', 'task', 'builtin']),
-  /** At the end of the record. */
-  state: z.enum(unitStates),
-  gatesOpenAtMs: z.number().optional(),
-  spawnedAtMs: z.number().optional(),
-  readyAtMs: z.number().optional(),
-  /** From the last gate to ready. */
-  selfMs: z.number().optional(),
-  /** From wanted to the last gate. */
-  waitingMs: z.number().optional(),
-  /** Attempts of the readiness check of the last generation. */
-  attempts: z.number(),
-  restarts: z.number(),
-  /** The dependency whose readiness opened the last gate. */
-  openedBy: z.string().optional(),
-  /** Why it was not ready. */
-  error: z.string().optional(),
-});
-export type RecordedUnit = z.infer<typeof recordedUnit>;
+const recordedUnit = lazily(() =>
+  z.object({
+    name: z.string(),
+    kind: z.enum(['service', 'task', 'builtin']),
+    /** At the end of the record. */
+    state: z.enum(unitStates),
+    gatesOpenAtMs: z.number().optional(),
+    spawnedAtMs: z.number().optional(),
+    readyAtMs: z.number().optional(),
+    /** From the last gate to ready. */
+    selfMs: z.number().optional(),
+    /** From wanted to the last gate. */
+    waitingMs: z.number().optional(),
+    /** Attempts of the readiness check of the last generation. */
+    attempts: z.number(),
+    restarts: z.number(),
+    /** The dependency whose readiness opened the last gate. */
+    openedBy: z.string().optional(),
+    /** Why it was not ready. */
+    error: z.string().optional(),
+  }),
+);
+export type RecordedUnit = z.infer<ReturnType<typeof recordedUnit>>;
 
-export const startRecordSchema = z.object({
-  version: z.literal(1),
-  /** Milliseconds since the Unix epoch. */
-  startedAtMs: z.number(),
-  /** False: it was stopped before everything was ready. */
-  ready: z.boolean(),
-  /** From the start until everything was ready, or until it was given up. */
-  totalMs: z.number(),
-  units: z.array(recordedUnit),
-});
-export type StartRecord = z.infer<typeof startRecordSchema>;
+/** Made at its first use: reading or checking a record comes after the first unit. */
+export const startRecordSchema = lazily(() =>
+  z.object({
+    version: z.literal(1),
+    /** Milliseconds since the Unix epoch. */
+    startedAtMs: z.number(),
+    /** False: it was stopped before everything was ready. */
+    ready: z.boolean(),
+    /** From the start until everything was ready, or until it was given up. */
+    totalMs: z.number(),
+    units: z.array(recordedUnit()),
+  }),
+);
+export type StartRecord = z.infer<ReturnType<typeof startRecordSchema>>;
 
 /**
  * The record of the start that `model` shows.

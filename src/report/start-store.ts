@@ -74,7 +74,7 @@ export function recordFiles(dir: string): readonly string[] {
 /** A record, or undefined if the file is not one (any more). */
 export function readRecord(file: string): StartRecord | undefined {
   try {
-    const result = startRecordSchema.safeParse(JSON.parse(readFileSync(file, 'utf8')));
+    const result = startRecordSchema().safeParse(JSON.parse(readFileSync(file, 'utf8')));
     return result.success ? result.data : undefined;
   } catch {
     return undefined;

@@ -30,10 +30,10 @@ const start = ({ exits }: ReturnType<typeof kernel>) => {
 };
 
 /** Ours alone: the runner of the tests listens, too. */
-const listeners = () => process.listeners('SIGCHLD') as readonly (() => void)[];
+const listeners = () => process.listeners('SIGCHLD');
 const before = listeners();
 const tell = () => {
-  for (const listener of listeners()) if (!before.includes(listener)) listener();
+  for (const listener of listeners()) if (!before.includes(listener)) listener('SIGCHLD');
 };
 
 afterEach(() => {
