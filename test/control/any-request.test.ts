@@ -23,7 +23,12 @@ const anything = fc.record({
   body: fc.oneof(fc.constant(undefined), fc.dictionary(key, value, { maxKeys: 3 }), fc.jsonValue()),
 });
 
-const stopOfOne = { method: 'POST' as const, pathname: '/v1/stop', query: {}, body: { units: ['etcd'], cascade: true } };
+const stopOfOne = {
+  method: 'POST' as const,
+  pathname: '/v1/stop',
+  query: {},
+  body: { units: ['etcd'], cascade: true },
+};
 
 test('[S8] whatever a request is, it is answered or refused, and what is refused changes nothing', async () => {
   const { source, asked, downs, reloads } = fakeSource('kubelet -> hard etcd; etcd');
