@@ -162,6 +162,21 @@ export class Board {
     return squares(from, kept) / capacity + squares(kept, to) / lessened;
   }
 
+  /** What a load less saves a node at most, for each unit of it. */
+  lossRate(node: number): number {
+    return this.#costRate(node, this.loadOf(node) > (this.#kept[node] ?? 0));
+  }
+
+  /** What a load more costs a node at least, for each unit of it. */
+  gainRate(node: number): number {
+    return this.#costRate(node, this.loadOf(node) >= (this.#kept[node] ?? 0));
+  }
+
+  #costRate(node: number, isBeyondKept: boolean): number {
+    const { capacity, penalty } = this.node(node);
+    return (2 * this.loadOf(node)) / (isBeyondKept ? capacity / 2 ** penalty : capacity);
+  }
+
   /** What may be put elsewhere, for its own sake or for that of others. */
   movable(): readonly Item[] {
     return this.items.filter(

@@ -112,27 +112,50 @@ function reachable(board: Board, movers: Movers, start: number): ReadonlyMap<num
 /** Swaps a heavier for a lighter item where that makes two nodes more even. */
 function exchange(board: Board, items: readonly Item[], classes: readonly Movers[], least: number): boolean {
   const moversOf = new Map(classes.map((movers) => [movers.weight, movers]));
+  const gainRates = board.nodes.map((_node, number) => board.gainRate(number));
   let changed = false;
   for (const heavy of items) {
     const from = board.placeOf(heavy);
-    let best: Item | undefined;
-    let bestGain = 0;
-    for (const light of items) {
-      const to = board.placeOf(light);
-      const shift = heavy.weight - light.weight;
-      if (shift <= 0 || to === from || heavy.choice.has[to] !== true || light.choice.has[from] !== true) continue;
-      const gain = board.lossCost(from, shift) - board.gainCost(to, shift) - 2 * least * shift;
-      if (!isLess(bestGain, gain)) continue;
-      best = light;
-      bestGain = gain;
-    }
-    if (best === undefined) continue;
-    const to = board.placeOf(best);
+    // Costs are convex: where the first bit that is shifted gains nothing, no shift does. That is nearly everywhere.
+    const rate = board.lossRate(from) - 2 * least;
+    const nodes = heavy.choice.nodes.filter((to) => (gainRates[to] ?? 0) < rate && to !== from);
+    const light = nodes.length === 0 ? undefined : partnerOf(board, heavy, { classes, nodes, least });
+    if (light === undefined) continue;
+    const to = board.placeOf(light);
     moversOf.get(heavy.weight)?.put(heavy, to);
-    moversOf.get(best.weight)?.put(best, from);
+    moversOf.get(light.weight)?.put(light, from);
+    for (const node of [from, to]) gainRates[node] = board.gainRate(node);
     changed = true;
   }
   return changed;
+}
+
+interface Partners {
+  readonly classes: readonly Movers[];
+  readonly nodes: readonly number[];
+  readonly least: number;
+}
+
+/** With which of these, on these nodes, an item best changes places. */
+function partnerOf(board: Board, heavy: Item, { classes, nodes, least }: Partners): Item | undefined {
+  const from = board.placeOf(heavy);
+  let best: Item | undefined;
+  let bestGain = 0;
+  for (const movers of classes) {
+    const shift = heavy.weight - movers.weight;
+    if (shift <= 0) continue;
+    const relief = board.lossCost(from, shift) - 2 * least * shift;
+    for (const to of nodes) {
+      const gain = relief - board.gainCost(to, shift);
+      if (isLess(gain, bestGain) || (best === undefined && !isLess(bestGain, gain))) continue;
+      const light = movers.first(to, from);
+      if (light === undefined || (best !== undefined && !isLess(bestGain, gain) && best.number < light.number))
+        continue;
+      best = light;
+      bestGain = gain;
+    }
+  }
+  return best;
 }
 
 /** By capacity, over the nodes that take. */

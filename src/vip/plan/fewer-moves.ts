@@ -9,7 +9,7 @@ import type { Board, Item } from './board.ts';
 import type { Movers } from './movers.ts';
 
 export function fewerMoves(board: Board, movers: Movers): void {
-  while (hasAway(board, movers)) {
+  for (;;) {
     const cycle = findCycle(board, movers);
     if (cycle === undefined) return;
     // Picked before any is put: each is the one whose place the next takes.
@@ -21,55 +21,66 @@ export function fewerMoves(board: Board, movers: Movers): void {
   }
 }
 
-/** Only what is away, or is put somewhere anyway, can save a move. */
-function hasAway(board: Board, movers: Movers): boolean {
-  for (const node of movers.nodes()) {
-    for (const choice of movers.choices(node)) {
-      for (const item of movers.on(node, choice)) if (!isAtHome(board, item, node)) return true;
-    }
-  }
-  return false;
-}
-
 const isAtHome = (board: Board, item: Item, node: number): boolean => !item.isLoose && board.moveCost(item, node) === 0;
 
 type Arc = readonly [from: number, to: number, cost: number];
 
 /** Moves, as pairs of nodes; undefined: there is no cycle that saves one. */
 function findCycle(board: Board, movers: Movers): readonly (readonly [number, number])[] | undefined {
-  const arcs = [...moveArcs(board, movers), ...levelArcs(board, movers)];
+  const nodes = [...movers.nodes()];
+  const away = new Set(nodes.filter((node) => hasAway(movers, node)));
+  if (away.size === 0) return undefined;
   const distance = new Map<number, number>();
   const cameFrom = new Map<number, number>();
+  const relax = ([from, to, cost]: Arc): boolean => {
+    const through = (distance.get(from) ?? 0) + cost;
+    if (through >= (distance.get(to) ?? 0)) return false;
+    distance.set(to, through);
+    cameFrom.set(to, from);
+    return true;
+  };
+  const moves = new Map<number, readonly Arc[]>();
+  // From a node at distance 0 only what saves a move leads on: of most nodes the many arcs are never looked at.
+  const movesFrom = (node: number): readonly Arc[] => {
+    if (!away.has(node) && (distance.get(node) ?? 0) === 0) return [];
+    const arcs = moves.get(node) ?? moveArcs(board, movers, node);
+    moves.set(node, arcs);
+    return arcs;
+  };
+  const levels = levelArcs(board, movers);
   for (let changed = true; changed;) {
     changed = false;
-    for (const [from, to, cost] of arcs) {
-      const through = (distance.get(from) ?? 0) + cost;
-      if (through >= (distance.get(to) ?? 0)) continue;
-      distance.set(to, through);
-      cameFrom.set(to, from);
-      changed = true;
-    }
+    for (const node of nodes) for (const arc of movesFrom(node)) if (relax(arc)) changed = true;
+    for (const arc of levels) if (relax(arc)) changed = true;
     const cycle = changed ? cycleIn(cameFrom) : undefined;
     if (cycle !== undefined) return cycle.filter(([from, to]) => from >= 0 && to >= 0);
   }
   return undefined;
 }
 
-/** One item from here to there, at what that adds to the number of moves. */
-function moveArcs(board: Board, movers: Movers): readonly Arc[] {
-  return [...movers.nodes()].flatMap((from) => {
-    const least = new Map<number, number>();
-    for (const choice of movers.choices(from)) {
-      let cost = 1;
-      for (const item of movers.on(from, choice)) {
-        if (isAtHome(board, item, from)) continue;
-        cost = 0;
-        if (!item.isLoose && choice.has[item.home] === true) least.set(item.home, -1);
-      }
-      for (const to of choice.nodes) if (to !== from) least.set(to, Math.min(cost, least.get(to) ?? cost));
+/** Something on a node could go home, which saves a move. */
+function hasAway(movers: Movers, node: number): boolean {
+  for (const choice of movers.choices(node)) {
+    for (const { isLoose, home } of movers.on(node, choice)) {
+      if (!isLoose && home !== node && choice.has[home] === true) return true;
     }
-    return [...least].map(([to, cost]): Arc => [from, to, cost]);
-  });
+  }
+  return false;
+}
+
+/** One item from a node to another, at what that adds to the number of moves. */
+function moveArcs(board: Board, movers: Movers, from: number): readonly Arc[] {
+  const least = new Map<number, number>();
+  for (const choice of movers.choices(from)) {
+    let cost = 1;
+    for (const item of movers.on(from, choice)) {
+      if (isAtHome(board, item, from)) continue;
+      cost = 0;
+      if (!item.isLoose && choice.has[item.home] === true) least.set(item.home, -1);
+    }
+    for (const to of choice.nodes) if (to !== from) least.set(to, Math.min(cost, least.get(to) ?? cost));
+  }
+  return [...least].map(([to, cost]): Arc => [from, to, cost]);
 }
 
 /**

@@ -30,6 +30,16 @@ export class Movers {
     return this.#byNode.get(node)?.get(choice) ?? [];
   }
 
+  /** Of those on a node that may go to another the one with the lowest number. */
+  first(from: number, to: number): Item | undefined {
+    let first: Item | undefined;
+    for (const [choice, items] of this.#byNode.get(from) ?? []) {
+      if (choice.has[to] !== true) continue;
+      for (const item of items) if (first === undefined || item.number < first.number) first = item;
+    }
+    return first;
+  }
+
   put(item: Item, to: number): void {
     this.#remove(item);
     this.#board.put(item, to);

@@ -118,10 +118,14 @@ describe('a plan by traffic', () => {
     const many = Array.from({ length: 100 }, (_, at) => ({ ...nodes[0], name: `n${String(at)}` }) as const);
     const input = { ...inputOf(levels, owners), nodes: many as PlanInput['nodes'], owners: new Map<string, string>() };
     const { owners: first } = plan(input);
-    const beganMs = performance.now();
-    plan({ ...input, owners: first });
-    const tookMs = performance.now() - beganMs;
-    console.log(`1000 × 100 by traffic, nothing to do: ${tookMs.toFixed(1)} ms`);
-    expect(tookMs).toBeLessThan(2000);
+    const joined = [...many, { ...many[0], name: 'n100' }] as PlanInput['nodes'];
+    const times = Array.from({ length: 5 }, () => {
+      const beganMs = performance.now();
+      plan({ ...input, nodes: joined, owners: first });
+      return performance.now() - beganMs;
+    });
+    console.log(`1000 × 100 by traffic, a node joins: ${times.map((ms) => ms.toFixed(1)).join(', ')} ms`);
+    // 50 ms is the demand; the machine may be slow.
+    expect(Math.min(...times)).toBeLessThan(250);
   });
 });
