@@ -40,6 +40,7 @@ import type { FailureOutput } from './render-failure.ts';
 import { startReporters } from './reporters.ts';
 import { connectServiceManager } from './service-manager.ts';
 import { listenForSignals } from './signals.ts';
+import { standInForEtcd } from './stand-in-for-etcd.ts';
 import { overBudget, stopRequests, type StopRequests } from './stop-requests.ts';
 import { supervise } from './supervise.ts';
 import { showUnitOutput, wantsUnitOutput } from './unit-output.ts';
@@ -258,6 +259,7 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
       },
     });
     using _renewal = renewCertificates({ layout: layoutOf(paths), executor, clock, notice });
+    using _standIn = standInForEtcd({ socketPath: manifestPlace.etcdSocket, executor, clock, notice });
     // Of units that were asked for by name none rests.
     using _manifests = units.length === 0 ? manifestsOnDemand({ place: manifestPlace, executor, notice }) : undefined;
     return await life;
