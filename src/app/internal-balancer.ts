@@ -90,6 +90,7 @@ export async function runBalancer(
     clock,
     limits: { staggerMs: settings.dialStagger, attemptMs: settings.dialWithin, budgetMs: settings.dialBudget },
     maxConnections: settings.maxConnections,
+    holdMs: settings.hold,
   });
   balancer.attach(forwarder);
   const metrics = balancerMetrics(settings.name);

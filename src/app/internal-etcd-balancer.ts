@@ -37,6 +37,9 @@ export async function internalEtcdBalancer({ port, ...around }: InternalEtcdBala
     // Silent twice for 400 ms: of the member that is used that is known within 1.2 s.
     checkUsedEvery: '300ms',
     checkWithin: '400ms',
+    // For as long as kube-apiserver's clients (grpc-go) give an attempt: 20 s, or their last pause, which is 120 s at
+    // most. While they wait no pause grows, and when a member is back they are connected at once.
+    hold: '150s',
     heartbeats: layout.peerHealth,
   });
   // Through itself: with failover, and without another list.

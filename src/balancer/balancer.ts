@@ -76,10 +76,13 @@ export function createBalancer(options: BalancerOptions): Balancer {
     routed.tell();
     events.emit(event);
   };
+  const isReachable = () => state.servers.some(isProven);
   const dispatch = oneByOne((input: Input) => {
+    const wasReachable = isReachable();
     const step = reduce(state, input, { nowMs: clock.monotonicMs(), random });
     state = step.state;
     for (const effect of step.effects) perform(effect);
+    if (!wasReachable && isReachable()) forwarder?.dialHeld();
   });
 
   const perform = (effect: Effect) => {
@@ -137,6 +140,7 @@ export function createBalancer(options: BalancerOptions): Balancer {
     },
     closed: (server, { broken }) => dispatch({ type: 'closed', server, broken }),
     silent: (server) => dispatch({ type: 'silent', server }),
+    isReachable,
     decided({ candidates: asked, attempts, chosen, tookMs, gaveUp }) {
       connectionCount += 1;
       const [first] = asked;
@@ -161,7 +165,7 @@ export function createBalancer(options: BalancerOptions): Balancer {
       return state;
     },
     get isReachable() {
-      return state.servers.some(isProven);
+      return isReachable();
     },
     routes,
     attach(attached) {

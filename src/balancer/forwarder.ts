@@ -18,6 +18,8 @@ export interface Routes {
   /** It was connected and told something, and has not said a word for {@link silenceMs}. */
   silent(server: ServerRef): void;
   decided(decision: Decision): void;
+  /** At least one server has answered since it was new or failed. */
+  isReachable(): boolean;
 }
 
 /** A TLS server greets back within a round trip and some milliseconds. */
@@ -54,6 +56,8 @@ export interface Forwarder extends AsyncDisposable {
   closeConnections(server: ServerRef, withinMs: number): void;
   /** Lets them go on after all. */
   keepConnections(server: ServerRef): void;
+  /** A server answers where none did: whoever is kept waiting is dialled for again. */
+  dialHeld(): void;
   /** Gives up dials to a server that are under way. */
   abandonDials(server: ServerRef): void;
 }

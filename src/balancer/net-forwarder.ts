@@ -10,6 +10,7 @@ import { parseTcpAddress } from '../probe/connection.ts';
 import { connectionPool, type PooledConnection } from './connection-pool.ts';
 import { defaultDialLimits, dialRace, type Dialling, type DialLimits, type DialRace } from './dial-race.ts';
 import { silenceMs, type Forwarder, type ListenAddress, type Routes } from './forwarder.ts';
+import { heldClients } from './held-clients.ts';
 import type { ServerRef } from './routing-input.ts';
 import { splice } from './splice.ts';
 
@@ -20,29 +21,32 @@ export interface NetForwarderOptions {
   readonly limits?: DialLimits | undefined;
   /** Of clients at once; each is two open files. */
   readonly maxConnections?: number | undefined;
+  /** How long a client waits for a server to answer, from when it came, while none does. Default: it is closed. */
+  readonly holdMs?: number | undefined;
 }
 
 /** How much a client may say before its server answers: more than any TLS greeting. */
 const maxEarlyBytes = 64 * 1024;
+/** kube-apiserver has less than 300 connections to etcd. */
+const mostHeld = 1024;
 /** Silence after which the kernel asks whether the other end still lives. Source: K3s's dialer, 30 s. */
 const keepAliveMs = 30_000;
 const socketOptions = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs };
 
 /** @throws StartupError ERR_NOT_READY if it cannot listen there */
 export async function netForwarder(options: NetForwarderOptions): Promise<Forwarder> {
-  const { listen, routes, clock, limits = defaultDialLimits, maxConnections = 8192 } = options;
+  const { listen, routes, clock, limits = defaultDialLimits, maxConnections = 8192, holdMs = 0 } = options;
   const pool = connectionPool(clock);
+  const held = heldClients(clock, { holdMs, most: mostHeld });
   const races = new Set<DialRace<Socket>>();
   const waiting = new Set<Socket>();
   const counts = { bytesUp: 0, bytesDown: 0, refused: 0 };
 
-  const accept = async (client: Socket) => {
-    waiting.add(client);
-    const startedMs = clock.monotonicMs();
+  /** The first answer of `routes` is the one that the decision is explained with. */
+  const begin = () => {
     const candidates = routes.candidates();
     let attempted = 0;
     const race = dialRace<Socket>({
-      // The first answer is the one that the decision is explained with.
       candidates: () => (attempted++ === 0 ? candidates : routes.candidates()),
       dial,
       report: (server, outcome) => void routes.dialled(server, outcome),
@@ -50,10 +54,28 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       limits,
       clock,
     });
-    const early = earlyWords(client, () => race.cancel());
     races.add(race);
     void race.ended.then(() => races.delete(race));
-    const result = await race.result;
+    return { race, candidates };
+  };
+
+  const accept = async (client: Socket) => {
+    waiting.add(client);
+    const startedMs = clock.monotonicMs();
+    let { race, candidates } = begin();
+    let awaited: { cancel(): void } = race;
+    const early = earlyWords(client, () => awaited.cancel());
+    let result = await race.result;
+    // Where a server answers checks and not this client, waiting is of no use.
+    while (!result.ok && result.gaveUp !== 'the client left' && !routes.isReachable()) {
+      const wait = held.wait(startedMs);
+      if (wait === undefined) break;
+      awaited = wait;
+      if (!(await wait.over)) break;
+      ({ race, candidates } = begin());
+      awaited = race;
+      result = await race.result;
+    }
     waiting.delete(client);
     early.stop();
     const { attempts } = race;
@@ -118,6 +140,7 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
     counts: () => ({ ...counts, connections: pool.size + waiting.size }),
     closeConnections: (ref, withinMs) => pool.close(ref, withinMs),
     keepConnections: (ref) => pool.keep(ref),
+    dialHeld: () => held.wake(),
     abandonDials(ref) {
       for (const race of races) race.abandon(ref);
     },

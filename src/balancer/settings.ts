@@ -63,6 +63,8 @@ export const settingsSchema = z.strictObject({
   dialStagger: duration.default(defaultDialLimits.staggerMs),
   dialWithin: duration.default(defaultDialLimits.attemptMs),
   dialBudget: duration.default(defaultDialLimits.budgetMs),
+  /** How long a client is kept waiting while no server answers; absent: it is closed. */
+  hold: duration.optional(),
   graceRemoved: duration.default(defaultRules.graces.removedMs),
   graceTakeover: duration.default(defaultRules.graces.takeoverMs),
   graceDrained: duration.default(defaultRules.graces.drainedMs),

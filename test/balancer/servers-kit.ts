@@ -138,6 +138,7 @@ export interface PlaceOptions {
   readonly createCheck?: (address: string) => Probe | undefined;
   readonly checkPace?: CheckPace;
   readonly maxConnections?: number;
+  readonly holdMs?: number;
 }
 
 /** Checks come every 20 ms; connections are closed at once unless `rules` say otherwise. */
@@ -159,6 +160,7 @@ export async function place(options: PlaceOptions = {}): Promise<Place> {
     clock: systemClock,
     limits: options.limits,
     maxConnections: options.maxConnections,
+    holdMs: options.holdMs,
   });
   balancer.attach(forwarder);
   balancer.setDefault(options.default);

@@ -1,0 +1,49 @@
+/**
+ * Clients for whom no server answers: kept waiting, for a while and not too many, until one does. Closed instead, each
+ * would pause before it tries again, and a client of gRPC for longer each time (to 120 s at most).
+ */
+import type { Clock } from '../kernel/clock.ts';
+
+export interface HoldLimits {
+  /** From when the client came; 0: nobody is kept waiting. */
+  readonly holdMs: number;
+  readonly most: number;
+}
+
+export interface Wait {
+  /** Whether it is worth while to look for a server again. */
+  readonly over: Promise<boolean>;
+  /** The client has left. No effect once it is over. */
+  cancel(): void;
+}
+
+export interface HeldClients {
+  /** @returns undefined if it is not to wait: too many do, or it has waited for long enough */
+  wait(sinceMs: number): Wait | undefined;
+  /** A server answers. */
+  wake(): void;
+}
+
+export function heldClients(clock: Clock, { holdMs, most }: HoldLimits): HeldClients {
+  const held = new Set<(isWorthIt: boolean) => void>();
+  return {
+    wait(sinceMs) {
+      const leftMs = sinceMs + holdMs - clock.monotonicMs();
+      if (leftMs <= 0 || held.size >= most) return undefined;
+      let end: (isWorthIt: boolean) => void = () => undefined;
+      const over = new Promise<boolean>((resolve) => {
+        const timer = clock.timer(leftMs, () => end(false));
+        end = (isWorthIt) => {
+          timer[Symbol.dispose]();
+          held.delete(end);
+          resolve(isWorthIt);
+        };
+        held.add(end);
+      });
+      return { over, cancel: () => end(false) };
+    },
+    wake() {
+      for (const end of [...held]) end(true);
+    },
+  };
+}
