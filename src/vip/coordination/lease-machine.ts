@@ -12,7 +12,7 @@
  * Not here: requests and timers (lease-holder), what is withdrawn (agent, coordinator), error classes.
  */
 import { unreachable } from '../../kernel/unreachable.ts';
-import { LeaseTransition, noCycle } from './lease-transition.ts';
+import { noCycle } from './lease-cycle.ts';
 import type {
   LeaseContext,
   LeaseInput,
@@ -22,6 +22,8 @@ import type {
   LeaseState,
   LeaseStep,
 } from './lease-model.ts';
+import { hurryIfFree, postpone, seize, yieldFirst } from './lease-taking.ts';
+import { LeaseTransition } from './lease-transition.ts';
 import type { Verdict } from './error-class.ts';
 import { giveUpAt } from './timing.ts';
 
@@ -53,7 +55,7 @@ function apply(transition: LeaseTransition, input: LeaseInput): void {
   switch (input.type) {
     case 'want':
       transition.isWanted = true;
-      transition.yieldFirst();
+      yieldFirst(transition);
       return;
     case 'stop':
       transition.isWanted = false;
@@ -114,7 +116,7 @@ function onRead(transition: LeaseTransition, record: LeaseRecord | undefined): v
   const sentAtMs = record === undefined ? undefined : state.cycle.unclear.get(record.nonce);
   const isFresh = sentAtMs !== undefined && transition.isUsable(sentAtMs);
   if (record !== undefined && isFresh) transition.hold(record, sentAtMs, 'it is ours');
-  else transition.seize(record);
+  else seize(transition, record);
 }
 
 function onWritten(transition: LeaseTransition, record: LeaseRecord): void {
@@ -135,7 +137,7 @@ function onFailed(transition: LeaseTransition, verdict: Verdict): void {
     return;
   }
   if (state.id === 'released') {
-    transition.postpone(verdict, call);
+    postpone(transition, verdict, call);
     return;
   }
   if (!isOurs(state)) return;
@@ -151,7 +153,7 @@ function onSeen(transition: LeaseTransition, record: LeaseRecord | undefined): v
     return;
   }
   transition.observe(record);
-  transition.hurryIfFree();
+  hurryIfFree(transition);
 }
 
 function onWithdrawn(transition: LeaseTransition, tenure: number): void {

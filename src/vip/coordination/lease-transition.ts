@@ -1,9 +1,9 @@
 /**
  * One step of the Lease machine while it is made: the state that becomes another one, and what has to
- * be done about it. Used by lease-machine alone, which says when.
+ * be done about it. Keeping a Lease and letting it go is here, getting one in lease-taking; lease-machine says when.
  */
 import type { Verdict } from './error-class.ts';
-import { retryBackoff, callLimitMs, nextTryAt } from './retry-budget.ts';
+import { noCycle, withCall } from './lease-cycle.ts';
 import type {
   Call,
   Cycle,
@@ -19,23 +19,13 @@ import type {
   LeaseState,
   LeaseStep,
 } from './lease-model.ts';
+import { wakeAt } from './lease-wake.ts';
+import { callLimitMs, nextTryAt } from './retry-budget.ts';
 import { patientNotes } from './stored-assignment.ts';
 import { deadlineOf, giveUpAt } from './timing.ts';
 
-export const noCycle: Cycle = { beganAtMs: 0, attempts: 0, unclear: new Map() };
-
 /** An API that does not keep what is said on a Lease must not be told again in a tight loop. */
 const newsPauseMs = 10;
-/** Writes without an answer that are remembered; an older one is written again instead. */
-const mostUnclear = 16;
-/** Tries of a Lease that is not ours are this far apart while the API fails, at most. */
-const slowestTryMs = 5000;
-/**
- * And at most this share of the Lease, and no rarer than a renewal (so an outage costs the API no more than it does
- * without): what all have given up in an outage is back within one Lease after it.
- */
-const slowestTryShare = 0.5;
-
 export class LeaseTransition {
   readonly rules: LeaseRules;
   readonly nowMs: number;
@@ -87,6 +77,20 @@ export class LeaseTransition {
     return true;
   }
 
+  get random(): () => number {
+    return this.#context.random;
+  }
+
+  /** What was last seen of it, and when that changed. */
+  get seen(): LeaseSighting | undefined {
+    return this.#seen;
+  }
+
+  /** Before this step nothing was ours. */
+  get wasReleased(): boolean {
+    return this.#before.state.id === 'released';
+  }
+
   /** The call that this step's input has ended. */
   get ended(): { readonly call: Call } {
     if (this.#ended === undefined) throw new Error('internal error: no call has ended');
@@ -109,7 +113,7 @@ export class LeaseTransition {
   }
 
   read(): void {
-    const call = this.#call('read');
+    const call = this.call('read');
     const { state } = this;
     const limitMs = this.#limitMs();
     if (state.id === 'held' || state.id === 'renewing') return;
@@ -136,7 +140,7 @@ export class LeaseTransition {
   }
 
   write(holding: Holding, cycle: Cycle): void {
-    const call = this.#call('write');
+    const call = this.call('write');
     const next: Cycle = {
       beganAtMs: cycle.beganAtMs,
       attempts: cycle.attempts + 1,
@@ -145,30 +149,7 @@ export class LeaseTransition {
     if (this.state.id === 'doubtful') this.state = { ...this.state, holding, cycle: next, call };
     else this.#become({ id: 'renewing', holding, cycle: next, call }, 'it is time to renew');
     const { version, transitions } = holding.record;
-    this.#send(call, { ...this.#ourDraft(call), version, transitions });
-  }
-
-  /** Takes what is free; else waits until it is. */
-  seize(record: LeaseRecord | undefined): void {
-    if (this.state.id !== 'released') return;
-    if (!this.isWanted) {
-      this.restIfIdle();
-      return;
-    }
-    const freeAtMs = this.#freeAtMs(record);
-    if (freeAtMs > this.nowMs) {
-      this.state = { ...this.state, failures: 0, nextAtMs: freeAtMs };
-      return;
-    }
-    const call = this.#call('write');
-    const { cycle } = this.state;
-    this.state = { ...this.state, call, cycle: { ...cycle, unclear: withCall(cycle, call) } };
-    const isChange = record !== undefined && record.holder !== this.rules.identity;
-    this.#send(call, {
-      ...this.#ourDraft(call),
-      version: record?.version,
-      transitions: (record?.transitions ?? 0) + (isChange ? 1 : 0),
-    });
+    this.send(call, { version, transitions });
   }
 
   /** Whether a write that was sent then leaves time to act. */
@@ -231,23 +212,7 @@ export class LeaseTransition {
       },
       verdict.text,
     );
-    this.#tellRetry(verdict, attempts, (nextAtMs ?? endMs) - this.nowMs, endMs - this.nowMs);
-  }
-
-  /** A try to get it has failed; nothing is lost by waiting. */
-  postpone(verdict: Verdict, call: Call): void {
-    if (this.state.id !== 'released') return;
-    const failures = this.state.failures + 1;
-    const unclear = new Map(this.state.cycle.unclear);
-    if (verdict.class !== 'ambiguous' && call.kind === 'write') unclear.delete(call.nonce);
-    const { isConflict } = verdict;
-    const { leaseDurationMs, retryPeriodMs } = this.rules.timing;
-    const slowestMs = Math.min(slowestTryMs, slowestTryShare * leaseDurationMs, retryPeriodMs);
-    const grownMs = Math.min(retryBackoff.firstMs * retryBackoff.factor ** Math.min(failures - 1, 16), slowestMs);
-    const inMs = isConflict ? 0 : Math.max(grownMs * (0.5 + this.#context.random() / 2), verdict.retryAfterMs ?? 0);
-    this.state = { ...this.state, failures, nextAtMs: this.nowMs + inMs, cycle: { ...this.state.cycle, unclear } };
-    if (!isConflict) this.#tellRetry(verdict, failures, inMs, Number.POSITIVE_INFINITY);
-    this.restIfIdle();
+    this.tellRetry(verdict, attempts, (nextAtMs ?? endMs) - this.nowMs, endMs - this.nowMs);
   }
 
   /** From now on nothing may be done under it. What is under way is not waited for. */
@@ -262,10 +227,10 @@ export class LeaseTransition {
   /** Everything is withdrawn: nobody has to wait for it to run out. */
   giveBack(record: LeaseRecord): void {
     if (this.state.id !== 'lost') return;
-    const call = this.#call('write');
+    const call = this.call('write');
     this.state = { ...this.state, isWithdrawn: true, call, tries: this.state.tries + 1 };
     const { version, transitions } = record;
-    this.#send(call, { ...this.#ourDraft(call), holder: '', version, transitions });
+    this.send(call, { holder: '', version, transitions });
   }
 
   letGo(): void {
@@ -281,20 +246,6 @@ export class LeaseTransition {
   restIfIdle(): void {
     if (this.state.id === 'released' && this.state.call === undefined && !this.isWanted)
       this.#effects.push({ type: 'idle' });
-  }
-
-  /** It is wanted from now on: not before those who go first have had their time. */
-  yieldFirst(): void {
-    if (this.rules.yieldMs !== undefined) this.hurryIfFree();
-  }
-
-  /** A watch shows that it is free, or will be: no poll is waited for. */
-  hurryIfFree(): void {
-    const { state } = this;
-    if (state.id !== 'released' || state.failures > 0 || state.call !== undefined) return;
-    const freeAtMs = this.#freeAtMs(this.#seen?.record);
-    const isKept = freeAtMs < state.nextAtMs && this.#before.state.id === 'released';
-    if (isKept || freeAtMs > state.nextAtMs) this.state = { ...state, nextAtMs: freeAtMs };
   }
 
   publish(notes: LeaseNotes): void {
@@ -313,36 +264,7 @@ export class LeaseTransition {
       notes: this.#notes,
       suspendedMs: this.#suspendedMs,
     };
-    return { machine, effects: this.#effects, wakeAtMs: this.#wakeAtMs() };
-  }
-
-  #wakeAtMs(): number | undefined {
-    const { state } = this;
-    switch (state.id) {
-      case 'released':
-        return this.isWanted && state.call === undefined ? state.nextAtMs : undefined;
-      case 'held':
-        return Math.min(state.renewAtMs, state.holding.deadlineMs - this.rules.timing.withdrawMs);
-      case 'renewing':
-        return giveUpAt(this.rules.timing, state.cycle.beganAtMs, state.holding.deadlineMs);
-      case 'doubtful': {
-        const endMs = giveUpAt(this.rules.timing, state.cycle.beganAtMs, state.holding.deadlineMs);
-        return state.call === undefined ? Math.min(state.nextAtMs, endMs) : endMs;
-      }
-      case 'lost':
-        return undefined;
-    }
-  }
-
-  /** When a Lease that is not ours may be taken: at once, or when it has not changed for as long as it promises. */
-  #freeAtMs(record: LeaseRecord | undefined): number {
-    const { identity, ownEarlier, timing, isWatched } = this.rules;
-    if (record !== undefined && (record.holder === identity || ownEarlier.has(record.holder))) return 0;
-    const yieldMs = this.rules.yieldMs?.() ?? 0;
-    const sinceMs = this.#seen?.changedAtMs ?? this.nowMs;
-    if (record === undefined || record.holder === '') return yieldMs === 0 ? 0 : sinceMs + yieldMs;
-    const freeAtMs = sinceMs + record.durationMs + timing.graceMs + yieldMs;
-    return isWatched || freeAtMs <= this.nowMs ? freeAtMs : Math.min(freeAtMs, this.nowMs + timing.retryPeriodMs);
+    return { machine, effects: this.#effects, wakeAtMs: wakeAt(machine, this.rules.timing) };
   }
 
   #limitMs(): number {
@@ -356,18 +278,16 @@ export class LeaseTransition {
     });
   }
 
-  #call(kind: Call['kind']): Call {
+  call(kind: Call['kind']): Call {
     this.#calls += 1;
     return { id: this.#calls, kind, sentAtMs: this.nowMs, nonce: `${this.rules.identity}/${String(this.#calls)}` };
   }
 
-  #ourDraft({ nonce }: Call) {
+  /** @param said - what is not as of every write of ours */
+  send(call: Call, said: Pick<LeaseDraft, 'version' | 'transitions'> & Partial<LeaseDraft>): void {
     const { identity, timing } = this.rules;
-    return { holder: identity, durationMs: timing.leaseDurationMs, nonce, notes: this.#notes };
-  }
-
-  #send(call: Call, draft: LeaseDraft): void {
-    this.#effects.push({ type: 'write', call: call.id, draft, limitMs: this.#limitMs() });
+    const ours = { holder: identity, durationMs: timing.leaseDurationMs, nonce: call.nonce, notes: this.#notes };
+    this.#effects.push({ type: 'write', call: call.id, draft: { ...ours, ...said }, limitMs: this.#limitMs() });
   }
 
   #become(state: LeaseState, reason: string): void {
@@ -382,7 +302,7 @@ export class LeaseTransition {
     });
   }
 
-  #tellRetry(verdict: Verdict, attempts: number, inMs: number, leftMs: number): void {
+  tellRetry(verdict: Verdict, attempts: number, inMs: number, leftMs: number): void {
     const { lease } = this.rules;
     const { class: errorClass, text } = verdict;
     this.#effects.push({
@@ -391,9 +311,6 @@ export class LeaseTransition {
     });
   }
 }
-
-const withCall = ({ unclear }: Cycle, { nonce, sentAtMs }: Call): Cycle['unclear'] =>
-  new Map([...unclear, [nonce, sentAtMs] as const].slice(-mostUnclear));
 
 /** Whether `next` says something that cannot wait for the next renewal. */
 const isNews = (next: LeaseNotes, before: LeaseNotes): boolean =>
