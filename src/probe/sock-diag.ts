@@ -3,10 +3,12 @@
  * connected. /proc/net/tcp, the other way, walks the whole table of connections (12 ms each, where
  * memory is large), and the event loop stands still meanwhile.
  *
- * Sources: sock_diag(7), netlink(7); include/uapi/linux/{netlink,sock_diag,inet_diag}.h for the numbers.
+ * Sources: sock_diag(7); include/uapi/linux/{sock_diag,inet_diag}.h for the numbers.
  */
+import { closeSync } from 'node:fs';
 import { libc } from '../kernel/foreign.ts';
 import { lazily } from '../kernel/lazily.ts';
+import { netlinkFlags, netlinkMessage, netlinkMessages, netlinkSockets, netlinkTypes } from '../kernel/netlink.ts';
 import type { Listener } from './listener.ts';
 
 /** Of both families, or undefined when this kernel does not answer. */
@@ -16,20 +18,14 @@ export interface AskListeners {
   ports(): ReadonlySet<number> | undefined;
 }
 
-const netlink = { family: 16, raw: 3, closeOnExec: 0o2000000, sockDiag: 4 };
-const messageType = { done: 3, byFamily: 20 };
-/** NLM_F_REQUEST | NLM_F_DUMP */
-const dumpRequest = 0x301;
-/** NLM_F_DUMP_INTR: sockets came or went meanwhile, and some may be missing. */
-const interrupted = 0x10;
+const sockDiag = 4;
+const byFamily = 20;
 const families = { ipv4: 2, ipv6: 10 };
 const tcp = 6;
 /** As a bit of a set: 1 << TCP_LISTEN. Source: include/net/tcp_states.h. */
 const listenStates = 1 << 10;
-const dontWait = 0x40;
 
-const headerBytes = 16;
-const requestBytes = headerBytes + 56;
+const requestBytes = 56;
 /** In `inet_diag_msg`, after the header. */
 const at = { family: 0, port: 4, source: 8, inode: 68 };
 /** Some hundred listeners; a longer answer comes in several. */
@@ -41,35 +37,30 @@ export const askListeners = lazily(load);
 function load(): AskListeners | undefined {
   const library = libc();
   if (library === undefined) return undefined;
-  const socket = library.func('int socket(int family, int type, int protocol)');
-  const send = library.func('long send(int fd, const void *message, size_t length, int flags)');
-  const recv = library.func('long recv(int fd, void *answer, size_t length, int flags)');
-  const close = library.func('int close(int fd)');
-  const answer = Buffer.alloc(answerBytes);
+  const sockets = netlinkSockets(library, answerBytes);
 
   const dump = <T>(fd: number, family: number, port: number, read: ReadEntry<T>): readonly T[] | undefined => {
     const found: T[] = [];
     const request = diagRequest(family, port);
-    if (send(fd, request, request.length, 0) !== request.length) return undefined;
+    if (sockets.send(fd, request) !== request.length) return undefined;
     for (;;) {
-      // The kernel has answered when `send` is back.
-      const length = recv(fd, answer, answer.length, dontWait);
-      if (length <= 0) return undefined;
-      const part = readDiag(answer.subarray(0, length), read);
+      const answer = sockets.receive(fd);
+      if (answer === undefined) return undefined;
+      const part = readDiag(answer, read);
       if (part === undefined) return undefined;
       found.push(...part.entries);
       if (part.isLast) return found;
     }
   };
   const ask = <T>(port: number, read: ReadEntry<T>): readonly T[] | undefined => {
-    const fd = socket(netlink.family, netlink.raw | netlink.closeOnExec, netlink.sockDiag);
+    const fd = sockets.open(sockDiag);
     if (fd < 0) return undefined;
     try {
       const v4 = dump(fd, families.ipv4, port, read);
       const v6 = v4 && dump(fd, families.ipv6, port, read);
       return v6 && [...v4, ...v6];
     } finally {
-      close(fd);
+      closeSync(fd);
     }
   };
   return {
@@ -84,14 +75,12 @@ function load(): AskListeners | undefined {
 /** A `nlmsghdr` and an `inet_diag_req_v2`. */
 export function diagRequest(family: number, port: number): Buffer {
   const request = Buffer.alloc(requestBytes);
-  request.writeUInt32LE(requestBytes, 0);
-  request.writeUInt16LE(messageType.byFamily, 4);
-  request.writeUInt16LE(dumpRequest, 6);
-  request.writeUInt8(family, headerBytes);
-  request.writeUInt8(tcp, headerBytes + 1);
-  request.writeUInt32LE(listenStates, headerBytes + 4);
-  request.writeUInt16BE(port, headerBytes + 8);
-  return request;
+  request.writeUInt8(family, 0);
+  request.writeUInt8(tcp, 1);
+  request.writeUInt32LE(listenStates, 4);
+  request.writeUInt16BE(port, 8);
+  const { request: isRequest, dump } = netlinkFlags;
+  return netlinkMessage({ type: byFamily, flags: isRequest | dump, sequence: 0 }, [request]);
 }
 
 /** What is wanted of an `inet_diag_msg`. */
@@ -118,18 +107,15 @@ export function readDiag<T>(
   read: ReadEntry<T>,
 ): { readonly entries: readonly T[]; readonly isLast: boolean } | undefined {
   const entries: T[] = [];
-  for (let start = 0; start + headerBytes <= datagram.length;) {
-    const length = datagram.readUInt32LE(start);
-    const type = datagram.readUInt16LE(start + 4);
-    if ((datagram.readUInt16LE(start + 6) & interrupted) !== 0) return undefined;
-    const body = datagram.subarray(start + headerBytes, start + length);
+  const messages = netlinkMessages(datagram);
+  if (messages === undefined) return undefined;
+  for (const { type, flags, body } of messages) {
+    if ((flags & netlinkFlags.interrupted) !== 0) return undefined;
     // Its end says how it went: a negative errno where it could not be made.
-    if (type === messageType.done)
+    if (type === netlinkTypes.done)
       return body.length >= 4 && body.readInt32LE(0) === 0 ? { entries, isLast: true } : undefined;
-    if (type !== messageType.byFamily || body.length < at.inode + 4) return undefined;
+    if (type !== byFamily || body.length < at.inode + 4) return undefined;
     entries.push(read(body));
-    // Each begins at a multiple of four.
-    start += (length + 3) & ~3;
   }
   return { entries, isLast: false };
 }

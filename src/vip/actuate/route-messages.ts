@@ -1,14 +1,23 @@
 /**
  * Addresses and interfaces as the kernel's rtnetlink has them: requests as bytes, answers as links. Pure.
  *
- * Sources: rtnetlink(7), netlink(7); include/uapi/linux/{netlink,rtnetlink,if_addr,if_link,if_arp}.h for the numbers.
+ * Sources: rtnetlink(7); include/uapi/linux/{netlink,rtnetlink,if_addr,if_link,if_arp}.h for the numbers.
  */
+import {
+  netlinkAligned as aligned,
+  netlinkFlags,
+  netlinkHeaderBytes as headerBytes,
+  netlinkMessage,
+  netlinkMessages,
+  netlinkTypes,
+} from '../../kernel/netlink.ts';
 import type { AddressFamily } from '../model.ts';
 import { bytesOf, familyOf, macText, textOf } from './ip-bytes.ts';
 import { isLinkName, type AddressChange, type Link, type LinkAddress } from './network-state.ts';
 
-const types = { error: 2, done: 3, newLink: 16, getLink: 18, newAddress: 20, deleteAddress: 21, getAddress: 22 };
-const flags = { request: 0x1, interrupted: 0x10, replace: 0x100, textFollows: 0x200, dump: 0x300, create: 0x400 };
+const types = { newLink: 16, getLink: 18, newAddress: 20, deleteAddress: 21, getAddress: 22 };
+const { request: isRequest, interrupted, dump } = netlinkFlags;
+const flags = { replace: 0x100, textFollows: 0x200, create: 0x400 };
 /** AF_INET and AF_INET6. */
 const families = { 4: 2, 6: 10 } as const;
 const addressAttributes = { address: 1, local: 2, cacheInfo: 6, flags: 8 };
@@ -23,10 +32,8 @@ const ethernet = 1;
 /** NLMSGERR_ATTR_MSG */
 const errorText = 1;
 
-const headerBytes = 16;
 const addressBytes = 8;
 const linkBytes = 16;
-const aligned = (length: number) => (length + 3) & ~3;
 
 /**
  * Adds each address, says anew how long it is valid, or takes it away. What differs between a thousand of them are
@@ -81,30 +88,21 @@ function modelRequest(family: AddressFamily, validS: number | undefined, index: 
   body.writeUInt32LE(index, 4);
   return request(
     isKept ? types.newAddress : types.deleteAddress,
-    flags.request | (isKept ? flags.create | flags.replace : 0),
-    1,
+    isRequest | (isKept ? flags.create | flags.replace : 0),
     [body, ...attributes],
   );
 }
 
 export const linksRequest = (): Buffer =>
-  request(types.getLink, flags.request | flags.dump, 1, [
+  request(types.getLink, isRequest | dump, [
     Buffer.alloc(linkBytes),
     attribute(linkAttributes.extMask, uint32(skipStatistics)),
   ]);
 
-export const addressesRequest = (): Buffer =>
-  request(types.getAddress, flags.request | flags.dump, 1, [Buffer.alloc(addressBytes)]);
+export const addressesRequest = (): Buffer => request(types.getAddress, isRequest | dump, [Buffer.alloc(addressBytes)]);
 
-function request(type: number, requestFlags: number, sequence: number, parts: readonly Buffer[]): Buffer {
-  const header = Buffer.alloc(headerBytes);
-  const message = Buffer.concat([header, ...parts]);
-  message.writeUInt32LE(message.length, 0);
-  message.writeUInt16LE(type, 4);
-  message.writeUInt16LE(requestFlags, 6);
-  message.writeUInt32LE(sequence, 8);
-  return message;
-}
+const request = (type: number, requestFlags: number, parts: readonly Buffer[]): Buffer =>
+  netlinkMessage({ type, flags: requestFlags, sequence: 1 }, parts);
 
 function attribute(type: number, value: Buffer): Buffer {
   const bytes = Buffer.alloc(4 + aligned(value.length));
@@ -131,22 +129,15 @@ export type RouteMessage =
 /** What one datagram of the kernel says; of interfaces those of Ethernet alone. */
 export function readRouteMessages(datagram: Buffer): readonly RouteMessage[] {
   const found: RouteMessage[] = [];
-  for (let start = 0; start + headerBytes <= datagram.length;) {
-    const length = datagram.readUInt32LE(start);
-    if (length < headerBytes || start + length > datagram.length) break;
-    const type = datagram.readUInt16LE(start + 4);
-    const messageFlags = datagram.readUInt16LE(start + 6);
-    const body = datagram.subarray(start + headerBytes, start + length);
-    if ((messageFlags & flags.interrupted) !== 0) found.push({ kind: 'interrupted' });
+  for (const { type, flags: messageFlags, sequence, body } of netlinkMessages(datagram) ?? []) {
+    if ((messageFlags & interrupted) !== 0) found.push({ kind: 'interrupted' });
     if (type === types.newLink) found.push(...linkOf(body));
     else if (type === types.newAddress) found.push(...addressOf(body));
-    else if ((type === types.done || type === types.error) && body.length >= 4) {
-      const hasText = type === types.error && (messageFlags & flags.textFollows) !== 0;
+    else if ((type === netlinkTypes.done || type === netlinkTypes.error) && body.length >= 4) {
+      const hasText = type === netlinkTypes.error && (messageFlags & flags.textFollows) !== 0;
       const text = hasText ? attributeIn(body, 4 + headerBytes, errorText) : undefined;
-      const sequence = datagram.readUInt32LE(start + 8);
       found.push({ kind: 'end', errno: Math.abs(body.readInt32LE(0)), sequence, text: stringOf(text) });
     }
-    start += aligned(length);
   }
   return found;
 }

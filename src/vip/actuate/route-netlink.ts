@@ -9,6 +9,7 @@
 import { closeSync } from 'node:fs';
 import type { Clock } from '../../kernel/clock.ts';
 import { errnoName, libc, type ForeignLibrary } from '../../kernel/foreign.ts';
+import { netlinkSockets } from '../../kernel/netlink.ts';
 import type { AddressChange, Link, LinkAddress } from './network-state.ts';
 import {
   addressesRequest,
@@ -26,14 +27,10 @@ export interface RouteNetlink {
 }
 
 /** Sources: Linux <linux/netlink.h>, <asm-generic/socket.h>. */
-const afNetlink = 16;
-const sockRaw = 3;
-const closeOnExec = 0o2000000;
 const routeProtocol = 0;
 const solNetlink = 270;
 /** NETLINK_CAP_ACK: a complaint without what it is about. NETLINK_EXT_ACK: with a text. */
 const wordyComplaints = [10, 11];
-const dontWait = 0x40;
 /** The kernel sends no more at once. Source: `netlink_dump`, at most 32 KiB. */
 const answerBytes = 64 * 1024;
 /** 2 ms of the kernel's time, and as many complaints as a socket's buffer holds. */
@@ -50,19 +47,16 @@ export function routeNetlink(
 ): RouteNetlink | undefined {
   if (library === undefined) return undefined;
   const { func, errno } = library;
-  const openSocket = func('int socket(int domain, int type, int protocol)');
+  const sockets = netlinkSockets(library, answerBytes);
   const setOption = func('int setsockopt(int fd, int level, int name, const void *value, int length)');
-  const send = func('long send(int fd, const void *message, size_t length, int flags)');
-  const receive = func('long recv(int fd, void *answer, size_t length, int flags)');
   const indexOf = func('unsigned int if_nametoindex(const char *name)');
-  const answer = Buffer.alloc(answerBytes);
 
   const must = (what: string, result: number): number => {
     if (result >= 0) return result;
     throw new Error(`the kernel’s addresses cannot be reached: ${what}: ${errnoName(errno())}`);
   };
   function withSocket<T>(use: (fd: number) => T): T {
-    const fd = must('socket', openSocket(afNetlink, sockRaw | closeOnExec, routeProtocol));
+    const fd = must('socket', sockets.open(routeProtocol));
     try {
       // A kernel that does not know them complains in numbers.
       for (const option of wordyComplaints) setOption(fd, solNetlink, option, Buffer.from([1, 0, 0, 0]), 4);
@@ -73,12 +67,12 @@ export function routeNetlink(
   }
   /** Undefined: there is no more. */
   function next(fd: number): Messages | undefined {
-    const length = receive(fd, answer, answer.length, dontWait);
-    return length <= 0 ? undefined : readRouteMessages(answer.subarray(0, length));
+    const answer = sockets.receive(fd);
+    return answer === undefined ? undefined : readRouteMessages(answer);
   }
   /** Undefined: something changed meanwhile. */
   function dumpOnce(fd: number, request: Buffer): Messages | undefined {
-    must('send', send(fd, request, request.length, 0));
+    must('send', sockets.send(fd, request));
     const found: RouteMessage[] = [];
     for (;;) {
       const messages = next(fd);
@@ -109,7 +103,7 @@ export function routeNetlink(
     if (numbered.length === 0) return complaints[0] ?? '';
     return withSocket((fd) => {
       const all = changeRequests(numbered, indices);
-      must('send', send(fd, all, all.length, 0));
+      must('send', sockets.send(fd, all));
       for (let told = next(fd); told !== undefined; told = next(fd)) {
         for (const message of told) {
           if (message.kind !== 'end' || message.errno === 0) continue;
