@@ -1,7 +1,7 @@
 /**
  * While etcd does not run and kube-apiserver does, somebody stands in at the socket between them
- * (cluster/etcd/etcd-stand-in), so that the API serves again as soon as etcd does. Where they talk by TLS, which a
- * cluster that can be joined does, nobody stands in.
+ * (cluster/etcd/etcd-stand-in), so that the API serves again as soon as etcd does. A server
+ * without etcd has a balancer in its place, which holds connections likewise.
  */
 import { etcdStandIn } from '../cluster/etcd/etcd-stand-in.ts';
 import type { Executor } from '../executor/executor-api.ts';

@@ -69,7 +69,7 @@ export function variablesOf(settings: Settings): ReadonlyMap<string, Variable> {
     kubeletRoot: [layout.kubeletRoot, 'State of the kubelet'],
     disabled: [settings.disabled.join(','), 'Names given by --disable, with commas between them'],
     containerdSocket: [layout.containerdSocket, 'Socket of containerd'],
-    etcdSocket: [layout.etcdSocket, 'Socket of etcd for the API server of the same machine, where nobody can join'],
+    etcdSocket: [layout.etcdSocket, 'Socket of etcd for the API server of the same machine'],
   };
   for (const name of Object.keys(portDefaults) as PortName[]) {
     table[name] = [String(settings[name]), `${portAbout[name]} (${flagOf(name)})`];

@@ -50,7 +50,7 @@ test('--cluster-init adds the token, the join server and membership, and changes
     'token',
   ]);
   const changed = plain.order.filter((name) => graph.unit(name).hash !== plain.unit(name).hash);
-  const others = ['cluster-dns', 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+  const others = ['cluster-dns', 'etcd', 'kube-controller-manager', 'kube-scheduler'];
   expect(changed.sort()).toEqual(others);
   // Pods are not sent to a server whose DNS is about to stop, and nobody puts it back meanwhile.
   expect(graph.unit('cluster-dns').undo).toEqual(['builtin:leave-cluster-dns']);
@@ -59,6 +59,10 @@ test('--cluster-init adds the token, the join server and membership, and changes
   expect(graph.unit('etcd').flags).not.toHaveProperty('initial-cluster');
   expect(graph.unit('kube-scheduler').flags).toMatchObject({ 'leader-elect': 'true' });
   expect(needsOf({ graph }, 'kube-apiserver')).toContain('hard etcd-voter');
+  // By the socket as before, at which somebody stands in for etcd while it does not run.
+  const { 'etcd-servers': servers } = graph.unit('kube-apiserver').flags;
+  expect(servers).toMatch(/^unix:/);
+  expect(String(graph.unit('etcd').flags['listen-client-urls']).split(',')).toContain(servers);
 });
 
 test('a server that joins asks the others before it makes its certificates, and is what the first one is', async () => {
@@ -77,6 +81,9 @@ test('a server without etcd reaches that of the others where its own would be', 
   const control = await prepared({ server: ['https://s1:9345'], disableEtcd: true });
   for (const name of ['etcd', 'etcd-member', 'etcd-voter']) expect(control.graph.has(name)).toBe(false);
   expect(needsOf(control, 'kube-apiserver')).toEqual(['hard certificates', 'hard etcd-balancer']);
+  const { flags } = control.graph.unit('kube-apiserver');
+  expect(flags['etcd-servers']).toBe(`https://127.0.0.1:${String(control.settings.etcdClientPort)}`);
+  expect(flags['etcd-keyfile']).toMatch(/client\.key$/);
   expect(control.graph.unit('join-server').flags).toMatchObject({ has: 'api' });
 });
 

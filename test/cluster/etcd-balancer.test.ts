@@ -55,9 +55,9 @@ describe.skipIf(!isRoot)('one sick member of etcd', () => {
     const units = path.join(etcd.folder, 'units');
     mkdirSync(units);
     const shipped = (name: string) => readFileSync(path.join(root, 'units', `${name}.yaml`), 'utf8');
-    // As a server among several reaches etcd, by TLS.
+    // As a server without etcd reaches it, by TLS.
     const flags = /^ {2}etcd-.*\n/gm;
-    const remote = shipped('cluster.d/kube-apiserver/cluster').match(flags)?.join('') ?? '';
+    const remote = shipped('without-etcd.d/kube-apiserver/etcd-balancer').match(flags)?.join('') ?? '';
     const apiServer = shipped('kube-apiserver').replace(/^ {2}etcd-servers: .*\n/m, remote);
     const members = etcd.members.map(({ clientUrl }) => clientUrl).join();
     const files = {
@@ -200,5 +200,24 @@ describe.skipIf(!isRoot)('one sick member of etcd', () => {
     );
     expect(longest(ours), table.join('\n')).toBeLessThanOrEqual(limitMs);
     expect(longest(theirs), table.join('\n')).toBeGreaterThan(longest(ours));
+  });
+
+  test('[L9] all members are gone for a while: behind the balancer reads and writes go on as soon as a quorum is back', async () => {
+    await settled();
+    await Promise.all(etcd.members.map((member) => member.end('SIGKILL')));
+    await new Promise((resolve) => setTimeout(resolve, faultMs));
+    for (const member of etcd.members) member.restart();
+    await etcd.ready();
+    const backMs = Date.now();
+    const firstGood = async ({ all }: ApiProber, kind: 'read' | 'write') => {
+      const found = () => all.find((one) => one.kind === kind && one.why === undefined && one.endMs > backMs);
+      await expect.poll(found, patience).toBeDefined();
+      return (found()?.endMs ?? Infinity) - backMs;
+    };
+    const probed = [balanced, plain].flatMap((prober) => [firstGood(prober, 'read'), firstGood(prober, 'write')]);
+    const [read = Infinity, write = Infinity, ...theirs] = await Promise.all(probed);
+    const after = [read, write, ...theirs].map((ms) => `${String(ms)} ms after it`);
+    table.push(['all members killed', ...after.slice(0, 2), '', ...after.slice(2), ''].join(' | '));
+    expect(Math.max(read, write), table.join('\n')).toBeLessThanOrEqual(limitMs);
   });
 });
