@@ -14,6 +14,8 @@ export interface InternalJoinServerOptions {
   readonly own: OwnServer;
   readonly settings: CriticalSettings;
   readonly vipApiserver: string | undefined;
+  /** Undefined: nodes are not judged. */
+  readonly nodeMonitorGraceMs: number | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: (line: string) => void;
   readonly signal: AbortSignal;

@@ -4,8 +4,8 @@
  */
 import { StartupError } from '../error/startup-error.ts';
 import { flagWords } from '../process/flag-words.ts';
+import { changedUnit } from '../unit/changed-unit.ts';
 import type { LoadedUnits } from '../unit/load-units.ts';
-import { unitHash } from '../unit/unit-hash.ts';
 
 /** @throws StartupError ERR_CONFIG when no unit is named, or one that runs no program */
 export function withMainArguments(
@@ -26,10 +26,8 @@ export function withMainArguments(
         words,
       });
     }
-    const { name, hash: _, places, ...content } = unit;
     // Behind the flags, which are written behind `run` otherwise.
-    const changed = { ...content, run: [...unit.run, ...flagWords(unit.flags), ...words], flags: {} };
-    return { ...changed, name, hash: unitHash(name, changed), places };
+    return changedUnit(unit, { run: [...unit.run, ...flagWords(unit.flags), ...words], flags: {} });
   });
   return { ...loaded, units };
 }

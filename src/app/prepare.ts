@@ -26,6 +26,7 @@ import { checkExitWith } from './exit-with.ts';
 import type { FlagValues } from './flag-values.ts';
 import { argFlags, camelCase, upFlags } from './flags.ts';
 import { withMainArguments } from './main-arguments.ts';
+import { withNodeMonitorGrace } from './node-monitor-grace.ts';
 import { shippedUnits } from './shipped.ts';
 
 export interface Prepared {
@@ -123,7 +124,7 @@ async function load(options: LoadInput) {
     wanted: units,
   });
   if (!loading.ok) throw diagnosticsError('ERR_UNIT_FILE', loading.error);
-  const loaded = withMainArguments(loading.value, textOf(values, 'exit-with'), mainArguments);
+  const loaded = withMainArguments(withNodeMonitorGrace(loading.value), textOf(values, 'exit-with'), mainArguments);
   const built = buildGraph(loaded, durationsMs === undefined ? {} : { durationsMs });
   if (!built.ok) throw diagnosticsError('ERR_GRAPH', built.error);
   const graph = built.value;

@@ -336,6 +336,7 @@ export const commandRows: readonly CommandRow[] = [
         'service-cidr',
         'cluster-dns',
         'cluster-domain',
+        'node-monitor-grace-period',
       ].map((name): OptionRow => ({ flags: `--${name} <value>`, about: 'join-server: setting of this server' })),
       { flags: '--metrics <url>', about: 'etcd-watch: where etcd tells its figures' },
       ...[

@@ -7,10 +7,10 @@
  * Not here: one look (dns-look.ts), what Leases say (dns-leases.ts), what has to change (dns-slices.ts), and how
  * a server comes and goes by its own will (dns-membership.ts).
  */
-import { linkedAbort } from '../kernel/abort.ts';
 import { sleep } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { saidOnce } from '../kernel/said-once.ts';
+import { apiInTime } from './api-in-time.ts';
 import { isTooSlow, nothingSeen } from './dns-leases.ts';
 import { lookAround, type DnsClient, type DnsLook, type DnsLookPorts } from './dns-look.ts';
 import { changedSlice, changeText, slicesPath } from './dns-slices.ts';
@@ -41,6 +41,7 @@ const tooSlow =
 export async function keepDnsEndpoints(ports: DnsEndpointsPorts): Promise<never> {
   const { connect, clock, random, log, warn, signal } = ports;
   const say = saidOnce(log);
+  const limit = { limitMs: lookWithinMs, clock, signal };
   let watch = nothingSeen;
   let client: DnsClient | undefined;
   let pauseMs = everyMs;
@@ -50,14 +51,14 @@ export async function keepDnsEndpoints(ports: DnsEndpointsPorts): Promise<never>
       await sleep(clock, pauseMs * (0.9 + 0.2 * random()), signal);
       try {
         const api = (client ??= await connect());
-        const look = await inTime(ports, (end) => lookAround(api, watch, ports, end));
+        const look = await apiInTime(limit, (end) => lookAround(api, watch, ports, end));
         // Alone it looks seldom, and sees nobody.
         watch = look.isAlone ? nothingSeen : look.watch;
         const warning = isTooSlow(watch) ? tooSlow : '';
         if (warning !== warned) warn(warning);
         warned = warning;
         pauseMs = look.isAlone ? aloneMs : everyMs;
-        await inTime(ports, (end) => makeAll(look, api, ports, end));
+        await apiInTime(limit, (end) => makeAll(look, api, ports, end));
         say(look.problems.length === 0 ? undefined : look.problems.join('; '));
       } catch (error) {
         signal.throwIfAborted();
@@ -72,14 +73,6 @@ export async function keepDnsEndpoints(ports: DnsEndpointsPorts): Promise<never>
   } finally {
     client?.[Symbol.dispose]();
   }
-}
-
-/** @throws what `ask` rejects with; when that hangs, too */
-async function inTime<T>(ports: DnsEndpointsPorts, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  using limit = linkedAbort(ports.signal);
-  const late = () => limit.abort(new Error('the API did not answer in time'));
-  using _timer = ports.clock.timer(lookWithinMs, late);
-  return await ask(limit.signal);
 }
 
 async function makeAll(

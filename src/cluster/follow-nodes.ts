@@ -10,6 +10,7 @@ import { backoffDelayMs } from '../kernel/backoff.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { wakeablePause } from '../kernel/wakeable-pause.ts';
+import { apiInTime } from './api-in-time.ts';
 import { itemsOf } from './api-objects.ts';
 import type { KubeClient } from './kube-client.ts';
 
@@ -79,10 +80,8 @@ export async function followNodes(options: FollowNodesOptions): Promise<never> {
 
 const nameOf = (node: unknown): string => named.parse(node).metadata.name;
 
-async function listNodes(client: NodesClient, clock: Clock, parent: AbortSignal): Promise<readonly unknown[]> {
-  using limit = linkedAbort(parent);
-  using _timer = clock.timer(listWithinMs, () => limit.abort(new Error('the API did not answer in time')));
-  return itemsOf(await client.get(nodesPath, limit.signal));
+async function listNodes(client: NodesClient, clock: Clock, signal: AbortSignal): Promise<readonly unknown[]> {
+  return itemsOf(await apiInTime({ limitMs: listWithinMs, clock, signal }, (end) => client.get(nodesPath, end)));
 }
 
 interface Watching {

@@ -65,6 +65,19 @@ test('--cluster-init adds the token, the join server and membership, and changes
   expect(String(graph.unit('etcd').flags['listen-client-urls']).split(',')).toContain(servers);
 });
 
+test.each([
+  ['as it is for all', [], '50s'],
+  ['as the controllers are told', ['node-monitor-grace-period=1m30s'], '1m30s'],
+  ['what is no duration is for the controllers to refuse', ['node-monitor-grace-period=soon'], '50s'],
+  ['controllers that elect nobody', ['leader-elect=false'], 'never'],
+  ['a Lease of another name', ['leader-elect-resource-name=mine'], 'never'],
+])('after how long silent nodes are given up while no controller-manager lives: %s', async (_, given, grace) => {
+  const { graph } = await prepared({ clusterInit: true, kubeControllerManagerArg: given });
+  expect(graph.unit('join-server').flags).toMatchObject({ 'node-monitor-grace-period': grace });
+  const plain = (await prepared({ clusterInit: true })).graph;
+  expect(graph.unit('join-server').hash === plain.unit('join-server').hash).toBe(grace === '50s');
+});
+
 test('a server that joins asks the others before it makes its certificates, and is what the first one is', async () => {
   const joining = await prepared({ server: ['https://s1:9345'] });
   const first = (await prepared({ clusterInit: true })).graph;

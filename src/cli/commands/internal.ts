@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { exitCode } from '../../error/codes.ts';
 import { StartupError } from '../../error/startup-error.ts';
 import { systemClock } from '../../kernel/clock.ts';
+import { parseDurationMs } from '../../kernel/duration.ts';
 import { defaultTimes } from '../../vip/coordination/timing.ts';
 import { balances, elections } from '../../vip/model.ts';
 import { flapHalfLifeMs } from '../../vip/plan/flap-penalty.ts';
@@ -32,6 +33,9 @@ const joinServerSchema = z.object({
   clusterDomain: z.string(),
   /** Empty: none. */
   apiserverVip: z.string().default(''),
+  nodeMonitorGracePeriod: z
+    .union([z.literal('never'), z.string().refine((text) => parseDurationMs(text) !== undefined)])
+    .transform((text) => parseDurationMs(text)),
 });
 
 const etcdSnapshotsSchema = z.object({
@@ -155,7 +159,11 @@ const services: Readonly<Record<string, (input: CommandInput) => Promise<unknown
     };
     const { internalJoinServer } = await import('../../app/internal-join-server.ts');
     const vipApiserver = parsed.apiserverVip === '' ? undefined : parsed.apiserverVip;
-    return internalJoinServer({ dataDir, server, own, settings, vipApiserver, ...around(input) });
+    const nodeMonitorGraceMs = parsed.nodeMonitorGracePeriod;
+    return internalJoinServer({
+      ...{ dataDir, server, own, settings, vipApiserver, nodeMonitorGraceMs },
+      ...around(input),
+    });
   },
   async peers(input) {
     const parsed = parse('peers', peersSchema, input);

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { linkedAbort } from '../../kernel/abort.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
+import { apiInTime } from '../api-in-time.ts';
 import { isAnswering } from '../cluster-dns.ts';
 import { keepDnsEndpoints } from '../dns-endpoints.ts';
 import { dnsLeaving } from '../dns-leaving.ts';
@@ -15,6 +16,7 @@ import type { KubeClient } from '../kube-client.ts';
 import { layoutOf, type Layout } from '../layout.ts';
 import { etcdTls } from '../members/own-member.ts';
 import { keepMembers } from '../members/keep-members.ts';
+import { keepNodeConditions } from '../node-lifecycle/keep-node-conditions.ts';
 import { readPasswords } from './cluster-token.ts';
 import { failureLimit } from './failure-limit.ts';
 import type { JoinDeskPorts } from './join-desk.ts';
@@ -29,6 +31,8 @@ export interface ServeJoinOptions {
   readonly own: OwnServer;
   readonly settings: CriticalSettings;
   readonly vipApiserver?: string | undefined;
+  /** After it a silent node is not believed to be Ready; undefined: nobody here judges nodes. */
+  readonly nodeMonitorGraceMs?: number | undefined;
   readonly connect: () => Promise<KubeClient>;
   readonly clock: Clock;
   readonly log: (line: string) => void;
@@ -44,7 +48,7 @@ const renewalEveryMs = 60_000;
 
 /** Runs until `signal` aborts, and then rejects with its reason. @throws what listening fails with */
 export async function serveJoin(options: ServeJoinOptions): Promise<never> {
-  const { own, clock, log, notify, signal } = options;
+  const { own, clock, log, notify, signal, nodeMonitorGraceMs: graceMs } = options;
   const layout = layoutOf({ dataDir: options.dataDir, runDir: '' });
   let pair = await servingPair(layout);
   const clientAuthority = await readFile(path.join(layout.serverTls, 'client-ca.crt'), 'utf8');
@@ -72,6 +76,7 @@ export async function serveJoin(options: ServeJoinOptions): Promise<never> {
       warn: (text) => notify(`X_WARNING=${text}`),
     }),
     keepTokens({ ...loop, etcd: etcdOf(own, layout, clock), files: layout }),
+    ...(graceMs === undefined ? [] : [keepNodeConditions({ ...loop, graceMs })]),
   ]) {
     kept.catch(() => undefined);
   }
@@ -130,9 +135,9 @@ function deskPorts(options: ServeJoinOptions, layout: Layout): JoinDeskPorts {
     vipApiserver: options.vipApiserver,
     async claimNode(name, password) {
       using client = await connect();
-      using end = linkedAbort(signal);
-      using _timer = clock.timer(claimWithinMs, () => end.abort(new Error('the API did not answer in time')));
-      return await claimNode({ client, name, password, clock, signal: end.signal });
+      return await apiInTime({ limitMs: claimWithinMs, clock, signal }, (end) =>
+        claimNode({ client, name, password, clock, signal: end }),
+      );
     },
     log,
   };
