@@ -9,13 +9,14 @@ import type { AddressInfo, Socket } from 'node:net';
 import { bodyText } from '../../kernel/request-body.ts';
 import { shownSubject } from '../shown-certificate.ts';
 import { answerJoin, type JoinAnswer, type JoinDeskPorts } from './join-desk.ts';
+import { limitedLog } from './limited-log.ts';
 import { refuseEarly } from './refuse-early.ts';
 import { nodeHeaders } from './wire.ts';
 
 /** The largest honest body is a request to sign, of less than 1 KiB. */
 const longestBody = 64 * 1024;
 /** Who has not said what it wants by then is gone: a slow reader holds no socket for long. */
-const defaultPatience: Patience = { handshakeMs: 5_000, headersMs: 5_000, requestMs: 10_000 };
+const defaultPatience: Patience = { handshakeMs: 5_000, headersMs: 5_000, requestMs: 10_000, answerMs: 30_000 };
 const mostConnections = 512;
 /** Half of all: whoever holds as many as it can from one address keeps nobody else out. */
 const mostOfOneAddress = 256;
@@ -25,6 +26,8 @@ export interface Patience {
   readonly handshakeMs: number;
   readonly headersMs: number;
   readonly requestMs: number;
+  /** Without reading anything of the answer, the time to make it included. */
+  readonly answerMs: number;
 }
 
 export interface JoinServerOptions {
@@ -50,6 +53,7 @@ export interface JoinServer extends AsyncDisposable {
 export async function startJoinServer(options: JoinServerOptions): Promise<JoinServer> {
   const { host, port, certificate, key, clientAuthority, desk, patience = defaultPatience } = options;
   const authority = clientAuthority === undefined ? {} : { ca: clientAuthority };
+  const logRefusal = limitedLog({ log: desk.log, clock: desk.clock });
   const server = createServer(
     {
       cert: certificate,
@@ -67,7 +71,7 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
       connectionsCheckingInterval: Math.min(1_000, patience.headersMs / 2),
     },
     (request, response) => {
-      void serve(request, desk).then((answer) => {
+      void serve(request, desk, logRefusal).then((answer) => {
         if (answer === undefined) return;
         response.writeHead(answer.status, {
           'content-type': answer.type,
@@ -81,7 +85,9 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
   );
   server.maxConnections = mostConnections;
   limitEachAddress(server, options.mostOfOneAddress ?? mostOfOneAddress);
-  refuseEarly(server, desk.log);
+  refuseEarly(server, logRefusal);
+  // Of a connection on which nothing moves, whatever it waits for: all limits else are for requests.
+  server.setTimeout(patience.answerMs);
   server.listen(port, host);
   await once(server, 'listening');
   return {
@@ -117,7 +123,11 @@ function limitEachAddress(server: Server, most: number): void {
 }
 
 /** Undefined when the sender has gone before it had said everything: there is nobody to answer. */
-async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<JoinAnswer | undefined> {
+async function serve(
+  request: IncomingMessage,
+  desk: JoinDeskPorts,
+  logRefusal: (line: string) => void,
+): Promise<JoinAnswer | undefined> {
   const remote = request.socket.remoteAddress ?? 'unknown';
   let body: string | undefined;
   try {
@@ -127,7 +137,7 @@ async function serve(request: IncomingMessage, desk: JoinDeskPorts): Promise<Joi
   }
   if (body === undefined) {
     const message = `a body has at most ${String(longestBody)} bytes`;
-    desk.log(`refused ${remote}: 413 ${message}`);
+    logRefusal(`refused ${remote}: 413 ${message}`);
     return { status: 413, type: 'application/json', body: JSON.stringify({ code: 'ERR_BODY', message }) };
   }
   return answerJoin(

@@ -15,7 +15,7 @@ beforeAll(async () => {
   authority = await newAuthority('ours');
 });
 beforeEach(async () => {
-  const patience = { handshakeMs: 2_000, headersMs: 200, requestMs: 400 };
+  const patience = { handshakeMs: 2_000, headersMs: 200, requestMs: 400, answerMs: 500 };
   kit = deskKit(authority, authority);
   server = await startJoinServer({
     host: '127.0.0.1',
@@ -39,6 +39,13 @@ const post = (body: string) =>
     clock: systemClock,
     signal: new AbortController().signal,
   });
+
+/** 0: the connection was closed. */
+const statusOfPost = () =>
+  post('{}').then(
+    ({ status }) => status,
+    () => 0,
+  );
 
 /** The status of a ping from another address of this machine. */
 const pingFrom = (localAddress: string) =>
@@ -136,6 +143,27 @@ describe('the join port', () => {
     expect(await post('{}')).toMatchObject({ status: 400 });
   });
 
+  test('[H5] lets go of whoever asks and never reads an answer', async () => {
+    // Whole requests in each record of TLS: none is left half read when the answers have no place to go any more.
+    const asking = `GET ${paths.authority} HTTP/1.1\r\nhost: a\r\n\r\n`.repeat(300);
+    // As many as one address may have: they keep it out for as long as they are held.
+    const holding = Array.from({ length: 3 }, () => {
+      const socket = connectTls({ host: '127.0.0.1', port: server.port, ca: authority.pem });
+      const ask = () => void socket.write(asking, (error) => error ?? ask());
+      socket.on('error', () => undefined);
+      return new Promise<typeof socket>((resolve) =>
+        socket.once('secureConnect', () => {
+          socket.pause();
+          ask();
+          resolve(socket);
+        }),
+      );
+    });
+    const held = await Promise.all(holding);
+    await expect.poll(statusOfPost, { timeout: 10_000 }).toBe(400);
+    for (const socket of held) socket.destroy();
+  });
+
   test('has no more connections of one address than it may have, and takes others when these have gone', async () => {
     const hoarded = Array.from({ length: 3 }, () => connectTcp(server.port, '127.0.0.1').on('error', () => undefined));
     const gone = hoarded.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
@@ -143,14 +171,7 @@ describe('the join port', () => {
     await expect(post('{}')).rejects.toThrow(/ECONNRESET|closed|disconnected|EPIPE/);
     expect(await pingFrom('127.0.0.2')).toBe(200);
     await Promise.all(gone);
-    await expect
-      .poll(() =>
-        post('{}').then(
-          ({ status }) => status,
-          () => 0,
-        ),
-      )
-      .toBe(400);
+    await expect.poll(statusOfPost).toBe(400);
   });
 
   test('proves itself by another certificate after it was renewed', async () => {
