@@ -6,14 +6,14 @@
  * `leave-cluster-dns` on, and until then, a mark (dns-leaving.ts) keeps this server's own look from doing so.
  */
 import type { Builtin } from '../unit/builtin.ts';
-import { linkedAbort } from '../kernel/abort.ts';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
+import { apiInTime } from './api-in-time.ts';
 import { applyObjects, readLabelled, type Connect } from './api-objects.ts';
 import { clusterDnsBuiltin, dnsObjects, ownSliceName } from './cluster-dns.ts';
 import { dnsLeaving } from './dns-leaving.ts';
 import { leaseName, leasesPath, renewedLease } from './dns-leases.ts';
-import { changedSlice, isReady, nodeOf, slicesOfDns, slicesPath } from './dns-slices.ts';
+import { changedSlice, isReady, nodeOf, slicesOfDns, slicesPath, type DnsSlice } from './dns-slices.ts';
 import type { KubeClient } from './kube-client.ts';
 import { layoutOf } from './layout.ts';
 import type { Settings } from './settings.ts';
@@ -32,13 +32,18 @@ export function dnsMemberBuiltins(
   const ownName = ownSliceName(settings);
   const leaving = dnsLeaving(layoutOf(settings).dnsLeaving);
 
+  const ownOf = (slices: readonly DnsSlice[]) => slices.find(({ metadata }) => metadata.name === ownName);
+  /** Where nobody else is asked it changes nothing to leave. */
+  const isAskedBesideOthers = (slices: readonly DnsSlice[]) => {
+    const own = ownOf(slices);
+    return own !== undefined && isReady(own) && slices.some((slice) => slice !== own && isReady(slice));
+  };
+
   /** Whether it was changed. */
   const setAsked = async (isAsked: boolean, client: KubeClient, signal: AbortSignal): Promise<boolean> => {
     const slices = await readLabelled(client, slicesOfDns, signal);
-    const own = slices.find(({ metadata }) => metadata.name === ownName);
-    if (own === undefined || isReady(own) === isAsked) return false;
-    // Where nobody else is asked it changes nothing to leave.
-    if (!isAsked && !slices.some((slice) => slice !== own && isReady(slice))) return false;
+    const own = ownOf(slices);
+    if (own === undefined || (isAsked ? isReady(own) : !isAskedBesideOthers(slices))) return false;
     if (slices.length > 1) {
       // First of all: by the Lease of an earlier life others would take it out again at once, and without any they
       // would put it back for as long as its Node is Ready.
@@ -56,15 +61,24 @@ export function dnsMemberBuiltins(
     });
   };
 
-  /** It may fail: it is a matter of seconds, and must keep no server from starting or stopping. */
-  const trySetAsked = async (isAsked: boolean, { signal, log }: Pick<Parameters<Builtin>[0], 'signal' | 'log'>) => {
-    using limit = linkedAbort(signal);
-    using _timer = clock.timer(sayWithinMs[`${isAsked}`], () =>
-      limit.abort(new Error('the API did not answer in time')),
-    );
+  /** False when the API does not tell. */
+  const tryRead = async (test: (slices: readonly DnsSlice[]) => boolean, signal: AbortSignal) => {
     try {
       using client = await connect();
-      const isChanged = await setAsked(isAsked, client, limit.signal);
+      const limit = { limitMs: sayWithinMs.false, clock, signal };
+      return test(await apiInTime(limit, (end) => readLabelled(client, slicesOfDns, end)));
+    } catch {
+      signal.throwIfAborted();
+      return false;
+    }
+  };
+
+  /** It may fail: it is a matter of seconds, and must keep no server from starting or stopping. */
+  const trySetAsked = async (isAsked: boolean, { signal, log }: Pick<Parameters<Builtin>[0], 'signal' | 'log'>) => {
+    try {
+      using client = await connect();
+      const limit = { limitMs: sayWithinMs[`${isAsked}`], clock, signal };
+      const isChanged = await apiInTime(limit, (end) => setAsked(isAsked, client, end));
       if (isChanged) log(`cluster DNS is ${isAsked ? 'asked here' : 'not asked here any more'}`);
       return isChanged;
     } catch (error) {
@@ -95,9 +109,11 @@ export function dnsMemberBuiltins(
       await trySetAsked(true, context);
     },
     'leave-cluster-dns': async (context) => {
+      // With the mark there, its own look may be the faster one to say it: the others have to hear of that, too.
+      const wasAsked = await tryRead(isAskedBesideOthers, context.signal);
       // Before it is said: whoever reads what is said has the mark, too.
       await noteLeaving(true, context);
-      if (await trySetAsked(false, context)) await sleep(clock, lingerMs, context.signal);
+      if ((await trySetAsked(false, context)) || wasAsked) await sleep(clock, lingerMs, context.signal);
     },
   };
 }

@@ -23,7 +23,7 @@ function server(
   const nodeOf = (name: string) => (name === 'kube-dns-host' ? first : name.replace('kube-dns-', ''));
   const writes: string[] = [];
   const lines: string[] = [];
-  const state = { isAway: false };
+  const state = { isAway: false, onRead: (): void => undefined };
   const items = new Map(
     Object.entries(slices).map(([name, ready]) => [
       name,
@@ -35,11 +35,17 @@ function server(
       },
     ]),
   );
+  /** By its own look, which has found the mark. */
+  const takeOut = (name: string) => {
+    for (const endpoint of items.get(name)?.endpoints ?? []) endpoint.conditions.ready = false;
+  };
   const client = {
-    get: () =>
-      state.isAway
-        ? Promise.reject(new Error('connect ECONNREFUSED'))
-        : Promise.resolve({ items: [...items.values(), 'what nobody can read'] }),
+    get: () => {
+      if (state.isAway) return Promise.reject(new Error('connect ECONNREFUSED'));
+      const answer = structuredClone({ items: [...items.values(), 'what nobody can read'] });
+      state.onRead();
+      return Promise.resolve(answer);
+    },
     apply: (_: string, body: object) => {
       const { kind, metadata } = applied.parse(body);
       const { data } = endpointsOf.safeParse(body);
@@ -59,7 +65,7 @@ function server(
   const context = { signal: new AbortController().signal, log: (line: string) => lines.push(line) };
   const run = (name: keyof typeof builtins) => builtins[name](context as unknown as BuiltinContext);
   const hasMark = () => existsSync(layoutOf(settings).dnsLeaving);
-  return { run, writes, lines, state, hasMark };
+  return { run, writes, lines, state, hasMark, takeOut };
 }
 
 test.each([
@@ -145,6 +151,20 @@ test('a server that stops is asked no more, and goes on answering until the othe
   await clock.advance(200);
   await left;
   expect(clock.pendingTimers).toBe(0);
+});
+
+test('a server that its own look has taken out first goes on answering until the others know, too', async () => {
+  const clock = fakeClock();
+  const { run, writes, state, takeOut } = server({ 'kube-dns-host': true, 'kube-dns-s2': true }, { clock });
+  state.onRead = () => takeOut('kube-dns-s2');
+  let isOver = false;
+  const left = run('leave-cluster-dns').then(() => (isOver = true));
+  await expect.poll(() => clock.nextTimerInMs).toBe(1000);
+  await clock.advance(900);
+  expect(isOver).toBe(false);
+  await clock.advance(200);
+  await left;
+  expect(writes).toEqual([]);
 });
 
 test('a server that stops is marked as leaving until its DNS answers again, whether the API is there or not', async () => {
