@@ -282,7 +282,10 @@ export const commandRows: readonly CommandRow[] = [
     options: [
       ...place,
       { flags: '--name <name>', about: 'Which one, if several run' },
-      { flags: '--grace <duration>', about: 'drain: how long busy connections may go on, like 30s' },
+      {
+        flags: '--grace <duration>',
+        about: 'drain: how long connections may go on that are busy, or of clients that may speak HTTP/2, like 30s',
+      },
       { flags: '-f, --follow', about: 'events: keep showing new ones (without --since only those)' },
       { flags: '--since <seq>', about: 'events: from this one on' },
       json,

@@ -24,7 +24,8 @@ export const k3sBehaviours: Readonly<Record<number, K3sBehaviour>> = {
   8: { about: 'the next connection goes to the new one' },
   9: {
     about: 'connections of the default are closed once a server of the list carries them',
-    differs: 'a busy one has a grace of a second (`graceTakeover`), one that waits for nothing is closed at once',
+    differs:
+      'a busy one, and any of a client that may speak HTTP/2, has a grace of a second (`graceTakeover`), one that waits for nothing is closed at once',
   },
   10: { about: 'the default, named by the list too, climbs to preferred like any other' },
   11: { about: 'it is in the list then, and still the default' },
