@@ -1,5 +1,5 @@
 /**
- * What is made at its first use: a schema or a module of Node.js's own that no start needs before its
+ * What is made at its first use: a schema or a module of Node.js's own that not every start needs before its
  * first process. Making one object of a schema takes some 40 µs, loading `net` some 5 ms.
  */
 export function lazily<T>(make: () => T): () => T {

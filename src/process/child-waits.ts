@@ -2,7 +2,7 @@
  * The system calls that Node.js lacks for children: looking which of any has ended, and, for an init, taking in
  * the orphans of one's descendants.
  */
-import { endianness } from 'node:os';
+import { constants, endianness } from 'node:os';
 import { libc } from '../kernel/foreign.ts';
 
 export interface ChildWaits {
@@ -25,7 +25,7 @@ const siginfoBytes = 128;
 /** After three ints, and padding to a pointer's size. Source: <asm-generic/siginfo.h>. */
 const pidOffset = process.arch === 'arm' || process.arch === 'ia32' ? 12 : 16;
 
-/** Undefined where there is no FFI. */
+/** Undefined where there is no FFI, or where nobody may look (a filter of system calls). */
 export function childWaits(): ChildWaits | undefined {
   const library = libc();
   if (library === undefined) return undefined;
@@ -34,11 +34,12 @@ export function childWaits(): ChildWaits | undefined {
   const prctl = library.func('int prctl(int option, ulong a, ulong b, ulong c, ulong d)');
   const info = Buffer.alloc(siginfoBytes);
   const readPid = () => (endianness() === 'LE' ? info.readInt32LE(pidOffset) : info.readInt32BE(pidOffset));
+  const look = () => waitid(waitAny, 0, info, exited | noHang | noWait);
+  if (look() !== 0 && library.errno() !== constants.errno.ECHILD) return undefined;
   return {
     nextEnded() {
       info.fill(0);
-      const failed = waitid(waitAny, 0, info, exited | noHang | noWait);
-      return failed === 0 ? readPid() || undefined : undefined;
+      return look() === 0 ? readPid() || undefined : undefined;
     },
     reap: (pid) => void waitpid(pid, null, noHang),
     becomeSubreaper: () => prctl(setChildSubreaper, 1, 0, 0, 0) === 0,

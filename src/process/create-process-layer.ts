@@ -17,7 +17,7 @@ import type { LimitGroups } from './limit-groups.ts';
 import { defaultLogLimits, type LogLimits } from './log-file.ts';
 import { createLogWatch } from './log-watch.ts';
 import { isOwnChild } from './own-children.ts';
-import { type ProcReader, systemProc } from './proc-reader.ts';
+import { pidMax, type ProcReader, systemProc } from './proc-reader.ts';
 import type { ProcessPort } from './process-port.ts';
 import { formatMarker } from './run-marker.ts';
 import type { RunParts } from './run-parts.ts';
@@ -91,7 +91,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
   const parts: RunParts = {
     clock,
     proc,
-    search: sharedScan(proc, clock, isOwnChild),
+    search: sharedScan({ proc, clock, isKnown: isOwnChild, pidMax: pidMax() }),
     records: openRunRecords(options.recordDir, notice),
     tree,
     limitGroups,

@@ -22,7 +22,10 @@ export interface ProcReader {
   pids(): readonly number[];
   /** Undefined when there is no such process. */
   stat(pid: number): ProcStat | undefined;
-  /** Value of a variable in the environment that the process was started with, undefined when unset or unreadable. */
+  /**
+   * Value of a variable in the environment that the process was started with; undefined when it is unset there or
+   * unreadable, '' when there is no environment: of a kernel thread, or at the moment in which another program begins.
+   */
   environ(pid: number, name: string): string | undefined;
   /** Changes at each boot of the machine. */
   bootId(): string;
@@ -95,7 +98,7 @@ function createSystemProc(): ProcReader {
     },
     environ(pid, name) {
       const environ = readFile(pid, 'environ', maxEnviron);
-      if (environ === undefined) return undefined;
+      if (environ === undefined || environ.length === 0) return environ && '';
       const prefix = `${name}=`;
       let from = 0;
       if (!environ.subarray(0, prefix.length).equals(Buffer.from(prefix))) {
@@ -132,4 +135,13 @@ export function isAlive(proc: ProcReader, { pid, startTicks }: ProcessId): boole
  */
 export function isDead({ state, threads = 1 }: ProcStat): boolean {
   return (state === 'Z' && threads <= 1) || state === 'X' || state === 'x';
+}
+
+/** Numbers of processes are below it, here and now; 0 when that is not known. */
+export function pidMax(): number {
+  try {
+    return Number(readFileSync('/proc/sys/kernel/pid_max', 'utf8'));
+  } catch {
+    return 0;
+  }
 }

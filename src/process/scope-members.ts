@@ -5,7 +5,7 @@
  * cgroup (entered a moment after the start), the environment marker (lost by an emptied environment).
  */
 import type { UnitCgroup } from './cgroup.ts';
-import { isAlive, isDead, type ProcessId, type ProcReader, type ProcStat } from './proc-reader.ts';
+import { isDead, type ProcessId, type ProcReader, type ProcStat } from './proc-reader.ts';
 import { markerVariable, type StopScope } from './run-marker.ts';
 
 /** What a stop has to end. */
@@ -18,6 +18,8 @@ export interface StopTarget extends ProcessId {
 
 /**
  * All living processes of the target but us. Looks at every process of the machine: for stopping only.
+ *
+ * None at all may also mean that the list is older than the end of the last: what that one started is not in it.
  *
  * @param search - tells whose each process is (default: `proc`); its `pids` may leave out what cannot be of the target,
  *   the main process too
@@ -34,16 +36,17 @@ export function findMembers(target: StopTarget, proc: ProcReader, search = proc)
   const inCgroup = new Set(scope === 'cgroup' ? target.cgroup?.pids() : []);
   const members = [...living];
   for (const pid of search.pids()) {
-    if (pid === process.pid || pid === mainPid) continue;
+    if (pid === process.pid || (isMain && pid === mainPid)) continue;
     const stat = search.stat(pid);
     // What a process starts cannot be older than itself.
     if (stat === undefined || isDead(stat) || stat.startTicks < mainStart) continue;
-    const isMember =
-      inCgroup.has(pid) ||
-      (isOurGroup && isInGroup(stat, mainPid)) ||
-      (scope === 'cgroup' && search.environ(pid, markerVariable) === run);
-    // What the search knows of it may be old.
-    if (isMember && (search === proc || isAlive(proc, stat))) members.push({ pid, startTicks: stat.startTicks });
+    const isMarked = () => scope === 'cgroup' && search.environ(pid, markerVariable) === run;
+    const isOursInAnyGroup = inCgroup.has(pid) || isMarked();
+    if (!isOursInAnyGroup && !(isOurGroup && isInGroup(stat, mainPid))) continue;
+    // What the search knows may be old: whether it lives, and its group, which it may have left since.
+    const now = search === proc ? stat : proc.stat(pid);
+    if (now === undefined || isDead(now) || now.startTicks !== stat.startTicks) continue;
+    if (isOursInAnyGroup || isInGroup(now, mainPid)) members.push({ pid, startTicks: now.startTicks });
   }
   return members;
 }

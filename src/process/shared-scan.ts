@@ -1,27 +1,36 @@
 /**
- * One look at /proc for all who look in the same turn of the event loop.
- *
- * Stopping many units at once would read every process once for each of them. Within a turn nothing
- * can be learnt by looking again: what ends meanwhile is told by an event of a later turn. What a
- * process is (not whether it lives) holds a little longer, for those who stop one after another.
+ * One look at /proc for all who look in the same turn of the event loop: stopping many units at once would read
+ * every process once for each of them. What was begun since the look is not in it, so who finds nobody looks
+ * again in a later turn (stop.ts). What a process is (not whether it lives) holds a little longer, for those who
+ * stop one after another.
  */
 import type { Clock } from '../kernel/clock.ts';
 import type { ProcReader, ProcStat } from './proc-reader.ts';
 
-/**
- * For so long a pid that is listed again is the same process: the kernel gives numbers in a circle of 32,768 or more,
- * and no machine forks 300,000 times a second. Source of the circle: pid_max of proc_sys_kernel(5).
- */
+/** For so long a pid that is listed again is the same process, where numbers are given in a large circle. */
 const sameProcessMs = 100;
-
 /**
- * Its `stat` and `environ` may be 100 ms old: enough to tell whose a process is, not whether it lives.
- *
- * @param isKnown - left out of `pids`: our own children are looked at by their own stops. Each leads a session with a
- *   marker of its own, and its number is nobody else's until we have taken its exit. Among a thousand units each stop
- *   would read the other 999 otherwise.
+ * Numbers are given in a circle: this many forks within 100 ms are beyond any machine. Source: the kernel's default of
+ * pid_max, proc_sys_kernel(5); it may be less, in a pid namespace as well.
  */
-export function sharedScan(proc: ProcReader, clock: Clock, isKnown: (pid: number) => boolean): ProcReader {
+const largeCircle = 32_768;
+
+export interface SharedScanOptions {
+  readonly proc: ProcReader;
+  readonly clock: Clock;
+  /**
+   * Left out of `pids`: our own children are looked at by their own stops. Each leads a session, and has a marker of its
+   * own or none; its number is nobody else's until we have taken its exit. Among a thousand units each stop would read
+   * the other 999 otherwise.
+   */
+  readonly isKnown: (pid: number) => boolean;
+  /** Source: /proc/sys/kernel/pid_max. */
+  readonly pidMax: number;
+}
+
+/** Its `stat` and `environ` may be 100 ms old: enough to tell whose a process is, not whether it lives. */
+export function sharedScan({ proc, clock, isKnown, pidMax }: SharedScanOptions): ProcReader {
+  const keepMs = pidMax >= largeCircle ? sameProcessMs : 0;
   let pids: readonly number[] | undefined;
   let readAtMs = Number.NEGATIVE_INFINITY;
   const facts = rememberingScan(proc);
@@ -31,7 +40,7 @@ export function sharedScan(proc: ProcReader, clock: Clock, isKnown: (pid: number
       if (pids !== undefined) return pids;
       clock.soon(() => (pids = undefined));
       const nowMs = clock.monotonicMs();
-      if (nowMs - readAtMs > sameProcessMs) {
+      if (nowMs - readAtMs >= keepMs) {
         facts.forget();
         readAtMs = nowMs;
       }
@@ -52,7 +61,13 @@ export function rememberingScan(proc: ProcReader): RememberingScan {
   return {
     pids: () => (pids ??= proc.pids()),
     stat: (pid) => remembered(stats, pid, () => proc.stat(pid)),
-    environ: (pid, name) => remembered(variables, `${String(pid)} ${name}`, () => proc.environ(pid, name)),
+    environ(pid, name) {
+      const key = `${String(pid)} ${name}`;
+      const value = remembered(variables, key, () => proc.environ(pid, name));
+      // Another program begins in it: the next look finds its environment.
+      if (value === '' && !isKernelThread(stats.get(pid))) variables.delete(key);
+      return value;
+    },
     bootId: () => proc.bootId(),
     forget() {
       pids = undefined;
@@ -68,3 +83,6 @@ function remembered<K, V>(known: Map<K, V>, key: K, look: () => V): V {
   known.set(key, value);
   return value;
 }
+
+/** Children of kthreadd. Source: <linux/kthread.h>; it is started second. */
+const isKernelThread = (stat: ProcStat | undefined): boolean => stat?.ppid === 2;

@@ -108,6 +108,11 @@ async function untilGone(
     // Cheap first: as long as one that is known lives, the others need no search.
     if (!known.some((member) => isAlive(proc, member))) {
       known = findMembers(target, proc, search);
+      if (known.length === 0 && search !== undefined) {
+        // Others have looked in this turn, too, and what the last one has started since is not in their list.
+        await new Promise<void>((resolve) => void clock.soon(resolve));
+        known = findMembers(target, proc, search);
+      }
       if (known.length === 0) return true;
       act(known);
     }

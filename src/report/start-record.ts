@@ -34,7 +34,7 @@ const recordedUnit = lazily(() =>
 );
 export type RecordedUnit = z.infer<ReturnType<typeof recordedUnit>>;
 
-/** Made at its first use: reading or checking a record comes after the first unit. */
+/** Made at its first use: the first start of a data directory reads no record. */
 export const startRecordSchema = lazily(() =>
   z.object({
     version: z.literal(1),
