@@ -168,13 +168,14 @@ test('10,000 lines are delivered complete and in order while they are written', 
 test('rotation while a process writes loses no line for the follower, and keeps three files of 0600', async () => {
   await using place = scratch({ logLimits: { maxBytes: 4096, maxFiles: 3 } });
   const lines = collect(place.layer.log('chatty'));
-  // Slow enough that nothing is written in the microseconds between copy and truncation.
-  const script =
-    'i=0; while [ $i -lt 400 ]; do echo "line $i of a process that writes a lot"; i=$((i+1)); [ $((i%20)) = 0 ] && sleep 0.02; done';
-  await place.launch(unitOf('chatty', { run: ['sh', '-c', script] })).exited;
-  await expect.poll(() => lines.length).toBe(400);
-  expect(lines.every((line, index) => line.startsWith(`line ${String(index)} `))).toBe(true);
   const file = path.join(place.logDir, 'chatty.log');
+  // Slow enough that nothing is written in the microseconds between copy and truncation; until it was rotated twice.
+  const script =
+    'i=0; while [ $i -lt 400 ] || [ ! -e "$0" ]; do echo "line $i of a process that writes a lot"; i=$((i+1)); [ $((i%20)) = 0 ] && sleep 0.02; done; echo end';
+  await place.launch(unitOf('chatty', { run: ['sh', '-c', script, `${file}.2`] })).exited;
+  await expect.poll(() => lines.at(-1)).toBe('end');
+  expect(lines.length).toBeGreaterThan(400);
+  expect(lines.slice(0, -1).every((line, index) => line.startsWith(`line ${String(index)} `))).toBe(true);
   for (const name of [file, `${file}.1`, `${file}.2`]) expect(statSync(name).mode & 0o777).toBe(0o600);
   expect(existsSync(`${file}.3`)).toBe(false);
   expect(statSync(file).size).toBeLessThan(40_000);
