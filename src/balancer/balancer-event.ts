@@ -45,7 +45,7 @@ export type BalancerEvent =
       readonly server: string;
       /** As it was for the first of them. */
       readonly why: string;
-      /** Of each: from the client's connection to the server's. */
+      /** Of each: from the beginning of its dial, which is its client's coming or, if it was held, its waking. */
       readonly tookMs: readonly number[];
     }
   /** Why this server: the decision for one connection that did not go at once where it was to go. */
@@ -57,6 +57,7 @@ export type BalancerEvent =
       readonly attempts: readonly DialAttempt[];
       /** Absent: no server could be reached, and the client's connection was closed. */
       readonly chosen?: string;
+      /** Of the last dial, without what the client waited before or after it. */
       readonly tookMs: number;
       readonly gaveUp?: GaveUp;
     }

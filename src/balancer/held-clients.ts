@@ -10,9 +10,11 @@ export interface HoldLimits {
   readonly most: number;
 }
 
+/** Why a wait ended; a server is worth looking for after the first alone. */
+export type WaitOver = 'a server answers' | 'waited for long enough' | 'the client left';
+
 export interface Wait {
-  /** Whether it is worth while to look for a server again. */
-  readonly over: Promise<boolean>;
+  readonly over: Promise<WaitOver>;
   /** The client has left. No effect once it is over. */
   cancel(): void;
 }
@@ -25,25 +27,25 @@ export interface HeldClients {
 }
 
 export function heldClients(clock: Clock, { holdMs, most }: HoldLimits): HeldClients {
-  const held = new Set<(isWorthIt: boolean) => void>();
+  const held = new Set<(why: WaitOver) => void>();
   return {
     wait(sinceMs) {
       const leftMs = sinceMs + holdMs - clock.monotonicMs();
       if (leftMs <= 0 || held.size >= most) return undefined;
-      let end: (isWorthIt: boolean) => void = () => undefined;
-      const over = new Promise<boolean>((resolve) => {
-        const timer = clock.timer(leftMs, () => end(false));
-        end = (isWorthIt) => {
+      let end: (why: WaitOver) => void = () => undefined;
+      const over = new Promise<WaitOver>((resolve) => {
+        const timer = clock.timer(leftMs, () => end('waited for long enough'));
+        end = (why) => {
           timer[Symbol.dispose]();
           held.delete(end);
-          resolve(isWorthIt);
+          resolve(why);
         };
         held.add(end);
       });
-      return { over, cancel: () => end(false) };
+      return { over, cancel: () => end('the client left') };
     },
     wake() {
-      for (const end of [...held]) end(true);
+      for (const end of [...held]) end('a server answers');
     },
   };
 }

@@ -10,7 +10,7 @@ import { parseTcpAddress } from '../probe/connection.ts';
 import { connectionPool, type PooledConnection } from './connection-pool.ts';
 import { defaultDialLimits, dialRace, type Dialling, type DialLimits, type DialRace } from './dial-race.ts';
 import { silenceMs, type Forwarder, type ListenAddress, type Routes } from './forwarder.ts';
-import { heldClients } from './held-clients.ts';
+import { heldClients, type Wait } from './held-clients.ts';
 import type { ServerRef } from './routing-input.ts';
 import { splice } from './splice.ts';
 
@@ -44,6 +44,7 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
 
   /** The first answer of `routes` is the one that the decision is explained with. */
   const begin = () => {
+    const startedMs = clock.monotonicMs();
     const candidates = routes.candidates();
     let attempted = 0;
     const race = dialRace<Socket>({
@@ -56,30 +57,36 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
     });
     races.add(race);
     void race.ended.then(() => races.delete(race));
-    return { race, candidates };
+    return { race, candidates, startedMs };
   };
 
   const accept = async (client: Socket) => {
     waiting.add(client);
-    const startedMs = clock.monotonicMs();
-    let { race, candidates } = begin();
-    let awaited: { cancel(): void } = race;
-    const early = earlyWords(client, () => awaited.cancel());
+    const cameMs = clock.monotonicMs();
+    let { race, candidates, startedMs } = begin();
+    let wait: Wait | undefined;
+    const early = earlyWords(client, (how) => {
+      if (how === 'gone') race.cancel();
+      wait?.cancel();
+    });
     let result = await race.result;
+    let tookMs = clock.monotonicMs() - startedMs;
     // Where a server answers checks and not this client, waiting is of no use.
     while (!result.ok && result.gaveUp !== 'the client left' && !routes.isReachable()) {
-      const wait = held.wait(startedMs);
+      wait = held.wait(cameMs);
       if (wait === undefined) break;
-      awaited = wait;
-      if (!(await wait.over)) break;
-      ({ race, candidates } = begin());
-      awaited = race;
+      if (early.hasEnded) wait.cancel();
+      const over = await wait.over;
+      wait = undefined;
+      if (over === 'the client left') result = { ok: false, gaveUp: over };
+      if (over !== 'a server answers') break;
+      ({ race, candidates, startedMs } = begin());
       result = await race.result;
+      tookMs = clock.monotonicMs() - startedMs;
     }
     waiting.delete(client);
     early.stop();
     const { attempts } = race;
-    const tookMs = clock.monotonicMs() - startedMs;
     if (!result.ok) {
       client.destroy();
       routes.decided({ candidates, attempts, tookMs, gaveUp: result.gaveUp });
@@ -177,32 +184,44 @@ function dial({ address }: ServerRef): Dialling<Socket> {
 
 interface EarlyWords {
   readonly words: readonly Buffer[];
+  /** It will say nothing more. */
+  readonly hasEnded: boolean;
   stop(): void;
 }
 
-/** Reads a client that has no server yet: only so is it seen when it leaves. What it says is kept for the server. */
-function earlyWords(client: Socket, left: () => void): EarlyWords {
+/**
+ * Reads a client that has no server yet: only so is it seen when it leaves. What it says is kept for the server.
+ *
+ * @param onEnd - told how it ended: half-closed after a request is a way to ask, for as long as somebody is asked
+ */
+function earlyWords(client: Socket, onEnd: (how: 'gone' | 'half-closed') => void): EarlyWords {
   const words: Buffer[] = [];
   let bytes = 0;
+  let hasEnded = false;
   const onData = (chunk: Buffer) => {
     words.push(chunk);
     bytes += chunk.length;
     if (bytes >= maxEarlyBytes) client.pause();
   };
-  const onEnd = () => {
-    // Half-closed after a request is a way to ask; without a word it has gone.
-    if (bytes === 0) left();
+  const ended = (how: 'gone' | 'half-closed') => {
+    hasEnded = true;
+    onEnd(how);
   };
+  const left = () => ended('gone');
+  const onFin = () => ended(bytes === 0 ? 'gone' : 'half-closed');
   client.on('data', onData);
-  client.on('end', onEnd);
+  client.on('end', onFin);
   client.on('error', left);
   client.on('close', left);
   return {
     words,
+    get hasEnded() {
+      return hasEnded;
+    },
     stop() {
       client.pause();
       client.off('data', onData);
-      client.off('end', onEnd);
+      client.off('end', onFin);
       client.off('close', left);
       client.off('error', left);
       // Until the splice listens there must be somebody.

@@ -1,8 +1,9 @@
 /** Clients for whom no server answers: who waits, for how long, and what becomes of it. */
 import { describe, expect, test } from 'vitest';
+import type { BalancerEvent } from '../../src/balancer/balancer-event.ts';
 import { heldClients } from '../../src/balancer/held-clients.ts';
 import { fakeClock } from '../kit/fake-clock.ts';
-import { place, tcpServer } from './servers-kit.ts';
+import { place, tcpServer, type Place } from './servers-kit.ts';
 
 describe('who waits', () => {
   test('is woken when a server answers, or has waited for long enough, counted from when it came', async () => {
@@ -11,9 +12,9 @@ describe('who waits', () => {
     const sinceMs = clock.monotonicMs();
     const [first, second] = [held.wait(sinceMs), held.wait(sinceMs - 400)];
     await clock.advance(600);
-    expect(await second?.over).toBe(false);
+    expect(await second?.over).toBe('waited for long enough');
     held.wake();
-    expect(await first?.over).toBe(true);
+    expect(await first?.over).toBe('a server answers');
     expect(held.wait(sinceMs)).toBeDefined();
     await clock.advance(400);
     expect(held.wait(sinceMs), 'its time is over').toBeUndefined();
@@ -26,7 +27,7 @@ describe('who waits', () => {
     const one = held.wait(clock.monotonicMs());
     expect(held.wait(clock.monotonicMs())).toBeUndefined();
     one?.cancel();
-    expect(await one?.over).toBe(false);
+    expect(await one?.over).toBe('the client left');
     expect(clock.pendingTimers).toBe(0);
     expect(held.wait(clock.monotonicMs())).toBeDefined();
   });
@@ -44,6 +45,17 @@ async function emptyPlace(): Promise<{ address: string; port: number }> {
 }
 const longMs = 60_000;
 
+const decisions = (lb: Place) => lb.events().filter(({ type }) => type === 'lb.decision');
+/** Of each client that was connected. */
+const tookMs = (event: BalancerEvent): readonly number[] =>
+  event.type === 'lb.routed' ? event.tookMs : event.type === 'lb.decision' ? [event.tookMs] : [];
+
+/** By then whoever had been dialled for before is waiting. */
+async function checkedOnceMore(lb: Place, address: string) {
+  const asked = lb.verdicts.asked.get(address) ?? 0;
+  await expect.poll(() => lb.verdicts.asked.get(address)).toBeGreaterThan(asked + 3);
+}
+
 describe('a balancer of which no server answers', () => {
   test('keeps its clients, and what they have said, until one does, and then they are all with it', async () => {
     const { address, port } = await emptyPlace();
@@ -52,8 +64,7 @@ describe('a balancer of which no server answers', () => {
     await expect.poll(() => lb.forwarder.counts().connections).toBe(3);
     // All dials have failed, and checks since then.
     await expect.poll(() => lb.state(address)).toBe('failed');
-    const asked = lb.verdicts.asked.get(address) ?? 0;
-    await expect.poll(() => lb.verdicts.asked.get(address)).toBeGreaterThan(asked + 3);
+    await checkedOnceMore(lb, address);
     await using _server = await tcpServer({
       port,
       onSocket: (socket) => void socket.on('data', (said) => socket.write(said)),
@@ -78,7 +89,57 @@ describe('a balancer of which no server answers', () => {
     await expect.poll(() => lb.forwarder.counts().connections).toBe(2);
     leaves.socket.destroy();
     await expect.poll(() => lb.forwarder.counts().connections).toBe(1);
+    // Not what became of its dials, which is an older story.
+    expect(decisions(lb)).toMatchObject([{ gaveUp: 'the client left', attempts: [{ outcome: 'ECONNREFUSED' }] }]);
     await lb[Symbol.asyncDispose]();
     expect(await stays.ended).not.toBe('');
+  });
+
+  test.each(['while it waits', 'while it is dialled for'])(
+    'forgets one that has said something and ends %s, and dials no server for it',
+    async (when) => {
+      const { address, port } = await emptyPlace();
+      await using lb = await place({ servers: [address], verdict: 'failed', holdMs: longMs });
+      const stays = lb.connect().ask('stays');
+      const leaves = lb.connect();
+      if (when === 'while it waits') {
+        leaves.socket.write('a greeting');
+        await expect.poll(() => lb.forwarder.counts().connections).toBe(2);
+        await checkedOnceMore(lb, address);
+        leaves.socket.end();
+      } else leaves.socket.end('a greeting');
+      await expect.poll(() => decisions(lb)).toMatchObject([{ gaveUp: 'the client left' }]);
+      expect(lb.forwarder.counts().connections).toBe(1);
+      const heard: string[] = [];
+      await using _server = await tcpServer({
+        port,
+        onSocket: (socket) =>
+          void socket.on('data', (said) => {
+            heard.push(said.toString());
+            socket.write(said);
+          }),
+      });
+      lb.verdicts.set(address, 'ok');
+      expect(await stays).toBe('stays');
+      expect(heard).toEqual(['stays']);
+    },
+  );
+
+  test('has its dial measured from when it was woken, not from when it came', async () => {
+    const clock = fakeClock();
+    const { address, port } = await emptyPlace();
+    await using lb = await place({ servers: [address], verdict: 'failed', holdMs: longMs, forwarderClock: clock });
+    const answer = lb.connect().ask('1');
+    await expect.poll(() => lb.state(address)).toBe('failed');
+    // Only who waits has a timer that long.
+    await expect.poll(() => clock.nextTimerInMs).toBe(longMs);
+    await clock.advance(30_000);
+    await using _server = await tcpServer({
+      port,
+      onSocket: (socket) => void socket.on('data', (said) => socket.write(said)),
+    });
+    lb.verdicts.set(address, 'ok');
+    expect(await answer).toBe('1');
+    await expect.poll(() => lb.events().flatMap(tookMs)).toEqual([0]);
   });
 });

@@ -8,7 +8,7 @@ import type { DialLimits } from '../../src/balancer/dial-race.ts';
 import type { Forwarder } from '../../src/balancer/forwarder.ts';
 import { netForwarder } from '../../src/balancer/net-forwarder.ts';
 import type { Rules } from '../../src/balancer/routing-state.ts';
-import { systemClock } from '../../src/kernel/clock.ts';
+import { systemClock, type Clock } from '../../src/kernel/clock.ts';
 import { ProbeFailure, type Probe } from '../../src/probe/probe.ts';
 
 export interface EchoServer extends AsyncDisposable {
@@ -139,6 +139,8 @@ export interface PlaceOptions {
   readonly checkPace?: CheckPace;
   readonly maxConnections?: number;
   readonly holdMs?: number;
+  /** Of the forwarder alone. Default: the system's. */
+  readonly forwarderClock?: Clock;
 }
 
 /** Checks come every 20 ms; connections are closed at once unless `rules` say otherwise. */
@@ -157,7 +159,7 @@ export async function place(options: PlaceOptions = {}): Promise<Place> {
   const forwarder = await netForwarder({
     listen: { host: '127.0.0.1', port: 0 },
     routes: balancer.routes,
-    clock: systemClock,
+    clock: options.forwarderClock ?? systemClock,
     limits: options.limits,
     maxConnections: options.maxConnections,
     holdMs: options.holdMs,
