@@ -37,8 +37,10 @@ export async function internalEtcdBalancer({ port, ...around }: InternalEtcdBala
     // Silent twice for 400 ms: of the member that is used that is known within 1.2 s.
     checkUsedEvery: '300ms',
     checkWithin: '400ms',
-    // For as long as kube-apiserver's clients (grpc-go) give an attempt: 20 s, or their last pause, which is 120 s at
-    // most. While they wait no pause grows, and when a member is back they are connected at once.
+    // Longer than kube-apiserver's clients (grpc-go) give an attempt: 20 s, or their last pause, which is 120 s at most
+    // and some more. Who waits then is connected as soon as a member is back. Who pauses between two attempts waits for
+    // the rest of that: after a minute 2.5 s at most, but pauses grow with each attempt (1.0, 1.7, 2.5, 4.9, 7.7 s ...,
+    // measured with grpc-go 1.79).
     hold: '150s',
     heartbeats: layout.peerHealth,
   });
