@@ -5,8 +5,9 @@
  * attempts, for longer and longer (gRPC: to 120 s at most), and goes on pausing when etcd has long been back. One that is
  * accepted and not answered only waits. Nothing passes through here: sent on it connects anew, to etcd itself.
  */
-import { renameSync, rmSync } from 'node:fs';
+import { chmodSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import path from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/message-of.ts';
 
@@ -31,6 +32,8 @@ export interface EtcdStandIn extends Disposable {
 
 /** A client of gRPC gives an attempt up after 20 s. Source: grpc-go, minConnectTimeout. */
 const holdMs = 18_000;
+/** Not longer than the name of etcd's own: where that fits into an address of a socket (107 bytes), this does. */
+const boundName = 'etcd.new';
 /** kube-apiserver has less than 300. */
 const mostHeld = 512;
 
@@ -84,12 +87,19 @@ export function etcdStandIn({ socketPath, clock, onTrouble }: EtcdStandInOptions
     take() {
       leave();
       // What was bound is removed when it is closed (libuv): under a name of its own, that is never etcd's.
-      const bound = `${socketPath}.stand-in`;
+      const bound = path.join(path.dirname(socketPath), boundName);
+      const taking = createServer(hold);
+      taking.on('error', (error) => onTrouble(messageOf(error)));
+      server = taking;
       try {
         rmSync(bound, { force: true });
-        server = createServer(hold);
-        server.on('error', (error) => onTrouble(messageOf(error)));
-        server.listen({ path: bound });
+        taking.listen({ path: bound });
+        if (!taking.listening) {
+          // Its error comes as an event, and is told there.
+          leave();
+          return;
+        }
+        chmodSync(bound, 0o600);
         renameSync(bound, socketPath);
       } catch (error) {
         leave();

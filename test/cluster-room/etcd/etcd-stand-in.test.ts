@@ -1,6 +1,6 @@
 /** Who is kept waiting for an etcd, and sent to it: real sockets, a fake clock. */
 import { once } from 'node:events';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
@@ -56,6 +56,7 @@ test('its place is taken at once; who connects waits, and is greeted and sent aw
   const { folder, socketPath, clock, standIn } = standing();
   standIn.take();
   expect(readdirSync(folder)).toEqual(['etcd.sock']);
+  expect(statSync(socketPath).mode & 0o777).toBe(0o600);
   const one = await client(socketPath);
   const other = await client(socketPath);
   await heldTimers(clock, 2);
@@ -140,13 +141,45 @@ test('no more wait than are waited for', async () => {
   await heldTimers(clock, 0);
 });
 
-test('where it cannot listen that is told, and nothing is left', async () => {
+/** What is due in this turn of the event loop, and what that brings, has happened. */
+const turns = async () => {
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => void setImmediate(resolve));
+};
+
+test('where it cannot listen that is told once, and nothing is left', async () => {
   const { folder, clock, troubles } = standing();
   const socketPath = path.join(folder, 'not-there', 'etcd.sock');
   const standIn = etcdStandIn({ socketPath, clock, onTrouble: (reason) => troubles.push(reason) });
   standIn.take();
-  await expect.poll(() => troubles.length).toBeGreaterThan(0);
+  await turns();
+  expect(troubles).toEqual([expect.stringContaining('listen EACCES')]);
   expect(existsSync(socketPath)).toBe(false);
   standIn.sendOn();
   standIn[Symbol.dispose]();
+});
+
+test('where it can listen and not take the place that is told once, and nothing is left', async () => {
+  const { folder, socketPath, troubles, standIn } = standing();
+  mkdirSync(socketPath);
+  standIn.take();
+  await turns();
+  expect(troubles).toEqual([expect.stringContaining('rename')]);
+  expect(readdirSync(folder)).toEqual(['etcd.sock']);
+});
+
+test('a path that is as long as one of a socket can be is long enough for it', async () => {
+  const folder = temporaryFolder();
+  const longest = path.join(folder, 'x'.repeat(107 - '/etcd.sock'.length - folder.length - 1));
+  mkdirSync(longest);
+  const socketPath = path.join(longest, 'etcd.sock');
+  expect(Buffer.byteLength(socketPath)).toBe(107);
+  const troubles: string[] = [];
+  using standIn = etcdStandIn({ socketPath, clock: fakeClock(), onTrouble: (reason) => troubles.push(reason) });
+  standIn.take();
+  await turns();
+  expect(readdirSync(longest)).toEqual(['etcd.sock']);
+  const waits = await client(socketPath);
+  standIn.refuse();
+  expect(await waits.closed).toHaveLength(0);
+  expect(troubles).toEqual([]);
 });
