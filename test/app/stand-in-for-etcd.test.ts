@@ -11,15 +11,20 @@ import { fakeClock } from '../kit/fake-clock.ts';
 
 interface Told {
   readonly state: UnitStateName;
+  readonly desired: 'up';
+  readonly generation: number;
 }
+const told = (state: UnitStateName, generation = 1): Told => ({ state, desired: 'up', generation });
 
 function running({
   servers,
   units = ['etcd', 'kube-apiserver'],
 }: { servers?: string; units?: readonly string[] } = {}) {
   const socketPath = path.join(temporaryFolder(), 'etcd.sock');
-  const etcd = latch<Told>({ state: 'inactive' });
-  const apiServer = latch<Told>({ state: 'inactive' });
+  const etcd = latch(told('inactive'));
+  const apiServer = latch(told('inactive'));
+  const clock = fakeClock();
+  const restarted: string[] = [];
   const flags = { 'etcd-servers': servers ?? `unix://${socketPath}` };
   const notices: string[] = [];
   const standIn = standInForEtcd({
@@ -27,8 +32,12 @@ function running({
     executor: {
       graph: { has: (unit: string) => units.includes(unit), unit: () => ({ flags }) } as never,
       unit: (unit) => (unit === 'etcd' ? etcd : apiServer) as never,
+      restartUnits(names) {
+        restarted.push(...names);
+        return { units: [] };
+      },
     },
-    clock: fakeClock(),
+    clock,
     notice: (text) => notices.push(text),
   });
   onTestFinished(() => standIn[Symbol.dispose]());
@@ -41,10 +50,10 @@ function running({
       (error: unknown) => (error as NodeJS.ErrnoException).code,
     );
   };
-  const pass = (told: WritableLatch<Told>, ...states: UnitStateName[]) => {
-    for (const state of states) told.set({ state });
+  const pass = (unit: WritableLatch<Told>, ...states: UnitStateName[]) => {
+    for (const state of states) unit.set(told(state));
   };
-  return { etcd, apiServer, met, pass, notices, standIn };
+  return { etcd, apiServer, met, pass, notices, standIn, clock, restarted };
 }
 
 const up: readonly UnitStateName[] = ['waiting', 'starting', 'ready'];
@@ -101,4 +110,54 @@ test('it ends with k3s-lite', async () => {
   expect(await (waits as { end: Promise<number> }).end).toBe(0);
   pass(etcd, 'backoff');
   expect(await met()).toMatch(refused);
+});
+
+test('an API server that has tried for minutes to reach an etcd that was starting is restarted, once, and why is said', async () => {
+  const { etcd, apiServer, pass, notices, clock, restarted } = running();
+  pass(etcd, ...up);
+  pass(apiServer, ...up);
+  pass(etcd, 'backoff', 'waiting', 'starting');
+  await clock.advance(150_000);
+  pass(etcd, 'ready');
+  expect(restarted, 'not while the units are being told').toEqual([]);
+  await clock.settle();
+  expect(restarted).toEqual(['kube-apiserver']);
+  expect(notices).toEqual([expect.stringMatching(/^etcd was starting for 2 m 30 s: kube-apiserver is restarted, /)]);
+  pass(etcd, 'unhealthy', 'ready');
+  await clock.settle();
+  expect(restarted).toHaveLength(1);
+});
+
+test('an API server of which that is known only later, for it was adopted, is restarted likewise', async () => {
+  const { etcd, apiServer, pass, clock, restarted } = running();
+  pass(etcd, 'starting');
+  pass(apiServer, 'starting', 'ready');
+  await clock.advance(150_000);
+  pass(etcd, 'ready');
+  await clock.settle();
+  expect(restarted).toEqual(['kube-apiserver']);
+});
+
+test('one that is started because etcd is ready, which is told here afterwards, is not restarted', async () => {
+  const { etcd, apiServer, pass, clock, restarted } = running();
+  pass(etcd, 'starting');
+  pass(apiServer, 'waiting');
+  await clock.advance(150_000);
+  pass(apiServer, 'starting');
+  pass(etcd, 'ready');
+  await clock.settle();
+  expect(restarted).toEqual([]);
+});
+
+test('none is restarted that reaches etcd otherwise, or when k3s-lite ends', async () => {
+  for (const servers of ['https://127.0.0.1:2379', undefined]) {
+    const { etcd, apiServer, pass, clock, restarted, standIn } = running(servers === undefined ? {} : { servers });
+    pass(apiServer, ...up);
+    pass(etcd, 'starting');
+    await clock.advance(150_000);
+    pass(etcd, 'ready');
+    if (servers === undefined) standIn[Symbol.dispose]();
+    await clock.settle();
+    expect(restarted).toEqual([]);
+  }
 });
