@@ -1,7 +1,8 @@
 /**
  * What of kube-controller-manager's settings counts for the servers that judge nodes while none lives: a node is given
- * up after the same time, however that was set. Where controllers elect no leader, or by a Lease of another name,
- * nobody can see whether one lives, and nodes are left to it.
+ * up after the same time, however that was set. Where controllers elect no leader, or by a Lease of another name
+ * or namespace, nobody can see whether one lives, and nodes are left to it. A server without controllers of its own
+ * does not know their settings: for it, it is as for all.
  */
 import { parseDurationMs } from '../kernel/duration.ts';
 import { changedUnit } from '../unit/changed-unit.ts';
@@ -21,10 +22,21 @@ export function withNodeMonitorGrace(loaded: LoadedUnits): LoadedUnits {
   return { ...loaded, units };
 }
 
+/** Where the Lease is that is looked at. Source: Kubernetes `--leader-elect-resource-…` of kube-controller-manager. */
+const usualLease = {
+  'leader-elect-resource-name': 'kube-controller-manager',
+  'leader-elect-resource-namespace': 'kube-system',
+};
+/** Source: Go `strconv.ParseBool`. */
+const goFalse: readonly string[] = ['0', 'f', 'F', 'false', 'False', 'FALSE'];
+
 /** Undefined: as it is for all. What is no duration kube-controller-manager refuses itself. */
 function graceOf(flags: Unit['flags']): string | undefined {
-  const hasUsualLease = flags['leader-elect'] !== 'false' && flags['leader-elect-resource-name'] === undefined;
-  if (!hasUsualLease) return 'never';
-  const given = flags[grace];
-  return typeof given === 'string' && parseDurationMs(given) !== undefined ? given : undefined;
+  // Of a flag that is given several times Go takes the last.
+  const given = (name: string) => [flags[name] ?? []].flat().at(-1);
+  const isElected = !goFalse.includes(given('leader-elect') ?? 'true');
+  const isUsual = Object.entries(usualLease).every(([name, usual]) => (given(name) ?? usual) === usual);
+  if (!isElected || !isUsual) return 'never';
+  const value = given(grace);
+  return value !== undefined && parseDurationMs(value) !== undefined ? value : undefined;
 }

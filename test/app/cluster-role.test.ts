@@ -70,12 +70,30 @@ test.each([
   ['as the controllers are told', ['node-monitor-grace-period=1m30s'], '1m30s'],
   ['what is no duration is for the controllers to refuse', ['node-monitor-grace-period=soon'], '50s'],
   ['controllers that elect nobody', ['leader-elect=false'], 'never'],
+  ['the same in another spelling of Go', ['leader-elect=F'], 'never'],
+  ['and in another', ['leader-elect=False'], 'never'],
+  ['and as a number', ['leader-elect=0'], 'never'],
+  ['controllers that elect, said', ['leader-elect=T'], '50s'],
   ['a Lease of another name', ['leader-elect-resource-name=mine'], 'never'],
+  ['a Lease in another namespace', ['leader-elect-resource-namespace=mine'], 'never'],
+  ['the usual Lease, said', ['leader-elect-resource-namespace=kube-system'], '50s'],
 ])('after how long silent nodes are given up while no controller-manager lives: %s', async (_, given, grace) => {
   const { graph } = await prepared({ clusterInit: true, kubeControllerManagerArg: given });
   expect(graph.unit('join-server').flags).toMatchObject({ 'node-monitor-grace-period': grace });
   const plain = (await prepared({ clusterInit: true })).graph;
   expect(graph.unit('join-server').hash === plain.unit('join-server').hash).toBe(grace === '50s');
+});
+
+test('a server without controllers gives silent nodes up after what is usual: it cannot know their settings', async () => {
+  const { graph } = await prepared({
+    server: ['https://s1:9345'],
+    disableControllerManager: true,
+    disableApiserver: true,
+    disableScheduler: true,
+    kubeControllerManagerArg: ['node-monitor-grace-period=20s'],
+  });
+  expect(graph.has('kube-controller-manager')).toBe(false);
+  expect(graph.unit('join-server').flags).toMatchObject({ 'node-monitor-grace-period': '50s' });
 });
 
 test('a server that joins asks the others before it makes its certificates, and is what the first one is', async () => {
