@@ -32,11 +32,9 @@ const goFalse: readonly string[] = ['0', 'f', 'F', 'false', 'False', 'FALSE'];
 
 /** Undefined: as it is for all. What is no duration kube-controller-manager refuses itself. */
 function graceOf(flags: Unit['flags']): string | undefined {
-  // Of a flag that is given several times Go takes the last.
-  const given = (name: string) => [flags[name] ?? []].flat().at(-1);
-  const isElected = !goFalse.includes(given('leader-elect') ?? 'true');
-  const isUsual = Object.entries(usualLease).every(([name, usual]) => (given(name) ?? usual) === usual);
+  const isElected = !goFalse.includes(flags['leader-elect'] ?? 'true');
+  const isUsual = Object.entries(usualLease).every(([name, usual]) => (flags[name] ?? usual) === usual);
   if (!isElected || !isUsual) return 'never';
-  const value = given(grace);
-  return value !== undefined && parseDurationMs(value) !== undefined ? value : undefined;
+  const given = flags[grace];
+  return typeof given === 'string' && parseDurationMs(given) !== undefined ? given : undefined;
 }

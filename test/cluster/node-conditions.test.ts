@@ -2,7 +2,7 @@
  * Nodes without a controller-manager, on a real API server: what a list says of its revision, and who wins when a
  * kubelet writes at the same time. The kubelets are this test's; time is a number.
  *
- *   keepNodeConditions ─► kube-apiserver ─► etcd          n1, n2: a Node and a Lease each
+ *   keepNodeConditions ─► kube-apiserver ─► etcd          n1, n2: a Node, a Lease and a pod each
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as z from 'zod';
@@ -19,9 +19,13 @@ import { install, type Installation } from './kit/installation.ts';
 
 const { signal } = new AbortController();
 const nodes = '/api/v1/nodes';
+const pods = '/api/v1/namespaces/default/pods';
 const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
 const readNodeSchema = z.looseObject({ status: z.looseObject({}) });
 const readLeaseSchema = z.looseObject({ spec: z.looseObject({}) });
+const readPodSchema = z.object({
+  status: z.object({ conditions: z.array(z.object({ type: z.string(), status: z.string(), reason: z.string() })) }),
+});
 const eventsSchema = z.object({
   items: z.array(z.object({ reason: z.string(), involvedObject: z.object({ name: z.string() }), message: z.string() })),
 });
@@ -45,6 +49,14 @@ const renew = async (name: string) => {
   const spec = { ...lease.spec, renewTime: renewTime() };
   await client.replace(`${leases}/${name}`, { ...lease, spec }, signal);
 };
+/** As a kubelet does whose pod is Ready. */
+const postPod = async (name: string) => {
+  const pod = readNodeSchema.parse(await client.get(`${pods}/${name}`, signal));
+  const conditions = ['ContainersReady', 'Ready'].map((type) => ({ type, status: 'True', reason: 'AsItWas' }));
+  await client.replace(`${pods}/${name}/status`, { ...pod, status: { ...pod.status, conditions } }, signal);
+};
+const podConditions = async (name: string) =>
+  readPodSchema.parse(await client.get(`${pods}/${name}`, signal)).status.conditions;
 const isReady = async (name: string) => readNode(await client.get(`${nodes}/${name}`, signal)).ready;
 
 beforeAll(async () => {
@@ -64,6 +76,18 @@ beforeAll(async () => {
     // Its namespace is made a moment after the API answers.
     await createEarly(client, leases, body, { clock: systemClock, signal, say: () => undefined });
     await postStatus(name, 'True');
+  }
+  for (const [name, nodeName] of [
+    ['p1', 'n1'],
+    ['p2', 'n2'],
+  ]) {
+    const spec = { nodeName, automountServiceAccountToken: false, containers: [{ name: 'c', image: 'none' }] };
+    const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec };
+    // No controller makes it here, and no pod is without one.
+    const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } };
+    if (name === 'p1') await client.create('/api/v1/namespaces/default/serviceaccounts', account, signal);
+    await client.create(pods, body, signal);
+    await postPod(String(name));
   }
 }, 120_000);
 afterAll(async () => {
@@ -111,19 +135,25 @@ test('a node whose Lease stands still is Unknown after the grace, and no kubelet
   const sinceMs = clock.monotonicMs();
   await lookUntil(sinceMs + 45_000);
   expect(await isReady('n2')).toBe(true);
-  // Its kubelet is just back when it would be written.
+  // Its kubelet is just back when it would be written: that counts for the grace.
   let times = 0;
   meanwhile = async () => {
     times += 1;
+    meanwhile = () => Promise.resolve();
     await postStatus('n2', 'True');
   };
   await lookUntil(sinceMs + 60_000);
-  expect(times).toBeGreaterThan(0);
+  expect(times).toBe(1);
+  await lookUntil(sinceMs + 95_000);
   expect(await isReady('n2')).toBe(true);
-  meanwhile = () => Promise.resolve();
-  await look();
+  await lookUntil(sinceMs + 125_000);
   expect(await isReady('n2')).toBe(false);
   expect(await isReady('n1')).toBe(true);
+  expect(await podConditions('p2')).toEqual([
+    { type: 'ContainersReady', status: 'True', reason: 'AsItWas' },
+    { type: 'Ready', status: 'False', reason: 'AsItWas' },
+  ]);
+  expect((await podConditions('p1')).map(({ status }) => status)).toEqual(['True', 'True']);
   const { items } = eventsSchema.parse(await client.get('/api/v1/namespaces/default/events', signal));
   const [event, ...others] = items.filter(({ reason }) => reason === 'NodeNotReady');
   expect(others).toEqual([]);
@@ -134,12 +164,18 @@ test('a node whose Lease stands still is Unknown after the grace, and no kubelet
   expect(lines.map((line) => line.split(/[:,] /)[0])).toEqual([
     expect.stringMatching(/^no kube-controller-manager has renewed its Lease for /),
     'node n2 is not believed to be Ready any more',
+    'pods of node n2 are not called Ready any more',
   ]);
+  // As if a server had died before it came to the pods: they are written after the next grace.
+  await postPod('p2');
+  await lookUntil(clock.monotonicMs() + 60_000);
+  expect((await podConditions('p2')).map(({ status }) => status)).toEqual(['True', 'False']);
+  expect(lines).toHaveLength(4);
   await postStatus('n2', 'True');
   await renew('n2');
   await lookUntil(clock.monotonicMs() + 40_000);
   expect(await isReady('n2')).toBe(true);
-  expect(lines).toHaveLength(2);
+  expect(lines).toHaveLength(4);
   end.abort(new Error('the test is over'));
   expect(await ended).toMatchObject({ message: 'the test is over' });
 });

@@ -10,6 +10,9 @@ const allLeases = '/apis/coordination.k8s.io/v1/namespaces';
 /** A list of one, because a list says its revision. */
 export const controllerLeasePath = `${allLeases}/kube-system/leases?fieldSelector=metadata.name%3Dkube-controller-manager`;
 export const nodeLeasesPath = `${allLeases}/kube-node-lease/leases`;
+/** Of one node: a list of one or none. */
+export const nodeLeasePath = (name: string): string =>
+  `${nodeLeasesPath}?fieldSelector=${encodeURIComponent(`metadata.name=${name}`)}`;
 
 /** Beyond what the Lease promises: another controller-manager takes it over meanwhile. Source: Kubernetes, RetryPeriod 2 s. */
 const takeoverMs = 10_000;
@@ -67,17 +70,23 @@ export function controllerLostForMs(
 
 export interface SilentNode {
   readonly name: string;
+  /** Of its Lease: with another one it has said something since. */
+  readonly version: number;
   /** For how long at least. */
   readonly silentMs: number;
 }
 
-/** @param graceMs - `--node-monitor-grace-period` */
+/**
+ * A node without a Lease (one that has never run, or whose Lease somebody has deleted) is none: nothing tells since when.
+ *
+ * @param graceMs - `--node-monitor-grace-period`
+ */
 export function silentNodes(
   history: LeaseHistory,
   { leases }: ReadLeases,
   { startedMs, graceMs }: { readonly startedMs: number; readonly graceMs: number },
 ): readonly SilentNode[] {
   return leases
-    .map(({ name, version: renewed }) => ({ name, silentMs: stillForMs(history, renewed, startedMs) }))
+    .map(({ name, version }) => ({ name, version, silentMs: stillForMs(history, version, startedMs) }))
     .filter(({ silentMs }) => silentMs > graceMs);
 }

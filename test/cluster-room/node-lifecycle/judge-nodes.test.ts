@@ -109,8 +109,8 @@ test('nodes are silent when their Lease has stood still for longer than the grac
     ['a1', 110, 40],
   ]);
   expect(silentNodes(looked(...steady), read, { startedMs: 41_000, graceMs: 30_000 })).toEqual([
-    { name: 's3', silentMs: 41_000 },
-    { name: 'a1', silentMs: 31_000 },
+    { name: 's3', version: 99, silentMs: 41_000 },
+    { name: 'a1', version: 110, silentMs: 31_000 },
   ]);
 });
 

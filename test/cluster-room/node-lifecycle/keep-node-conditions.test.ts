@@ -2,10 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { KubeApiError } from '../../../src/cluster/kube-client.ts';
-import {
-  keepNodeConditions,
-  type NodeConditionsClient,
-} from '../../../src/cluster/node-lifecycle/keep-node-conditions.ts';
+import { keepNodeConditions } from '../../../src/cluster/node-lifecycle/keep-node-conditions.ts';
+import type { NodeConditionsClient } from '../../../src/cluster/node-lifecycle/mark-node.ts';
 import { sleep } from '../../../src/kernel/clock.ts';
 import { fakeClock } from '../../kit/fake-clock.ts';
 import { randomFrom } from '../../kit/random.ts';
@@ -15,6 +13,7 @@ const written = z.looseObject({
   metadata: z.looseObject({ resourceVersion: z.string() }),
   status: z.object({ conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })) }),
 });
+const writtenPod = written.extend({ spec: z.object({ nodeName: z.string() }) });
 
 function scene({ servers = 2, seed = 1 }: { servers?: number; seed?: number } = {}) {
   const clock = fakeClock();
@@ -22,11 +21,21 @@ function scene({ servers = 2, seed = 1 }: { servers?: number; seed?: number } = 
   let revision = 100;
   const nodes = new Map<string, z.infer<typeof written>>();
   const leases = new Map<string, { version: number; seconds: number }>();
-  const state = { isAway: false, isFull: false, denied: undefined as KubeApiError | undefined };
+  const pods = new Map<string, z.infer<typeof writtenPod>>();
+  const state = {
+    isAway: false,
+    isFull: false,
+    denied: undefined as KubeApiError | undefined,
+    /** How much slower the API is with this request. */
+    slowMs: (_request: string) => 0,
+    refused: (_request: string) => false,
+  };
   const requests: string[] = [];
   const events: unknown[] = [];
   /** "s1 Unknown at 60". */
   const changes: string[] = [];
+  /** "p1 False". */
+  const podChanges: string[] = [];
   const lines: string[] = [];
   const dead = new Set<string>();
   const end = new AbortController();
@@ -40,6 +49,10 @@ function scene({ servers = 2, seed = 1 }: { servers?: number; seed?: number } = 
   const setReady = (name: string) => {
     const metadata = { name, resourceVersion: String((revision += 1)) };
     nodes.set(name, { metadata, status: { conditions: [{ type: 'Ready', status: 'True' }] } });
+  };
+  const addPod = (name: string, nodeName: string) => {
+    const metadata = { name, namespace: 'default', resourceVersion: String((revision += 1)) };
+    pods.set(name, { metadata, spec: { nodeName }, status: { conditions: [{ type: 'Ready', status: 'True' }] } });
   };
   const every = async (ms: number, run: () => void) => {
     for (;;) {
@@ -60,7 +73,8 @@ function scene({ servers = 2, seed = 1 }: { servers?: number; seed?: number } = 
   const client = (): NodeConditionsClient => {
     const answer = async (what: string, signal: AbortSignal) => {
       requests.push(what);
-      await sleep(clock, 5 + 200 * random(), signal);
+      await sleep(clock, state.slowMs(what) + 5 + 200 * random(), signal);
+      if (state.refused(what)) throw new KubeApiError(what, 500, '', 'etcd has no leader');
       if (state.isAway) throw new Error('connect ECONNREFUSED');
       if (state.isFull && !what.startsWith('GET')) throw new KubeApiError(what, 500, '', 'no space');
     };
@@ -68,13 +82,20 @@ function scene({ servers = 2, seed = 1 }: { servers?: number; seed?: number } = 
       async get(path, signal) {
         await answer(`GET ${path}`, signal);
         const name = path.split('/').at(-1) ?? '';
+        if (path.startsWith('/api/v1/pods?')) {
+          const items = [...pods.values()].filter(({ spec }) => path.endsWith(`%3D${spec.nodeName}`));
+          return { metadata: { resourceVersion: String(revision) }, items };
+        }
         if (path.includes('/nodes/')) {
           const node = nodes.get(name);
           if (node === undefined) throw new KubeApiError('GET', 404, 'NotFound', 'no such node');
           return node;
         }
         const isController = path.includes('kube-system');
-        const all = [...leases].filter(([key]) => (key === 'kube-controller-manager') === isController);
+        const only = /metadata\.name%3D(.+)$/.exec(path)?.[1];
+        const all = [...leases]
+          .filter(([key]) => (key === 'kube-controller-manager') === isController)
+          .filter(([key]) => only === undefined || key === only);
         const items = all.map(([key, { version, seconds }]) => ({
           metadata: { name: key, resourceVersion: String(version) },
           spec: { leaseDurationSeconds: seconds },
@@ -85,6 +106,15 @@ function scene({ servers = 2, seed = 1 }: { servers?: number; seed?: number } = 
         await answer(`PUT ${path}`, signal);
         if (state.denied !== undefined) throw state.denied;
         const name = path.split('/').at(-2) ?? '';
+        if (path.includes('/pods/')) {
+          const pod = writtenPod.parse(body);
+          if (pod.metadata.resourceVersion !== pods.get(name)?.metadata.resourceVersion) {
+            throw new KubeApiError('PUT', 409, 'Conflict', 'it has changed');
+          }
+          pods.set(name, { ...pod, metadata: { ...pod.metadata, resourceVersion: String((revision += 1)) } });
+          podChanges.push(`${name} ${pod.status.conditions.map(({ status }) => status).join()}`);
+          return {};
+        }
         const node = written.parse(body);
         if (node.metadata.resourceVersion !== nodes.get(name)?.metadata.resourceVersion) {
           throw new KubeApiError('PUT', 409, 'Conflict', 'it has changed');
@@ -120,7 +150,22 @@ function scene({ servers = 2, seed = 1 }: { servers?: number; seed?: number } = 
     for (const ended of await Promise.all(running)) expect(ended).toMatchObject({ message: 'the test is over' });
     expect(clock.pendingTimers).toBe(0);
   };
-  return { clock, state, dead, nodes, leases, requests, events, changes, lines, setReady, close };
+  return {
+    clock,
+    state,
+    dead,
+    nodes,
+    leases,
+    requests,
+    events,
+    changes,
+    lines,
+    podChanges,
+    setReady,
+    renew,
+    addPod,
+    close,
+  };
 }
 
 const secondOf = (change: string | undefined) => Number(change?.split(' at ')[1]);
@@ -251,11 +296,120 @@ describe('without one', () => {
     await clock.advance(120_000);
     expect(changes).toEqual([]);
     const refused = lines.filter((line) => line.includes('not today'));
-    expect(refused).toHaveLength(1);
-    expect(refused[0]).toMatch(/node n1 cannot be marked.*node n3 cannot be marked/);
+    expect(refused).toEqual([
+      expect.stringContaining('node n1 cannot be marked'),
+      expect.stringContaining('node n3 cannot be marked'),
+    ]);
     state.denied = undefined;
     await clock.advance(10_000);
     expect(changes).toHaveLength(2);
+    await close();
+  });
+
+  test('pods of a silent node are not Ready any more, those of others are', async () => {
+    const { clock, dead, addPod, podChanges, lines, close } = scene({ servers: 1 });
+    for (const name of ['p1', 'p2']) addPod(name, 'n3');
+    addPod('p3', 'n1');
+    await clock.advance(30_000);
+    dead.add('controllers').add('n3');
+    await clock.advance(70_000);
+    expect(podChanges).toEqual(['p1 False', 'p2 False']);
+    expect(lines.at(-1)).toBe('server 1: pods of node n3 are not called Ready any more: 2');
+    await clock.advance(200_000);
+    expect(podChanges).toHaveLength(2);
+    await close();
+  });
+
+  test('pods that were left, by an error or a server that died in between, are written later', async () => {
+    const { clock, dead, addPod, state, nodes, changes, podChanges, close } = scene({ servers: 1 });
+    for (const name of ['p1', 'p2']) addPod(name, 'n3');
+    addPod('p3', 'n2');
+    nodes.set('n2', {
+      metadata: { name: 'n2', resourceVersion: '1' },
+      status: { conditions: [{ type: 'Ready', status: 'Unknown' }] },
+    });
+    state.refused = (what) => what.includes('/pods/p1/');
+    await clock.advance(30_000);
+    dead.add('controllers').add('n2').add('n3');
+    await clock.advance(70_000);
+    expect(changes).toHaveLength(1);
+    expect([...podChanges].sort()).toEqual(['p2 False', 'p3 False']);
+    state.refused = () => false;
+    await clock.advance(7_000);
+    expect([...podChanges].sort()).toEqual(['p1 False', 'p2 False', 'p3 False']);
+    await close();
+  });
+
+  test('pods of a node whose kubelet is back before they were written are left to it', async () => {
+    const { clock, dead, addPod, state, podChanges, setReady, close } = scene({ servers: 1 });
+    addPod('p1', 'n3');
+    state.refused = (what) => what.includes('/pods/');
+    await clock.advance(30_000);
+    dead.add('controllers').add('n3');
+    await clock.advance(70_000);
+    setReady('n3');
+    state.refused = () => false;
+    await clock.advance(30_000);
+    expect(podChanges).toEqual([]);
+    await close();
+  });
+
+  test('a Lease that was renewed since it was judged counts', async () => {
+    const { clock, dead, changes, requests, state, renew, close } = scene({ servers: 1 });
+    state.slowMs = (what) => {
+      // Its kubelet is back just then.
+      if (what === 'GET /api/v1/nodes/n3') renew('n3', 40);
+      return 0;
+    };
+    await clock.advance(30_000);
+    dead.add('controllers').add('n3');
+    await clock.advance(300_000);
+    expect(requests).toContain('GET /api/v1/nodes/n3');
+    expect(changes).toEqual([]);
+    await close();
+  });
+
+  test('a status that a kubelet has posted while it was judged counts for the grace', async () => {
+    const { clock, dead, changes, state, setReady, close } = scene({ servers: 1 });
+    let times = 0;
+    state.slowMs = (what) => {
+      if (what.startsWith('PUT') && (times += 1) === 1) setReady('n3');
+      return 0;
+    };
+    await clock.advance(30_000);
+    dead.add('controllers').add('n3');
+    await clock.advance(70_000);
+    expect({ times, changes }).toEqual({ times: 1, changes: [] });
+    await clock.advance(25_000);
+    expect(changes).toEqual([]);
+    await clock.advance(30_000);
+    expect(changes).toHaveLength(1);
+    await close();
+  });
+
+  test('with an API that is slow a pass is short: soon after a controller-manager is back, nothing is written', async () => {
+    const { clock, dead, changes, state, close } = scene({ servers: 1 });
+    await clock.advance(30_000);
+    dead.add('controllers').add('n1').add('n2').add('n3');
+    await clock.advance(30_000);
+    state.slowMs = (what) => (what.includes('/nodes/') ? 2_000 : 0);
+    for (let ms = 0; ms < 60_000 && changes.length === 0; ms += 500) await clock.advance(500);
+    dead.delete('controllers');
+    await clock.advance(60_000);
+    expect(changes).toHaveLength(1);
+    await close();
+  });
+
+  test('a node whose requests hang keeps no other from being judged, and is named', async () => {
+    const { clock, dead, changes, lines, state, close } = scene({ servers: 1 });
+    state.slowMs = (what) => (what.includes('/nodes/n1') ? 3_600_000 : 0);
+    await clock.advance(30_000);
+    dead.add('controllers').add('n1').add('n2').add('n3');
+    await clock.advance(100_000);
+    expect(changes.map((change) => change.split(' at ')[0]).sort()).toEqual(['n2 Unknown', 'n3 Unknown']);
+    expect(lines.filter((line) => line.includes('in time'))).toEqual([
+      'server 1: node n1 cannot be marked as silent: the API did not answer in time',
+    ]);
     await close();
   });
 });
