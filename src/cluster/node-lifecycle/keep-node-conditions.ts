@@ -70,7 +70,7 @@ export async function keepNodeConditions(ports: NodeConditionsPorts): Promise<ne
         const api = (client ??= await connect());
         const controller = await listed(api, controllerLeasePath);
         const keepMs = Math.max(graceMs, lostAfterMs(controller)) + restMs;
-        history = afterLook(history, { ...controller, endedMs: clock.monotonicMs() }, keepMs);
+        history = afterLook(history, { ...controller, endedMs: clock.monotonicMs() }, { keepMs, graceMs });
         const version = controller.leases[0]?.version;
         const lostMs = controllerLostForMs(history, controller, controller.startedMs);
         if (lost !== undefined && lost.version !== version) {

@@ -21,11 +21,20 @@ export const nothingLooked: LeaseHistory = { looks: [], lastMs: 0 };
 
 /** Between two looks. */
 export const longestGapMs = 20_000;
+/** Without a new revision, at most. */
+const usualStillMs = 30_000;
+/** From the end of that to the end of the grace: a node that could not renew its Lease meanwhile has time to do it. */
+const renewalMs = 20_000;
+/** With less, a cluster at rest would look like one that cannot write: API servers renew theirs every 10 s, then a look's pause. */
+const leastStillMs = 17_000;
+
 /**
- * Without a new revision. API servers and schedulers renew their Leases every 10 s and oftener; and a node that could
- * not for so long has time to do it before the usual grace of 50 s is over.
+ * For how long no new revision may be seen before what was seen counts no more, in milliseconds.
+ *
+ * @param graceMs - for which nodes may be silent; with one of less than 37 s those that could not renew have less time
  */
-const longestStillMs = 30_000;
+export const longestStillMs = (graceMs: number): number =>
+  Math.max(leastStillMs, Math.min(usualStillMs, graceMs - renewalMs));
 
 export interface LeaseLook {
   /** Of the list. */
@@ -33,14 +42,23 @@ export interface LeaseLook {
   readonly endedMs: number;
 }
 
-/** @param keepMs - for how long back anybody will ask */
-export function afterLook({ looks, lastMs }: LeaseHistory, look: LeaseLook, keepMs: number): LeaseHistory {
+export interface LeaseHistoryLimits {
+  /** For how long back anybody will ask. */
+  readonly keepMs: number;
+  readonly graceMs: number;
+}
+
+export function afterLook(
+  { looks, lastMs }: LeaseHistory,
+  look: LeaseLook,
+  { keepMs, graceMs }: LeaseHistoryLimits,
+): LeaseHistory {
   const newest = looks.at(-1);
   const goesOn =
     newest !== undefined &&
     look.endedMs - lastMs <= longestGapMs &&
     look.revision >= newest.revision &&
-    look.endedMs - newest.endedMs <= longestStillMs;
+    look.endedMs - newest.endedMs <= longestStillMs(graceMs);
   if (!goesOn) return { looks: [look], lastMs: look.endedMs };
   const all = look.revision === newest.revision ? looks : [...looks, look];
   // The last of those that are older than anybody asks stays.

@@ -9,15 +9,17 @@ import {
 import {
   afterLook,
   longestGapMs,
+  longestStillMs,
   nothingLooked,
   stillForMs,
   type LeaseHistory,
 } from '../../../src/cluster/node-lifecycle/lease-history.ts';
 
+const limits = { keepMs: 60_000, graceMs: 50_000 };
 /** [second, revision] of each look. */
 const looked = (...looks: readonly (readonly [number, number])[]): LeaseHistory =>
   looks.reduce(
-    (history, [second, revision]) => afterLook(history, { revision, endedMs: second * 1000 }, 60_000),
+    (history, [second, revision]) => afterLook(history, { revision, endedMs: second * 1000 }, limits),
     nothingLooked,
   );
 const steady = [
@@ -44,6 +46,26 @@ describe('for how long a Lease has stood still', () => {
     expect(stillForMs(history, version, history.lastMs)).toBe(seconds * 1000);
   });
 
+  test.each([
+    [300, 30],
+    [50, 30],
+    [45, 25],
+    [37, 17],
+    [20, 17],
+    [1, 17],
+  ])('with a grace of %i s nothing may be written for %i s', (graceSeconds, seconds) => {
+    expect(longestStillMs(graceSeconds * 1000)).toBe(seconds * 1000);
+    const after = (endedMs: number) =>
+      [0, 10_000, endedMs].reduce(
+        (history, atMs) =>
+          afterLook(history, { revision: 1, endedMs: atMs }, { ...limits, graceMs: graceSeconds * 1000 }),
+        nothingLooked,
+      ).looks[0]?.endedMs;
+    expect(after(17_000)).toBe(0);
+    // Looks between which there is no gap.
+    expect(after(29_000)).toBe(seconds >= 29 ? 0 : 29_000);
+  });
+
   test('what nobody asks for any more is forgotten, and no more than that', () => {
     const many = Array.from({ length: 1000 }, (_, index) => [index * 10, index] as const);
     expect(looked(...many).looks.map(({ endedMs }) => endedMs / 1000)).toEqual([
@@ -60,7 +82,8 @@ describe('for how long a Lease has stood still', () => {
         const endsMs = all.map((pauseMs) => (nowMs += pauseMs));
         const renewedMs = Math.floor(part * nowMs);
         // Something is written in each millisecond: the revision is the time.
-        for (const endedMs of endsMs) history = afterLook(history, { revision: endedMs, endedMs }, Infinity);
+        for (const endedMs of endsMs)
+          history = afterLook(history, { revision: endedMs, endedMs }, { ...limits, keepMs: Infinity });
         const stillMs = stillForMs(history, renewedMs, nowMs);
         const trueMs = nowMs - renewedMs;
         expect(stillMs).toBeLessThanOrEqual(trueMs);
