@@ -53,7 +53,7 @@ export interface JoinServer extends AsyncDisposable {
 export async function startJoinServer(options: JoinServerOptions): Promise<JoinServer> {
   const { host, port, certificate, key, clientAuthority, desk, patience = defaultPatience } = options;
   const authority = clientAuthority === undefined ? {} : { ca: clientAuthority };
-  const logRefusal = limitedLog({ log: desk.log, clock: desk.clock });
+  const refusals = limitedLog({ log: desk.log, clock: desk.clock });
   const server = createServer(
     {
       cert: certificate,
@@ -71,7 +71,7 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
       connectionsCheckingInterval: Math.min(1_000, patience.headersMs / 2),
     },
     (request, response) => {
-      void serve(request, desk, logRefusal).then((answer) => {
+      void serve(request, desk, refusals.log).then((answer) => {
         if (answer === undefined) return;
         response.writeHead(answer.status, {
           'content-type': answer.type,
@@ -85,7 +85,7 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
   );
   server.maxConnections = mostConnections;
   limitEachAddress(server, options.mostOfOneAddress ?? mostOfOneAddress);
-  refuseEarly(server, logRefusal);
+  refuseEarly(server, refusals.log);
   // Of a connection on which nothing moves, whatever it waits for: all limits else are for requests.
   server.setTimeout(patience.answerMs);
   server.listen(port, host);
@@ -99,6 +99,7 @@ export async function startJoinServer(options: JoinServerOptions): Promise<JoinS
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
       await closed;
+      refusals[Symbol.dispose]();
     },
   };
 }

@@ -14,17 +14,18 @@ let kit: DeskKit;
 beforeAll(async () => {
   authority = await newAuthority('ours');
 });
-beforeEach(async () => {
-  const patience = { handshakeMs: 2_000, headersMs: 200, requestMs: 400, answerMs: 500 };
-  kit = deskKit(authority, authority);
-  server = await startJoinServer({
+const start = async (answerMs: number) =>
+  startJoinServer({
     host: '127.0.0.1',
     port: 0,
     ...(await servingPair(authority)),
     desk: kit.ports,
-    patience,
+    patience: { handshakeMs: 2_000, headersMs: 200, requestMs: 400, answerMs },
     mostOfOneAddress: 3,
   });
+beforeEach(async () => {
+  kit = deskKit(authority, authority);
+  server = await start(30_000);
 });
 afterEach(() => server[Symbol.asyncDispose]());
 
@@ -144,6 +145,8 @@ describe('the join port', () => {
   });
 
   test('[H5] lets go of whoever asks and never reads an answer', async () => {
+    await server[Symbol.asyncDispose]();
+    server = await start(500);
     // Whole requests in each record of TLS: none is left half read when the answers have no place to go any more.
     const asking = `GET ${paths.authority} HTTP/1.1\r\nhost: a\r\n\r\n`.repeat(300);
     // As many as one address may have: they keep it out for as long as they are held.
