@@ -83,9 +83,6 @@ beforeAll(async () => {
   ]) {
     const spec = { nodeName, automountServiceAccountToken: false, containers: [{ name: 'c', image: 'none' }] };
     const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec };
-    // No controller makes it here, and no pod is without one.
-    const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } };
-    if (name === 'p1') await client.create('/api/v1/namespaces/default/serviceaccounts', account, signal);
     await client.create(pods, body, signal);
     await postPod(String(name));
   }
