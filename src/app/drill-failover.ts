@@ -9,6 +9,7 @@ import { createBalancer } from '../balancer/balancer.ts';
 import { createCheck } from '../balancer/create-check.ts';
 import { eventText } from '../balancer/event-text.ts';
 import { netForwarder } from '../balancer/net-forwarder.ts';
+import { apiInTime } from '../cluster/api-in-time.ts';
 import { apiServers, leadersOf } from '../cluster/drill/cluster-view.ts';
 import { askSteadily, drillObject } from '../cluster/drill/drill-client.ts';
 import { drillReport, type DrillReport } from '../cluster/drill/drill-report.ts';
@@ -61,7 +62,7 @@ export async function planDrill({ paths, client, clock, signal }: DrillPlace): P
     throw refused('no API server runs on this machine: a drill is begun on the server that is to fail');
   }
   using api = kubeClient(await credentialsOf(paths), clock);
-  const servers = await withLimit(clock, signal, (end) => apiServers(api, end));
+  const servers = await apiInTime({ limitMs: answerWithinMs, clock, signal }, (end) => apiServers(api, end));
   const own = servers.find((server) => server.startsWith(`${nodeIp}:`));
   const others = servers.filter((server) => server !== own);
   if (own !== undefined && servers.length >= fewestServers) return { server: nodeName, own, others, units: running };
@@ -104,7 +105,7 @@ export async function runDrill(plan: DrillPlan, options: DrillOptions): Promise<
     kubeClient({ ...credentials, url: `https://${describeAddress({ kind: 'tcp', ...forwarder.address })}` }, clock);
 
   const ask = <T>(question: (client: KubeClient, end: AbortSignal) => Promise<T>) =>
-    withLimit(clock, signal, async (end) => {
+    apiInTime({ limitMs: answerWithinMs, clock, signal }, async (end) => {
       using client = connect();
       return await question(client, end);
     });
@@ -158,12 +159,6 @@ async function freezeElsewhere(
 
 function credentialsOf({ dataDir }: Paths): Promise<KubeCredentials> {
   return readUserKubeconfig(`${layoutOf({ dataDir, runDir: '' }).serverCred}/admin.kubeconfig`);
-}
-
-async function withLimit<T>(clock: Clock, parent: AbortSignal, run: (end: AbortSignal) => Promise<T>): Promise<T> {
-  using limit = linkedAbort(parent);
-  using _timer = clock.timer(answerWithinMs, () => limit.abort(new Error('the API did not answer in time')));
-  return await run(limit.signal);
 }
 
 const refused = (why: string): StartupError => new StartupError('ERR_CONFIG', `no drill: ${why}`, { why });

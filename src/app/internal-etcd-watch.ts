@@ -1,7 +1,7 @@
 /** Constructs what `k3s-lite internal etcd-watch` runs, as a process of its own: it looks at etcd's disk and leader. */
 import { serveEtcdWatch } from '../cluster/etcd/serve-etcd-watch.ts';
-import { linkedAbort } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
+import { inTime } from '../kernel/in-time.ts';
 import { notifySender } from '../probe/notify-sender.ts';
 import { etcdClientOf } from './etcd-of.ts';
 
@@ -30,12 +30,11 @@ export async function internalEtcdWatch({
   return await serveEtcdWatch({
     ...rest,
     client: etcdClientOf({ dataDir, runDir: '' }, [endpoint], scrapeMs),
-    async scrape(signal) {
-      using limit = linkedAbort(signal);
-      using _timer = systemClock.timer(scrapeMs, () => limit.abort(new Error('/metrics does not answer')));
-      const response = await fetch(metrics, { signal: limit.signal });
-      return await response.text();
-    },
+    scrape: (signal) =>
+      inTime({ limitMs: scrapeMs, clock: systemClock, signal }, '/metrics does not answer', async (end) => {
+        const response = await fetch(metrics, { signal: end });
+        return await response.text();
+      }),
     clock: systemClock,
     notify: (...lines) => sender.send(...lines),
   });

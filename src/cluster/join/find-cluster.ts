@@ -10,8 +10,9 @@
  */
 import { isIP } from 'node:net';
 import { StartupError } from '../../error/startup-error.ts';
-import { abortable, linkedAbort } from '../../kernel/abort.ts';
+import { abortable } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { inTime } from '../../kernel/in-time.ts';
 import { staggeredRace, type RaceFailure } from '../../kernel/staggered-race.ts';
 import { defaultJoinLimits, joinRequest, type JoinCall, type JoinLimits } from './join-request.ts';
 import { originOf, type JoinUrl } from './server-url.ts';
@@ -114,9 +115,9 @@ async function askServer(url: JoinUrl, token: Token, call: Call): Promise<Answer
 async function addressesOf(host: string, call: Call): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host];
   const { clock, signal, limits = defaultJoinLimits, resolve = resolveName } = call;
-  using limit = linkedAbort(signal);
-  using _timer = clock.timer(limits.connectMs, () => limit.abort(new Error('its name is not resolved in time')));
-  return await abortable(resolve(host), limit.signal);
+  return await inTime({ limitMs: limits.connectMs, clock, signal }, 'its name is not resolved in time', (end) =>
+    abortable(resolve(host), end),
+  );
 }
 
 async function resolveName(host: string): Promise<readonly string[]> {

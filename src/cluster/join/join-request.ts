@@ -8,9 +8,10 @@
 import { request as httpRequest } from 'node:http';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { abortError, linkedAbort, onAbort } from '../../kernel/abort.ts';
+import { abortError, onAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { formatDurationMs } from '../../kernel/duration.ts';
+import { inTime } from '../../kernel/in-time.ts';
 import { addressOfUrl } from '../../probe/connection.ts';
 
 export interface JoinLimits {
@@ -58,7 +59,7 @@ export async function joinRequest(call: JoinCall): Promise<JoinReply> {
   const { origin, connectTo, clock, signal, limits = defaultJoinLimits } = call;
   const { host, port } = addressOfUrl(new URL(origin));
   const within = <T>(limitMs: number, what: string, run: (end: AbortSignal) => Promise<T>) =>
-    withLimit(clock, limitMs, what, signal, run);
+    inTime({ limitMs, clock, signal }, `${what} within ${formatDurationMs(limitMs)}`, run);
   const plain = await within(limits.connectMs, 'no connection', (end) => opened(connectTo ?? host, port, end));
   try {
     const secure = await within(limits.handshakeMs, 'no TLS handshake', (end) => handshake(plain, host, call, end));
@@ -66,20 +67,6 @@ export async function joinRequest(call: JoinCall): Promise<JoinReply> {
   } finally {
     plain.destroy();
   }
-}
-
-async function withLimit<T>(
-  clock: Clock,
-  limitMs: number,
-  what: string,
-  outer: AbortSignal,
-  run: (end: AbortSignal) => Promise<T>,
-): Promise<T> {
-  using end = linkedAbort(outer);
-  using _timer = clock.timer(limitMs, () => {
-    end.abort(new Error(`${what} within ${formatDurationMs(limitMs)}`));
-  });
-  return await run(end.signal);
 }
 
 function opened(host: string, port: number, signal: AbortSignal): Promise<Socket> {

@@ -4,8 +4,8 @@
  *
  * Ports are not kept anywhere: the servers of one cluster have the same ones.
  */
-import { linkedAbort } from '../../kernel/abort.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { inTime } from '../../kernel/in-time.ts';
 import { parseAddress } from '../ipv4.ts';
 import type { EtcdMember } from '../etcd/etcd-messages.ts';
 import { originOf } from './server-url.ts';
@@ -52,9 +52,9 @@ export function serverList({
 }: ServerListPorts): () => Promise<KnownServers> {
   let last: KnownServers = serversOf(own, [], []);
   return async () => {
-    using end = linkedAbort(signal);
-    using _timer = clock.timer(askWithinMs, () => end.abort(new Error('etcd did not answer in time')));
-    const asked = await Promise.all([members(end.signal), apiAddresses(end.signal)]).catch(() => undefined);
+    const asked = await inTime({ limitMs: askWithinMs, clock, signal }, 'etcd did not answer in time', (end) =>
+      Promise.all([members(end), apiAddresses(end)]),
+    ).catch(() => undefined);
     signal.throwIfAborted();
     if (asked !== undefined) last = serversOf(own, ...asked);
     return last;

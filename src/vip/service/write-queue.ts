@@ -5,7 +5,7 @@
  */
 import { backoffDelayMs, type Backoff } from '../../kernel/backoff.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import { linkedAbort } from '../../kernel/abort.ts';
+import { inTime } from '../../kernel/in-time.ts';
 import { messageOf } from '../../kernel/message-of.ts';
 
 export interface WriteQueue extends Disposable {
@@ -61,12 +61,8 @@ export function writeQueue({ clock, random, onFailure, isFinal, signal }: WriteQ
   const perform = async (key: string, entry: Entry): Promise<void> => {
     isWriting = true;
     const { write } = entry;
-    using end = linkedAbort(signal);
-    using _late = clock.timer(writeWithinMs, () =>
-      end.abort(new Error(`no answer within ${String(writeWithinMs)} ms`)),
-    );
     try {
-      await write(end.signal);
+      await inTime({ limitMs: writeWithinMs, clock, signal }, `no answer within ${String(writeWithinMs)} ms`, write);
       if (entries.get(key)?.write === write) entries.delete(key);
       else entry.failures = 0;
     } catch (error) {
