@@ -8,7 +8,14 @@ import { StartupError } from '../error/startup-error.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { parseTcpAddress } from '../probe/connection.ts';
 import { connectionPool, type PooledConnection } from './connection-pool.ts';
-import { defaultDialLimits, dialRace, type Dialling, type DialLimits, type DialRace } from './dial-race.ts';
+import {
+  defaultDialLimits,
+  dialRace,
+  type Dialling,
+  type DialLimits,
+  type DialRace,
+  type DialResult,
+} from './dial-race.ts';
 import { silenceMs, type Forwarder, type ListenAddress, type Routes } from './forwarder.ts';
 import { heldClients, type Wait } from './held-clients.ts';
 import type { ServerRef } from './routing-input.ts';
@@ -63,16 +70,19 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
   const accept = async (client: Socket) => {
     waiting.add(client);
     const cameMs = clock.monotonicMs();
-    let { race, candidates, startedMs } = begin();
+    let dialling = begin();
     let wait: Wait | undefined;
     const early = earlyWords(client, (how) => {
-      if (how === 'gone') race.cancel();
+      if (how === 'gone') dialling.race.cancel();
       wait?.cancel();
     });
-    let result = await race.result;
-    let tookMs = clock.monotonicMs() - startedMs;
-    // Where a server answers checks and not this client, waiting is of no use.
-    while (!result.ok && result.gaveUp !== 'the client left' && !routes.isReachable()) {
+    let result: DialResult<Socket>;
+    let tookMs: number;
+    for (;;) {
+      result = await dialling.race.result;
+      tookMs = clock.monotonicMs() - dialling.startedMs;
+      // Where a server answers checks and not this client, waiting is of no use.
+      if (result.ok || result.gaveUp === 'the client left' || routes.isReachable()) break;
       wait = held.wait(cameMs);
       if (wait === undefined) break;
       if (early.hasEnded) wait.cancel();
@@ -80,13 +90,12 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       wait = undefined;
       if (over === 'the client left') result = { ok: false, gaveUp: over };
       if (over !== 'a server answers') break;
-      ({ race, candidates, startedMs } = begin());
-      result = await race.result;
-      tookMs = clock.monotonicMs() - startedMs;
+      dialling = begin();
     }
+    const { candidates } = dialling;
+    const { attempts } = dialling.race;
     waiting.delete(client);
     early.stop();
-    const { attempts } = race;
     if (!result.ok) {
       client.destroy();
       routes.decided({ candidates, attempts, tookMs, gaveUp: result.gaveUp });
