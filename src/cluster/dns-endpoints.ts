@@ -14,7 +14,7 @@ import { apiInTime } from './api-in-time.ts';
 import { isTooSlow, nothingSeen } from './dns-leases.ts';
 import { lookAround, type DnsClient, type DnsLook, type DnsLookPorts } from './dns-look.ts';
 import { changedSlice, changeText, slicesPath } from './dns-slices.ts';
-import { KubeApiError } from './kube-client.ts';
+import { isConflict, KubeApiError } from './kube-client.ts';
 
 export interface DnsEndpointsPorts extends DnsLookPorts {
   readonly connect: () => Promise<DnsClient>;
@@ -87,9 +87,10 @@ async function makeAll(
       await client.apply(`${slicesPath}/${name}`, changedSlice(change), signal);
       log(changeText(change));
     } catch (error) {
-      if (!(error instanceof KubeApiError)) throw error;
       // Somebody was faster: the next look shows it.
-      if (error.status !== 409) problems.push(`the slice ${name} cannot be changed: ${messageOf(error)}`);
+      if (isConflict(error)) continue;
+      if (!(error instanceof KubeApiError)) throw error;
+      problems.push(`the slice ${name} cannot be changed: ${messageOf(error)}`);
     }
   }
 }

@@ -17,7 +17,7 @@ import {
   type DnsWatch,
 } from './dns-leases.ts';
 import { changesOfSlices, nodeOf, serverOf, slicesOfDns, type DnsSlice, type SliceChange } from './dns-slices.ts';
-import { KubeApiError, unlessMissing, type KubeClient } from './kube-client.ts';
+import { isConflict, unlessMissing, type KubeClient } from './kube-client.ts';
 import { readNode } from './node-ready.ts';
 
 export type DnsClient = Pick<KubeClient, 'get' | 'apply'> & Disposable;
@@ -123,6 +123,6 @@ async function renew(
     await client.apply(`${leasesPath}/${name}`, renewedLease(nodeName, version, clock.wallMs()), signal);
   } catch (error) {
     // It was renewed meanwhile, by what puts this server in when it starts.
-    if (!(error instanceof KubeApiError) || error.status !== 409) throw error;
+    if (!isConflict(error)) throw error;
   }
 }

@@ -31,6 +31,10 @@ export class KubeApiError extends Error {
   }
 }
 
+/** The API has refused a write, because what it was over is not what is there any more. */
+export const isConflict = (error: unknown): error is KubeApiError =>
+  error instanceof KubeApiError && error.status === 409;
+
 /** What the API answers, or undefined when it says that there is no such thing. */
 export async function unlessMissing(answer: Promise<unknown>): Promise<unknown> {
   try {

@@ -10,7 +10,7 @@ import type { Builtin } from '../unit/builtin.ts';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { applyObjects, type ApiObject, type Connect } from './api-objects.ts';
-import { KubeApiError, unlessMissing, type KubeClient } from './kube-client.ts';
+import { isConflict, KubeApiError, unlessMissing, type KubeClient } from './kube-client.ts';
 import { vipUser } from './certificate-plan.ts';
 
 const group = 'rbac.authorization.k8s.io';
@@ -150,8 +150,7 @@ async function writeName(client: KubeClient, server: string, address: string | u
       else await client.replace(`${namesPath}/${namesName}`, body, signal);
       return;
     } catch (error) {
-      const isConflict = error instanceof KubeApiError && error.status === 409;
-      if (!isConflict || tries >= mostTries) throw error;
+      if (!isConflict(error) || tries >= mostTries) throw error;
     }
   }
 }

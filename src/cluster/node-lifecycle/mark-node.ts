@@ -6,11 +6,12 @@
  */
 import type { Clock } from '../../kernel/clock.ts';
 import { formatDurationMs } from '../../kernel/duration.ts';
+import { isoSecond } from '../../kernel/iso-second.ts';
 import { messageOf } from '../../kernel/message-of.ts';
-import { KubeApiError, unlessMissing, type KubeClient } from '../kube-client.ts';
+import { isConflict, unlessMissing, type KubeClient } from '../kube-client.ts';
 import { nodeLeasePath, readLeases, type SilentNode } from './judge-nodes.ts';
 import { notReadyPods, podsOfNodePath, podStatusPath } from './not-ready-pods.ts';
-import { kubeTime, withUnknownConditions, type ReadNode } from './unknown-conditions.ts';
+import { withUnknownConditions, type ReadNode } from './unknown-conditions.ts';
 
 export type NodeConditionsClient = Pick<KubeClient, 'get' | 'create' | 'replace'> & Disposable;
 
@@ -65,7 +66,7 @@ async function isWritten(write: Promise<unknown>): Promise<boolean> {
     await write;
     return true;
   } catch (error) {
-    if (error instanceof KubeApiError && error.status === 409) return false;
+    if (isConflict(error)) return false;
     throw error;
   }
 }
@@ -112,7 +113,7 @@ const eventsPath = '/api/v1/namespaces/default/events';
 
 /** As Kubernetes' controller tells of it. Source: `RecordNodeStatusChange`. */
 function markedEvent({ metadata: { name, uid } }: ReadNode, message: string, wallMs: number): object {
-  const at = kubeTime(wallMs);
+  const at = isoSecond(wallMs);
   return {
     apiVersion: 'v1',
     kind: 'Event',
@@ -122,6 +123,8 @@ function markedEvent({ metadata: { name, uid } }: ReadNode, message: string, wal
     message,
     type: 'Normal',
     source: { component: 'k3s-lite' },
-    ...{ firstTimestamp: at, lastTimestamp: at, count: 1 },
+    firstTimestamp: at,
+    lastTimestamp: at,
+    count: 1,
   };
 }

@@ -21,6 +21,7 @@ const nodeWithinMs = 5_000;
 interface Judged {
   /** When it was last seen to be Unknown, or to have a kubelet that lives. */
   settledMs: number;
+  /** 0: not yet. */
   triedMs: number;
   hasPodsLeft: boolean;
   readonly say: (line: string | undefined) => void;
@@ -60,20 +61,14 @@ export function silentNodeMarker({
   };
 
   return async (client, silent, begunMs) => {
-    const fresh = (): Judged => ({
-      ...{ settledMs: -Infinity, triedMs: -Infinity, hasPodsLeft: false },
-      say: saidOnce(log),
-    });
+    const fresh = (): Judged => ({ settledMs: -Infinity, triedMs: 0, hasPodsLeft: false, say: saidOnce(log) });
     const judged = silent.map((node) => ({ node, state: all.get(node.name) ?? fresh() }));
     all = new Map(judged.map(({ node, state }) => [node.name, state]));
     // Whose turn did not come in the last pass is first in this one.
-    const inTurn = judged.sort((one, other) => compare(one.state.triedMs, other.state.triedMs));
+    const inTurn = judged.sort((one, other) => one.state.triedMs - other.state.triedMs);
     for (const { node, state } of inTurn) {
       if (clock.monotonicMs() - begunMs > passMs) return;
       await judge(client, node, state);
     }
   };
 }
-
-/** Not by subtraction: none was tried yet is -Infinity. */
-const compare = (one: number, other: number): number => (one === other ? 0 : one < other ? -1 : 1);

@@ -6,7 +6,8 @@
  * Source: Kubernetes `controller_utils.go`, MarkPodsNotReady; `node_lifecycle_controller.go`, monitorNodeHealth.
  */
 import * as z from 'zod';
-import { kubeTime } from './unknown-conditions.ts';
+import { isoSecond } from '../../kernel/iso-second.ts';
+import { changeConditions, statusSchema, type Condition } from './conditions.ts';
 
 const podsSchema = z.object({
   items: z
@@ -14,9 +15,7 @@ const podsSchema = z.object({
       z.looseObject({
         metadata: z.looseObject({ name: z.string(), namespace: z.string(), resourceVersion: z.string() }),
         spec: z.looseObject({ nodeName: z.string().optional() }),
-        status: z.looseObject({
-          conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).nullish(),
-        }),
+        status: statusSchema,
       }),
     )
     .nullish(),
@@ -36,17 +35,12 @@ export const podStatusPath = ({ metadata: { name, namespace } }: ReadPod): strin
  * @throws ZodError when it is none
  */
 export function notReadyPods(answer: unknown, nodeName: string, wallMs: number): readonly ReadPod[] {
-  const isReady = ({ type, status }: { type: string; status: string }) => type === 'Ready' && status === 'True';
-  return (podsSchema.parse(answer).items ?? [])
-    .filter(({ spec, status }) => spec.nodeName === nodeName && (status.conditions ?? []).some(isReady))
-    .map((pod) => ({
-      // A list does not say of each what it is.
-      ...{ apiVersion: 'v1', kind: 'Pod', ...pod },
-      status: {
-        ...pod.status,
-        conditions: (pod.status.conditions ?? []).map((each) =>
-          isReady(each) ? { ...each, status: 'False', lastTransitionTime: kubeTime(wallMs) } : each,
-        ),
-      },
-    }));
+  const turned = { status: 'False', lastTransitionTime: isoSecond(wallMs) };
+  return (podsSchema.parse(answer).items ?? []).flatMap((pod) => {
+    const status = pod.spec.nodeName === nodeName ? changeConditions(pod.status, isReady, turned) : undefined;
+    // A list does not say of each what it is.
+    return status === undefined ? [] : [{ apiVersion: 'v1', kind: 'Pod', ...pod, status }];
+  });
 }
+
+const isReady = ({ type, status }: Condition): boolean => type === 'Ready' && status === 'True';

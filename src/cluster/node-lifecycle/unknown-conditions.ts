@@ -3,13 +3,15 @@
  * Source: Kubernetes `node_lifecycle_controller.go`, tryUpdateNodeHealth.
  */
 import * as z from 'zod';
+import { isoSecond } from '../../kernel/iso-second.ts';
+import { changeConditions, statusSchema, type Condition } from './conditions.ts';
 
 /** What the kubelet says of its node. NetworkUnavailable is not its own. */
 const ofKubelet: readonly string[] = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'];
 
 const nodeSchema = z.looseObject({
   metadata: z.looseObject({ name: z.string(), uid: z.string().optional(), resourceVersion: z.string() }),
-  status: z.looseObject({ conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).nullish() }),
+  status: statusSchema,
 });
 export type ReadNode = z.infer<typeof nodeSchema>;
 
@@ -21,19 +23,13 @@ export type ReadNode = z.infer<typeof nodeSchema>;
  */
 export function withUnknownConditions(object: unknown, wallMs: number): ReadNode | undefined {
   const node = nodeSchema.parse(object);
-  const conditions = node.status.conditions ?? [];
-  const isBelieved = ({ type, status }: { type: string; status: string }) =>
-    ofKubelet.includes(type) && status !== 'Unknown';
-  if (!conditions.some(isBelieved)) return undefined;
-  const unknown = {
+  const status = changeConditions(node.status, isBelieved, {
     status: 'Unknown',
     reason: 'NodeStatusUnknown',
     message: 'Kubelet stopped posting node status.',
-    lastTransitionTime: kubeTime(wallMs),
-  };
-  const changed = conditions.map((each) => (isBelieved(each) ? { ...each, ...unknown } : each));
-  return { ...node, status: { ...node.status, conditions: changed } };
+    lastTransitionTime: isoSecond(wallMs),
+  });
+  return status && { ...node, status };
 }
 
-/** Whole seconds. Source: Kubernetes `metav1.Time`. */
-export const kubeTime = (wallMs: number): string => `${new Date(wallMs).toISOString().slice(0, 19)}Z`;
+const isBelieved = ({ type, status }: Condition): boolean => ofKubelet.includes(type) && status !== 'Unknown';

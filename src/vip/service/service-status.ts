@@ -2,6 +2,7 @@
  * What is written to a Service: its addresses, a condition that says how it stands, and events. Pure;
  * nothing here is decided by whether the writing succeeds.
  */
+import { isoSecond } from '../../kernel/iso-second.ts';
 import type { Assignment, NodeName, VipAddress } from '../model.ts';
 import { statusAddresses, type Allocation } from './allocate.ts';
 import { vipCondition, type KubeService } from './kube-objects.ts';
@@ -119,5 +120,3 @@ export function eventBody(service: KubeService, { type, reason, message }: Servi
 function sameAddresses(a: readonly VipAddress[], b: readonly VipAddress[]): boolean {
   return a.length === b.length && a.every((address) => b.includes(address));
 }
-
-const isoSecond = (wallMs: number): string => new Date(wallMs).toISOString().replace(/\.\d+Z$/, 'Z');
