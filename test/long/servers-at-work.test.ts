@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
-import { clusterRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
+import { clusterRig, endRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
 import type { MachineUp } from '../cluster/rig/machine.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -52,11 +52,7 @@ describe.skipIf(!isRoot)('three servers at work', () => {
   });
   afterAll(async () => {
     for (const watcher of watchers) watcher.kill('SIGKILL');
-    try {
-      await Promise.allSettled([...running.values()].map((one) => one.interrupt()));
-    } finally {
-      await rig[Symbol.asyncDispose]();
-    }
+    await endRig(rig, running);
   });
 
   test.each(['kube-controller-manager', 'kube-scheduler'])(

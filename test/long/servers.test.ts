@@ -12,7 +12,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { etcdTls } from '../../src/cluster/members/own-member.ts';
-import { clusterRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
+import { clusterRig, endRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
 import type { Machine, MachineUp } from '../cluster/rig/machine.ts';
 
 const patience = { timeout: 90_000, interval: 500 };
@@ -55,13 +55,7 @@ describe.skipIf(!isRoot)('three servers', () => {
   beforeAll(async () => {
     rig = await clusterRig(['s1', 's2', 's3', 'a1']);
   });
-  afterAll(async () => {
-    try {
-      await Promise.allSettled([...running.values()].map((one) => one.interrupt()));
-    } finally {
-      await rig[Symbol.asyncDispose]();
-    }
-  });
+  afterAll(() => endRig(rig, running));
 
   test('the first begins the cluster', async () => {
     giveToken('s1', 'a-token-of-my-choice\n');

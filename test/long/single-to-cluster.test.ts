@@ -7,7 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { clusterRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
+import { clusterRig, endRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
 import type { MachineUp } from '../cluster/rig/machine.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -33,13 +33,7 @@ describe.skipIf(!isRoot)('a server that was alone', () => {
   beforeAll(async () => {
     rig = await clusterRig(['s1', 's2', 's3']);
   });
-  afterAll(async () => {
-    try {
-      await Promise.allSettled([...running.values()].map((one) => one.interrupt()));
-    } finally {
-      await rig[Symbol.asyncDispose]();
-    }
-  });
+  afterAll(() => endRig(rig, running));
 
   test('begins a cluster with the data that it has, and another one joins', async () => {
     await up('s1').events.ready();

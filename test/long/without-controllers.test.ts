@@ -7,7 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { clusterRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
+import { clusterRig, endRig, type ClusterRig } from '../cluster/rig/cluster-rig.ts';
 import type { MachineUp } from '../cluster/rig/machine.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -37,13 +37,7 @@ describe.skipIf(!isRoot)('without a controller-manager', () => {
     await up('s1', 'up', '--cluster-init', '--disable-agent', ...grace).events.ready();
     await upAgent().events.ready();
   });
-  afterAll(async () => {
-    try {
-      await Promise.allSettled([...running.values()].map((one) => one.interrupt()));
-    } finally {
-      await rig[Symbol.asyncDispose]();
-    }
-  });
+  afterAll(() => endRig(rig, running));
 
   test('a node that is gone is not Ready after the grace, is again when it is back, and the controllers agree', async () => {
     await expect.poll(nodeLine, patience).toMatch(/^a1 +Ready /);

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'vitest';
 import * as z from 'zod';
-import { clusterRig } from '../rig/cluster-rig.ts';
+import { clusterRig, endRig } from '../rig/cluster-rig.ts';
 import type { Machine, MachineUp } from '../rig/machine.ts';
 import { retryingClient, type RetryingClient, type RetryingClientOptions } from './retrying-client.ts';
 
@@ -65,9 +65,8 @@ export async function threeServers(options: ThreeServersOptions): Promise<ThreeS
   const end = async () => {
     try {
       await running.get('a1')?.interrupt();
-      await Promise.allSettled([...running.values()].map((one) => one.interrupt()));
     } finally {
-      await rig[Symbol.asyncDispose]();
+      await endRig(rig, running);
     }
   };
 

@@ -8,7 +8,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { cleanUpRig, cleanUpStaleRigs, rigPlace } from './clean-up.ts';
-import { startMachine, type Machine } from './machine.ts';
+import { startMachine, type Machine, type MachineUp } from './machine.ts';
 import { must } from './run.ts';
 
 /** Answers each connection with a reset: it is up, and nothing listens. */
@@ -64,4 +64,13 @@ export async function clusterRig(names: readonly string[]): Promise<ClusterRig> 
       if (left.length > 0) throw new Error(`the rig leaves behind:\n${left.join('\n')}`);
     },
   };
+}
+
+/** What runs on it ends by order, as far as it can; then everything is taken away. @throws as disposing does */
+export async function endRig(rig: ClusterRig, running: ReadonlyMap<string, MachineUp>): Promise<void> {
+  try {
+    await Promise.allSettled([...running.values()].map((one) => one.interrupt()));
+  } finally {
+    await rig[Symbol.asyncDispose]();
+  }
 }
