@@ -5,9 +5,10 @@
  * socket is 0600 in a folder that is 0700, below folders that nobody else can rename.
  */
 import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
-import { connect, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
+import { net } from '../kernel/lazily.ts';
 
 /** Bytes of a unix socket's path. Source: unix(7), sun_path holds 108 with the closing zero. */
 const maxSocketPath = 107;
@@ -73,7 +74,7 @@ function listen(server: Server, socketPath: string): Promise<void> {
 /** True if a process accepts connections there. */
 function answers(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(socketPath);
+    const socket = net().connect(socketPath);
     const settle = (isAlive: boolean) => {
       socket.destroy();
       resolve(isAlive);

@@ -8,8 +8,8 @@ import { libc } from '../kernel/foreign.ts';
 export interface ChildWaits {
   /** A child that has ended and that nobody has waited for yet; it stays so. The kernel goes by the order of birth. */
   nextEnded(): number | undefined;
-  /** Takes its exit: the zombie is gone. */
-  reap(pid: number): void;
+  /** Takes its exit: the zombie is gone. @returns its wait status; undefined while it lives */
+  reap(pid: number): number | undefined;
   /** Orphans of our descendants become our children, as they do of a PID 1. False if the kernel refuses. */
   becomeSubreaper(): boolean;
 }
@@ -30,8 +30,7 @@ export function childWaits(): ChildWaits | undefined {
   const library = libc();
   if (library === undefined) return undefined;
   const waitid = library.func('int waitid(int idType, unsigned int id, void *info, int options)');
-  const waitpid = library.func('int waitpid(int pid, void *status, int options)');
-  const prctl = library.func('int prctl(int option, ulong a, ulong b, ulong c, ulong d)');
+  const waitpid = library.func('int waitpid(int pid, _Out_ int *status, int options)');
   const info = Buffer.alloc(siginfoBytes);
   const readPid = () => (endianness() === 'LE' ? info.readInt32LE(pidOffset) : info.readInt32BE(pidOffset));
   const look = () => waitid(waitAny, 0, info, exited | noHang | noWait);
@@ -41,7 +40,14 @@ export function childWaits(): ChildWaits | undefined {
       info.fill(0);
       return look() === 0 ? readPid() || undefined : undefined;
     },
-    reap: (pid) => void waitpid(pid, null, noHang),
-    becomeSubreaper: () => prctl(setChildSubreaper, 1, 0, 0, 0) === 0,
+    reap(pid) {
+      const status = [0];
+      return waitpid(pid, status, noHang) === pid ? status[0] : undefined;
+    },
+    becomeSubreaper() {
+      // Of an init alone: each declaration takes its time before the first process.
+      const prctl = library.func('int prctl(int option, ulong a, ulong b, ulong c, ulong d)');
+      return prctl(setChildSubreaper, 1, 0, 0, 0) === 0;
+    },
   };
 }

@@ -91,7 +91,7 @@ export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
   const parts: RunParts = {
     clock,
     proc,
-    search: sharedScan({ proc, clock, isKnown: isOwnChild, pidMax: pidMax() }),
+    search: sharedScan({ proc, clock, isKnown: isOwnChild, pidMax }),
     records: openRunRecords(options.recordDir, notice),
     tree,
     limitGroups,

@@ -25,18 +25,14 @@ export interface PosixSpawnRequest {
   readonly output: number;
 }
 
-export interface PosixSpawner {
+/** With what has to be known of the child's end. */
+export interface PosixSpawner extends Pick<ChildWaits, 'nextEnded' | 'reap'> {
   /** Starts it as leader of a session of its own. @returns its pid, or the errno name */
   spawn(request: PosixSpawnRequest): number | string;
-  /** Wait status of a child of ours that has ended, which is then forgotten by the kernel; undefined while it lives. */
-  reap(pid: number): number | undefined;
-  /** See child-waits.ts. */
-  readonly nextEnded: ChildWaits['nextEnded'];
 }
 
-/** Sources: <spawn.h> of glibc 2.26 and musl 1.1.24, which agree; <sys/wait.h>. */
+/** Source: <spawn.h> of glibc 2.26 and musl 1.1.24, which agree. */
 const flags = { setSigDefault: 0x04, setSigMask: 0x08, setSid: 0x80 };
-const noHang = 1;
 /** More than any C library's posix_spawnattr_t (336 bytes in glibc) and posix_spawn_file_actions_t (80). */
 const structBytes = 1024;
 const sigsetBytes = 128;
@@ -49,13 +45,13 @@ function load(): PosixSpawner | undefined {
   const library = isMainThread() ? libc() : undefined;
   try {
     const waits = library && childWaits();
-    return waits && { ...spawnerOf(library), nextEnded: waits.nextEnded };
+    return waits && { ...waits, spawn: spawnBy(library) };
   } catch {
     return undefined; // A C library without one of the functions.
   }
 }
 
-function spawnerOf({ func }: ForeignLibrary): Omit<PosixSpawner, 'nextEnded'> {
+function spawnBy({ func }: ForeignLibrary): PosixSpawner['spawn'] {
   const posixSpawn = func(
     'int posix_spawn(_Out_ int *pid, const char *path, void *actions, void *attributes, const char **argv, const char **env)',
   );
@@ -69,7 +65,6 @@ function spawnerOf({ func }: ForeignLibrary): Omit<PosixSpawner, 'nextEnded'> {
   const initAttributes = func('int posix_spawnattr_init(void *attributes)');
   const setFlags = func('int posix_spawnattr_setflags(void *attributes, short flags)');
   const setDefault = func('int posix_spawnattr_setsigdefault(void *attributes, void *signals)');
-  const waitpid = func('int waitpid(int pid, _Out_ int *status, int options)');
 
   // Node.js ignores SIGPIPE and blocks some signals at times; a program begins with none of that.
   const attributes = Buffer.alloc(structBytes);
@@ -77,25 +72,19 @@ function spawnerOf({ func }: ForeignLibrary): Omit<PosixSpawner, 'nextEnded'> {
   must('posix_spawnattr_setsigdefault', setDefault(attributes, Buffer.alloc(sigsetBytes, 0xff)));
   must('posix_spawnattr_setflags', setFlags(attributes, flags.setSid | flags.setSigDefault | flags.setSigMask));
 
-  return {
-    spawn({ file, argv, env, cwd, output }) {
-      const actions = Buffer.alloc(structBytes);
-      must('posix_spawn_file_actions_init', initActions(actions));
-      try {
-        must('addopen', addOpen(actions, 0, '/dev/null', 0, 0));
-        for (const stream of [1, 2]) must('adddup2', addDup2(actions, output, stream));
-        must('addchdir', addChdir(actions, cwd));
-        const pid = [0];
-        const errno = posixSpawn(pid, file, actions, attributes, [...argv, null], [...env, null]);
-        return errno === 0 ? (pid[0] ?? 0) : errnoName(errno);
-      } finally {
-        destroyActions(actions);
-      }
-    },
-    reap(pid) {
-      const status = [0];
-      return waitpid(pid, status, noHang) === pid ? status[0] : undefined;
-    },
+  return ({ file, argv, env, cwd, output }) => {
+    const actions = Buffer.alloc(structBytes);
+    must('posix_spawn_file_actions_init', initActions(actions));
+    try {
+      must('addopen', addOpen(actions, 0, '/dev/null', 0, 0));
+      for (const stream of [1, 2]) must('adddup2', addDup2(actions, output, stream));
+      must('addchdir', addChdir(actions, cwd));
+      const pid = [0];
+      const errno = posixSpawn(pid, file, actions, attributes, [...argv, null], [...env, null]);
+      return errno === 0 ? (pid[0] ?? 0) : errnoName(errno);
+    } finally {
+      destroyActions(actions);
+    }
   };
 }
 

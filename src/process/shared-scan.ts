@@ -5,6 +5,7 @@
  * stop one after another.
  */
 import type { Clock } from '../kernel/clock.ts';
+import { lazily } from '../kernel/lazily.ts';
 import type { ProcReader, ProcStat } from './proc-reader.ts';
 
 /** For so long a pid that is listed again is the same process, where numbers are given in a large circle. */
@@ -25,12 +26,13 @@ export interface SharedScanOptions {
    */
   readonly isKnown: (pid: number) => boolean;
   /** Source: /proc/sys/kernel/pid_max. */
-  readonly pidMax: number;
+  readonly pidMax: () => number;
 }
 
 /** Its `stat` and `environ` may be 100 ms old: enough to tell whose a process is, not whether it lives. */
 export function sharedScan({ proc, clock, isKnown, pidMax }: SharedScanOptions): ProcReader {
-  const keepMs = pidMax >= largeCircle ? sameProcessMs : 0;
+  // At the first look: no start waits for what stops need.
+  const keepMs = lazily(() => (pidMax() >= largeCircle ? sameProcessMs : 0));
   let pids: readonly number[] | undefined;
   let readAtMs = Number.NEGATIVE_INFINITY;
   const facts = rememberingScan(proc);
@@ -40,7 +42,7 @@ export function sharedScan({ proc, clock, isKnown, pidMax }: SharedScanOptions):
       if (pids !== undefined) return pids;
       clock.soon(() => (pids = undefined));
       const nowMs = clock.monotonicMs();
-      if (nowMs - readAtMs >= keepMs) {
+      if (nowMs - readAtMs >= keepMs()) {
         facts.forget();
         readAtMs = nowMs;
       }

@@ -39,7 +39,7 @@ function machine(...first: readonly ProcStat[]) {
 }
 
 const searchOf = (options: Pick<SharedScanOptions, 'proc' | 'clock'> & Partial<SharedScanOptions>) =>
-  sharedScan({ isKnown: () => false, pidMax: 4_194_304, ...options });
+  sharedScan({ isKnown: () => false, pidMax: () => 4_194_304, ...options });
 
 const target: StopTarget = { pid: 10, startTicks: 1010, scope: 'cgroup', run: 'run of 10' };
 const inGroup = { pgrp: 10, session: 10 };
@@ -94,7 +94,7 @@ test('what is known by itself is neither listed nor read, but for the main proce
 test('in a small circle of numbers nothing is remembered beyond the turn', async () => {
   const clock = fakeClock();
   const { processes, proc } = machine(statOf(10), statOf(12));
-  const search = searchOf({ proc, clock, pidMax: 400 });
+  const search = searchOf({ proc, clock, pidMax: () => 400 });
   findMembers(target, proc, search);
   processes.set(12, statOf(12, { ...inGroup, startTicks: 5000 }));
   await clock.advance(1);

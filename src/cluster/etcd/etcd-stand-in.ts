@@ -6,9 +6,10 @@
  * accepted and not answered only waits. Nothing passes through here: sent on it connects anew, to etcd itself.
  */
 import { chmodSync, renameSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
+import { net } from '../../kernel/lazily.ts';
 import { messageOf } from '../../kernel/message-of.ts';
 
 export interface EtcdStandInOptions {
@@ -88,7 +89,7 @@ export function etcdStandIn({ socketPath, clock, onTrouble }: EtcdStandInOptions
       leave();
       // What was bound is removed when it is closed (libuv): under a name of its own, that is never etcd's.
       const bound = path.join(path.dirname(socketPath), boundName);
-      const taking = createServer(hold);
+      const taking = net().createServer(hold);
       taking.on('error', (error) => onTrouble(messageOf(error)));
       server = taking;
       try {
