@@ -85,15 +85,18 @@ const round = (ms: number) => Math.round(ms * 1000) / 1000;
 
 export interface ChainLink {
   readonly unit: string;
+  /** From its last gate until the next one's opened: its self time, or less where it overlaps. */
   readonly selfMs: number;
   readonly gatesOpenAtMs: number;
   readonly readyAtMs: number;
+  /** It became ready beside the next one, which needed it `until: started`, or that it had been ready once. */
+  readonly overlaps: boolean;
 }
 
 /**
  * The units that decided how long the start took, first to last: from the one that was ready last,
- * back along the dependencies that opened each last gate. The sum of their self times is the total
- * less what the supervisor itself took.
+ * back along the dependencies that opened each last gate. The sum of their times is the total less
+ * what the supervisor itself took.
  *
  * @param last - another unit to go back from; one that is not ready ends with the record
  */
@@ -103,8 +106,11 @@ export function criticalChain(record: StartRecord, last?: string): readonly Chai
   let next = last === undefined ? lastReady(record.units) : byName.get(last);
   while (next !== undefined && !chain.some(({ unit }) => unit === next?.name)) {
     const { name, gatesOpenAtMs = 0, readyAtMs = record.totalMs, openedBy } = next;
-    const { selfMs: ownMs = Math.max(0, round(readyAtMs - gatesOpenAtMs)) } = next;
-    chain.unshift({ unit: name, selfMs: ownMs, gatesOpenAtMs, readyAtMs });
+    const { selfMs: wholeMs = Math.max(0, round(readyAtMs - gatesOpenAtMs)) } = next;
+    const awaitedMs = (chain[0]?.gatesOpenAtMs ?? Number.POSITIVE_INFINITY) - gatesOpenAtMs;
+    const overlaps = awaitedMs < wholeMs;
+    const ownMs = overlaps ? Math.max(0, round(awaitedMs)) : wholeMs;
+    chain.unshift({ unit: name, selfMs: ownMs, gatesOpenAtMs, readyAtMs, overlaps });
     next = openedBy === undefined ? undefined : byName.get(openedBy);
   }
   return chain;

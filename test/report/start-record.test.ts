@@ -53,6 +53,21 @@ describe('the record of a start', () => {
     expect(chain.reduce((sum, { selfMs }) => sum + selfMs, 0)).toBe(3500);
   });
 
+  test('[S8] of one that the next needs `until: started`, what went by before the next began counts', () => {
+    const record = recordOf(goodStart(), 3500);
+    const times: Readonly<Record<string, object>> = {
+      'kube-apiserver': { readyAtMs: 3400, selfMs: 3000 },
+      kubelet: { gatesOpenAtMs: 402, selfMs: 3098 },
+    };
+    const units = record.units.map((unit) => ({ ...unit, ...times[unit.name] }));
+    const chain = criticalChain({ ...record, units });
+    expect(chain.map(({ unit, selfMs, overlaps }) => [unit, selfMs, overlaps])).toEqual([
+      ['etcd', 400, false],
+      ['kube-apiserver', 2, true],
+      ['kubelet', 3098, false],
+    ]);
+  });
+
   test('blame orders by self time; what was never ready stands first, with its error', () => {
     expect(blame(recordOf(goodStart(), 3500)).map(({ unit }) => unit)).toEqual(['kube-apiserver', 'kubelet', 'etcd']);
     const record = recordOf(badStart(), 5000);

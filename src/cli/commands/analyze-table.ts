@@ -38,8 +38,9 @@ export function renderChain(record: StartRecord, colour: boolean): string {
   const chain = criticalChain(record);
   const ownMs = chain.reduce((sum, { selfMs }) => sum + selfMs, 0);
   const widest = Math.max(0, ...chain.map(({ unit }) => unit.length));
-  const lines = chain.map(({ unit, selfMs, gatesOpenAtMs, readyAtMs }) => {
-    const span = `+${formatDurationMs(gatesOpenAtMs)} to +${formatDurationMs(readyAtMs)}`;
+  const lines = chain.map(({ unit, selfMs, gatesOpenAtMs, readyAtMs, overlaps }) => {
+    const more = overlaps ? ', beside the next one' : '';
+    const span = `+${formatDurationMs(gatesOpenAtMs)} to +${formatDurationMs(readyAtMs)}${more}`;
     return `${bold(unit.padEnd(widest))}  ${formatDurationMs(selfMs).padStart(8)}  ${dim(span)}`;
   });
   const rest = Math.max(0, record.totalMs - ownMs);
