@@ -7,6 +7,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { inOwnRun } from './own-run.mjs';
 import { lookAtPace } from './pace.mjs';
 import { machine, Skip } from './place.mjs';
 import { describeMachine, markdown, table } from './report.mjs';
@@ -55,6 +56,9 @@ if (unknown.length > 0 || !(runs >= 1)) {
   console.error(`usage: --only ${Object.keys(all).join(',')} --runs N (got ${unknown.join(', ') || values.runs})`);
   process.exit(2);
 }
+
+const elsewhere = await inOwnRun();
+if (elsewhere !== undefined) process.exit(elsewhere);
 
 const say = (text) => process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
 const report = { machine: machine(), runs, isQuick: values.quick, rows: [], skipped: {} };
