@@ -1,5 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
+/** Their matrices are tried in part, and whole by `npm run test:long`, which says so (test/kit/matrix.ts). */
+const isWhole = process.env['TEST_MATRIX'] === 'whole';
+const matrices = [
+  ...['control-plane', 'days-later', 'etcd-balancer', 'kill-each', 'pid-one', 'power-off', 'vip-actuator'],
+].map((name) => `test/cluster/${name}.test.ts`);
+
 /**
  * fast: pure logic and small real processes, in parallel. real: the real components, one file at a
  * time, because two control planes on two cores would only measure each other.
@@ -27,7 +33,7 @@ export default defineConfig({
       {
         test: {
           name: 'long',
-          include: ['test/long/**/*.test.ts'],
+          include: ['test/long/**/*.test.ts', ...(isWhole ? matrices : [])],
           fileParallelism: false,
           testTimeout: 3_600_000,
           // As of the real components: an installation is copied and, if need be, built.

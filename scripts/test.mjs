@@ -36,11 +36,14 @@ const checks = [
     { name: 'package', act: checkPackage },
   ],
 ];
-const projects = process.argv.includes('--long') ? ['long'] : ['fast', 'real'];
+const isLong = process.argv.includes('--long');
+// Read by vitest.config.ts and test/kit/matrix.ts.
+if (isLong) process.env.TEST_MATRIX = 'whole';
+const projects = isLong ? ['long'] : ['fast', 'real'];
 /** One stage after another; the lanes of a stage at the same time; the steps of a lane one after another. */
 const stages = [
   [[{ name: 'set-up', act: async () => (await setUp({ tests: true }), true) }]],
-  ...(projects.includes('long') ? [] : [checks]),
+  ...(isLong ? [] : [checks]),
   ...projects.map((project) => [[{ name: `tests: ${project}`, act: () => runTests(project) }]]),
 ];
 

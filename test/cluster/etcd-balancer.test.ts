@@ -8,6 +8,7 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { longTest } from '../kit/matrix.ts';
 import { apiProber, suffered, type ApiProber, type Suffered } from './kit/api-prober.ts';
 import { etcdMembers, type EtcdMemberProcess, type EtcdMembers } from './kit/etcd-members.ts';
 import { EventLog } from './kit/event-log.ts';
@@ -185,7 +186,7 @@ describe.skipIf(!isRoot)('one sick member of etcd', () => {
     expect(active()).not.toBe(follower);
   });
 
-  test('[L9] so does a member whose link is cut', async () => {
+  longTest('[L9] so does a member whose link is cut', async () => {
     await settled();
     const follower = await activeFollower();
     await settled();

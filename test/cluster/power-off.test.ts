@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { rowsOf } from '../kit/matrix.ts';
 import { putBusyboxImage } from './kit/busybox-image.ts';
 import { differences, isRoot, nodeRig, type NodeRig } from './node-rig.ts';
 
@@ -55,10 +56,11 @@ describe.skipIf(!isRoot)('after a power-off', () => {
     expect(waited.code, waited.output).toBe(0);
   }
 
-  test.each([
+  const powerCuts: readonly (readonly [string, boolean])[] = [
     ['mounts, sockets and run records are still there', false],
     ['after a reboot: mounts, links and the run directory are gone, the lock is of another boot', true],
-  ])('%s', async (_what, reboot) => {
+  ];
+  test.each(rowsOf(powerCuts, ([, reboot]) => reboot))('%s', async (_what, reboot) => {
     const earlier = containerId();
     // Acknowledged just before: it must be there afterwards.
     const kept = `kept-${String(reboot)}`;
