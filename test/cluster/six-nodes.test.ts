@@ -62,7 +62,8 @@ describe.skipIf(!isRoot)('three nodes of etcd, two of the control plane, one wor
     const first = start('e1', ['--cluster-init']);
     await first.events.state('join-server', 'ready');
     const others = ['e2', 'e3', 'c1', 'c2', 'w1'].map((name) => start(name));
-    await Promise.all([first, ...others].map(({ events }) => events.ready()));
+    // All at once: the last is as late as all of them together.
+    await Promise.all([first, ...others].map(({ events }) => events.ready(0, patience.timeout)));
     await expect.poll(() => nodes('c1'), patience).toEqual(all.map((name) => `${name} Ready`));
   });
 

@@ -82,21 +82,21 @@ export class EventLog {
   }
 
   /** Resolves with the first event, from `since` on, that `accept` takes. */
-  async until(accept: (told: Told) => boolean, what: string, since = 0): Promise<Told> {
-    const deadline = Date.now() + patienceMs;
+  async until(accept: (told: Told) => boolean, what: string, since = 0, withinMs = patienceMs): Promise<Told> {
+    const deadline = Date.now() + withinMs;
     for (let next = since; ;) {
       for (; next < this.all.length; next += 1) {
         const told = this.all[next];
         if (told !== undefined && accept(told)) return told;
       }
       if (this.#end !== undefined) throw new Error(`${this.#end} before ${what}:\n${this.tail()}`);
-      if (Date.now() >= deadline) throw new Error(`not within ${patienceMs} ms: ${what}:\n${this.tail()}`);
+      if (Date.now() >= deadline) throw new Error(`not within ${withinMs} ms: ${what}:\n${this.tail()}`);
       await this.#more(deadline - Date.now());
     }
   }
 
-  async ready(since = 0): Promise<Told> {
-    return this.until(({ event }) => event.type === 'up.ready', 'everything is ready', since);
+  async ready(since = 0, withinMs = patienceMs): Promise<Told> {
+    return this.until(({ event }) => event.type === 'up.ready', 'everything is ready', since, withinMs);
   }
 
   async state(unit: string, state: WireSnapshot['state'], since = 0): Promise<StateTold> {
