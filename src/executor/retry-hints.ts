@@ -5,6 +5,7 @@
  * A port is looked for in the kernel's table of listeners: at any address, and without a connection
  * that its holder would see.
  */
+import { statSync } from 'node:fs';
 import type { ReadinessError } from '../error/readiness-error.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { watchFile } from '../kernel/watch-file.ts';
@@ -14,15 +15,25 @@ import type { UnitRunner } from './unit-runner.ts';
 
 /** Time between two looks at a port that was busy, in milliseconds. */
 const portEveryMs = 500;
+/** A file that is being written cannot be run: so long nothing more has to come, in milliseconds. */
+const fileSettledMs = 50;
 
 /** Watches one unit for as long as it is not disposed. */
 export function watchForHints(clock: Clock, runner: UnitRunner): Disposable {
   let watching: Disposable | undefined;
+  const files = filesOf(runner.unit);
+  /** What its files were when the last try began: what changed while it was tried may be what it lacked. */
+  let tried: string | undefined;
   const subscription = runner.channel.subscribe(({ state }: UnitSnapshot) => {
     const isFailed = state === 'failed' || state === 'backoff';
     if (isFailed === (watching !== undefined)) return;
+    if (isFailed) {
+      watching = watchUnit(clock, runner, files, tried);
+      return;
+    }
     watching?.[Symbol.dispose]();
-    watching = isFailed ? watchUnit(clock, runner) : undefined;
+    watching = undefined;
+    tried = stateOf(files);
   });
   return {
     [Symbol.dispose]: () => {
@@ -32,22 +43,42 @@ export function watchForHints(clock: Clock, runner: UnitRunner): Disposable {
   };
 }
 
-function watchUnit(clock: Clock, runner: UnitRunner): Disposable {
-  const { claims, run, kind } = runner.unit;
+function filesOf({ claims, run, kind }: UnitRunner['unit']): readonly string[] {
   const program = kind !== 'builtin' && run[0]?.startsWith('/') === true ? [run[0]] : [];
+  return [...program, ...(claims?.paths ?? [])];
+}
+
+function watchUnit(clock: Clock, runner: UnitRunner, files: readonly string[], tried: string | undefined): Disposable {
+  let settled: Disposable | undefined;
+  const changed = () => {
+    settled?.[Symbol.dispose]();
+    settled = clock.timer(fileSettledMs, () => runner.retry());
+  };
   const items = [
-    ...(claims?.ports ?? []).map((port) => {
+    ...(runner.unit.claims?.ports ?? []).map((port) => {
       const failedOnIt = failedOnPort(runner.channel.current.lastError, Number(port));
       return watchPort(clock, Number(port), failedOnIt, () => runner.retry());
     }),
     // Where it cannot be watched, the slow retry is left.
-    ...[...program, ...(claims?.paths ?? [])].map((file) => watchFile(file, () => runner.retry())),
+    ...files.map((file) => watchFile(file, changed)),
   ];
+  if (tried !== undefined && stateOf(files) !== tried) changed();
   return {
     [Symbol.dispose]: () => {
+      settled?.[Symbol.dispose]();
       for (const item of items) item?.[Symbol.dispose]();
     },
   };
+}
+
+/** The same text as long as none of them appears, goes or changes. */
+function stateOf(files: readonly string[]): string {
+  return files
+    .map((file) => {
+      const found = statSync(file, { bigint: true, throwIfNoEntry: false });
+      return found === undefined ? '' : [found.ino, found.size, found.mode, found.mtimeNs, found.ctimeNs].join(':');
+    })
+    .join(' ');
 }
 
 /**

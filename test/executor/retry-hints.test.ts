@@ -1,5 +1,5 @@
 /** Cheap hints on a real port and a real file, with the real clock: the runner only counts its retries. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
@@ -106,6 +106,38 @@ test('a failed unit is retried when its program is put in place', async () => {
   using unit = watchedUnit({ run: [folder.file('etcd'), '--flag'] });
   writeFileSync(folder.file('etcd'), '');
   await expect.poll(unit.retries).toBeGreaterThan(0);
+});
+
+test('what came while it was tried is not missed, and what did not change is no reason to try again', async () => {
+  using folder = temporaryFolder();
+  const key = folder.file('key.pem');
+  const { clock, timers } = countedClock();
+  using unit = watchedUnit({ claims: { ports: [], paths: [key] } }, 'failed', clock);
+  unit.enter('starting');
+  writeFileSync(key, '');
+  unit.enter('failed');
+  await expect.poll(unit.retries).toBe(1);
+  unit.enter('starting');
+  const before = timers();
+  unit.enter('failed');
+  expect(timers(), 'no retry is on its way').toBe(before);
+});
+
+test('a file that is written bit by bit wakes its unit once, when nothing more comes', async () => {
+  using folder = temporaryFolder();
+  const fired: (() => void)[] = [];
+  const timer: Clock['timer'] = (_delayMs, fire) => {
+    const last = fired.push(fire) - 1;
+    return { [Symbol.dispose]: () => void (fired[last] = () => undefined) };
+  };
+  using unit = watchedUnit({ run: [folder.file('etcd')] }, 'failed', { ...systemClock, timer });
+  for (const [count, text] of ['#!', '/bin/sh'].entries()) {
+    appendFileSync(folder.file('etcd'), text);
+    await expect.poll(() => fired.length).toBeGreaterThan(count);
+  }
+  expect(unit.retries()).toBe(0);
+  for (const fire of fired) fire();
+  expect(unit.retries()).toBe(1);
 });
 
 test('nothing is watched while a unit runs, nor after it has recovered, nor after disposal', async () => {
