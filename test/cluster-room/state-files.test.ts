@@ -149,10 +149,11 @@ describe('[H2] whatever has become of a file with', () => {
   });
 
   test('peers, reading it gives peers with an address or none', () => {
-    const genuine = peersText([{ name: 'a', ip: '192.0.2.1' }]);
+    const genuine = peersText({ peers: [{ name: 'a', ip: '192.0.2.1' }], heard: ['192.0.2.1'] });
     fc.assert(
       fc.property(damaged(genuine), (text) => {
-        for (const peer of readPeers(text)) expect(isIPv4(peer.ip)).toBe(true);
+        const { peers, heard } = readPeers(text);
+        for (const ip of [...heard, ...peers.map((peer) => peer.ip)]) expect(isIPv4(ip)).toBe(true);
       }),
     );
   });

@@ -62,7 +62,8 @@ describe.skipIf(!isRoot)('three nodes', () => {
         write(`${file}.crt`, await makeLeaf(contentFor(purpose, name, [ip]), key, signer, Date.now()));
       }
       const others = [...machines.values()].filter((one) => one.name !== name);
-      writeFileSync(peers, peersText(others.map((one) => ({ name: one.name, ip: one.ip }))));
+      const known = others.map((one) => ({ name: one.name, ip: one.ip }));
+      writeFileSync(peers, peersText({ peers: known, heard: [] }));
     }
     for (const name of names) start(name);
   });

@@ -10,8 +10,8 @@ import { parseAddress } from '../ipv4.ts';
 export interface FollowMemberAddressesOptions {
   /** Of `known-members.ts`. */
   readonly file: string;
-  /** IPv4 addresses, whenever they are others than before; none is where it begins. Asked again when it rejects. */
-  readonly onMembers: (ips: readonly string[]) => Promise<void>;
+  /** IPv4 addresses, whenever they are others than before; none is where it begins. */
+  readonly onMembers: (ips: readonly string[]) => void;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -27,14 +27,8 @@ export async function followMemberAddresses(options: FollowMemberAddressesOption
     const { clientUrls } = await readKnownMembers(file).catch(() => ({ clientUrls: [] }));
     const hosts = clientUrls.map((url) => hostOfServer(new URL(url).host));
     const ips = [...new Set(hosts.filter((host) => parseAddress(host) !== undefined))].sort();
-    if (ips.join() !== last) {
-      // A disk that is full must not end the heartbeats of this machine.
-      const isTaken = await onMembers(ips).then(
-        () => true,
-        () => false,
-      );
-      if (isTaken) last = ips.join();
-    }
+    if (ips.join() !== last) onMembers(ips);
+    last = ips.join();
     await sleep(clock, everyMs, signal);
   }
 }

@@ -10,7 +10,7 @@ import type { NodesClient } from '../follow-nodes.ts';
 export interface FollowServerAddressesOptions {
   readonly connect: () => Promise<NodesClient>;
   /** host:port of each, whenever they are others than before. */
-  readonly onServers: (servers: readonly string[]) => Promise<void>;
+  readonly onServers: (servers: readonly string[]) => void;
   readonly clock: Clock;
   /** [0, 1): spreads the attempts of many nodes. */
   readonly random: () => number;
@@ -33,7 +33,7 @@ export async function followServerAddresses(options: FollowServerAddressesOption
         const servers = [...new Set([...endpoints.values()].flat())].sort();
         if (servers.join() === last) continue;
         last = servers.join();
-        await onServers(servers);
+        onServers(servers);
       }
     } catch {
       // Who follows the nodes tells that the API is away, and why.

@@ -51,7 +51,7 @@ const fileSchema = z.object({
     .max(1000),
 });
 
-export function peerHealthText(all: readonly PeerHealth[], { bootId, nowMs }: Moment): string {
+export function peerHealthText(all: readonly Pick<PeerHealth, 'peer' | 'state'>[], { bootId, nowMs }: Moment): string {
   const file: z.infer<typeof fileSchema> = {
     version: 1,
     bootId,

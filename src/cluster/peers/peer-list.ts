@@ -60,14 +60,22 @@ export const withoutNode = (peers: readonly Peer[]): readonly string[] =>
 const fileSchema = z.object({
   version: z.literal(1),
   peers: z.array(z.object({ name: z.string(), ip: z.ipv4() })).max(mostPeers),
+  /** Of peers that have ever answered, those in no list of the API among them. */
+  heard: z.array(z.ipv4()).max(mostPeers).optional(),
 });
 
-export function peersText(peers: readonly Peer[]): string {
-  return `${JSON.stringify({ version: 1, peers }, undefined, 2)}\n`;
+export interface KeptPeers {
+  readonly peers: readonly Peer[];
+  /** Addresses of who has ever answered. */
+  readonly heard: readonly string[];
+}
+
+export function peersText({ peers, heard }: KeptPeers): string {
+  return `${JSON.stringify({ version: 1, peers, heard }, undefined, 2)}\n`;
 }
 
 /** None from a file that is damaged, or of another version: the API will tell. */
-export function readPeers(text: string | undefined): readonly Peer[] {
+export function readPeers(text: string | undefined): KeptPeers {
   const parsed = fileSchema.safeParse(parseJson(text ?? ''));
-  return parsed.success ? parsed.data.peers : [];
+  return parsed.success ? { peers: parsed.data.peers, heard: parsed.data.heard ?? [] } : { peers: [], heard: [] };
 }

@@ -5,23 +5,23 @@
  * What it finds goes to the supervisor (status, a warning, figures) and into a file for others of this
  * machine (peer-health.ts). It decides nothing: a silent peer may be a broken cable between two.
  */
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { linkedAbort } from '../../kernel/abort.ts';
-import { sleep, type Clock } from '../../kernel/clock.ts';
+import type { Clock } from '../../kernel/clock.ts';
 import { deferred } from '../../kernel/deferred.ts';
 import { hostOfServer } from '../../probe/connection.ts';
 import { parseAddress } from '../ipv4.ts';
+import { fileKeeper } from '../file-keeper.ts';
 import { followNodes, type NodesClient } from '../follow-nodes.ts';
-import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { readIfThere } from '../stored-file.ts';
 import { heartbeatLink } from './heartbeat-link.ts';
-import { startHeartbeatServer, type ServingFiles } from './heartbeat-server.ts';
+import { startHeartbeatServer } from './heartbeat-server.ts';
 import { followMemberAddresses } from './follow-member-addresses.ts';
 import { followServerAddresses } from './follow-server-addresses.ts';
+import { keepRenewed, ownFiles, servingFiles } from './peer-certificates.ts';
 import { peerOf, peersBefore, peersOf, peersText, readPeers, withoutNode, type Peer } from './peer-list.ts';
 import { newPeer, type PeerState } from './peer-state.ts';
 import { peerHealthWriter } from './peer-health-writer.ts';
-import { peerFigures, peerStatus, peerWarning } from './peer-text.ts';
+import { changeText, peerFigures, peerStatus, peerWarning, type PeerHealth } from './peer-text.ts';
 import { watchPeer } from './peer-watch.ts';
 
 export interface ServePeersOptions {
@@ -48,14 +48,12 @@ export interface ServePeersOptions {
 
 /** Addresses of nodes change with restarts only. */
 const rescanMs = 60_000;
-/** How often the certificate on disk is compared. They are renewed weeks before their end. */
-const renewalEveryMs = 60_000;
 /** Figures are told so often while nothing changes. */
 const tellEveryMs = 5_000;
 
-interface Watched {
-  readonly peer: Peer;
+interface Watched extends PeerHealth {
   state: PeerState;
+  wasHeard: boolean;
   stop(): void;
 }
 
@@ -67,6 +65,12 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   const files = await servingFiles(tls);
   await using server = await startHeartbeatServer(host, port, files);
   const watched = new Map<string, Watched>();
+  const { peers: before, heard: heardBefore } = readPeers(await readIfThere(peersFile));
+  let listed = before;
+  const heard = new Set(heardBefore);
+  const heardOf = () => [...watched.values()].flatMap(({ peer: { ip } }) => (heard.has(ip) ? [ip] : []));
+  // A disk that is full must not end the heartbeats of this machine; with each list of nodes it is tried again.
+  using keeper = fileKeeper({ file: peersFile, text: () => peersText({ peers: listed, heard: heardOf() }) });
   let toldAtMs = -tellEveryMs;
   const broken = deferred<never>();
   using life = linkedAbort(signal);
@@ -82,7 +86,8 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   };
   const watch = (peer: Peer) => {
     const end = linkedAbort(life.signal);
-    const entry: Watched = { peer, state: newPeer, stop: () => end.abort(new Error('it is no peer any more')) };
+    const stop = () => end.abort(new Error('it is no peer any more'));
+    const entry: Watched = { peer, state: newPeer, wasHeard: heard.has(peer.ip), stop };
     watched.set(peer.name, entry);
     const link = heartbeatLink({ kind: 'tcp', host: peer.ip, port }, ownFiles(tls));
     const watching = watchPeer({
@@ -93,8 +98,12 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
       onStep({ state, change }) {
         const isNews = change !== undefined || state.id !== entry.state.id;
         entry.state = state;
-        if (state.id === 'silent' && change === 'silent') log(`${peer.name} at ${peer.ip} is silent: ${state.reason}`);
-        if (change === 'back') log(`${peer.name} at ${peer.ip} is back`);
+        if (change !== undefined) log(changeText(entry, change));
+        if (state.id === 'alive' && !entry.wasHeard) {
+          entry.wasHeard = true;
+          heard.add(peer.ip);
+          keeper.changed();
+        }
         tell(isNews);
       },
     });
@@ -116,29 +125,29 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   };
 
   log(`heartbeats are answered at port ${String(server.port)}`);
-  const before = readPeers(await readIfThere(peersFile));
   take(before);
   notify('READY=1');
   let nodes: readonly unknown[] | undefined;
   let serverIps = withoutNode(before);
   let memberIps: readonly string[] = [];
   const own = { name: nodeName, ip: nodeIp };
-  const takeAll = async () => {
+  const takeAll = () => {
     if (nodes === undefined) {
       take(peersBefore(before, memberIps, own));
       return;
     }
-    const peers = peersOf({ nodes, serverIps: [...serverIps, ...memberIps] }, own);
-    take(peers);
-    await writeIfChanged(peersFile, peersText(peers), 0o600);
+    listed = peersOf({ nodes, serverIps: [...serverIps, ...memberIps] }, own);
+    take(listed);
+    keeper.changed();
   };
-  const renewing = keepRenewed({ ...options, signal: life.signal }, files, (next) => server.renew(next));
+  const renewing = keepRenewed({ tls, clock, log, signal: life.signal }, files, (next) => server.renew(next));
   const following = followNodes({
     connect,
     digest: (node) => JSON.stringify(peerOf(node) ?? {}),
-    async onNodes(listed) {
-      nodes = listed;
-      await takeAll();
+    onNodes(all) {
+      nodes = all;
+      takeAll();
+      return Promise.resolve();
     },
     onAway(reason, times) {
       if (times === 1)
@@ -151,9 +160,9 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   });
   const servers = followServerAddresses({
     connect,
-    async onServers(listed) {
-      serverIps = listed.flatMap((server) => ipv4Of(server) ?? []);
-      await takeAll();
+    onServers(all) {
+      serverIps = all.flatMap((server) => ipv4Of(server) ?? []);
+      takeAll();
     },
     clock,
     random: Math.random,
@@ -161,9 +170,9 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   });
   const members = followMemberAddresses({
     file: membersFile,
-    async onMembers(ips) {
+    onMembers(ips) {
       memberIps = ips;
-      await takeAll();
+      takeAll();
     },
     clock,
     signal: life.signal,
@@ -179,42 +188,4 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
 function ipv4Of(server: string): string | undefined {
   const host = hostOfServer(server);
   return parseAddress(host) === undefined ? undefined : host;
-}
-
-/** What this node asks with. */
-const ownFiles = (tls: string) => ({
-  ca: path.join(tls, 'server-ca.crt'),
-  cert: path.join(tls, 'client-kubelet.crt'),
-  key: path.join(tls, 'client-kubelet.key'),
-});
-
-async function servingFiles(tls: string): Promise<ServingFiles> {
-  const read = (name: string) => readFile(path.join(tls, name), 'utf8');
-  const [cert, key, ca] = await Promise.all([
-    read('serving-kubelet.crt'),
-    read('serving-kubelet.key'),
-    read('client-ca.crt'),
-  ]);
-  return { cert, key, ca };
-}
-
-async function keepRenewed(
-  { tls, clock, log, signal }: ServePeersOptions,
-  first: ServingFiles,
-  renew: (files: ServingFiles) => void,
-): Promise<never> {
-  let before = JSON.stringify(first);
-  for (;;) {
-    await sleep(clock, renewalEveryMs, signal);
-    try {
-      const files = await servingFiles(tls);
-      const text = JSON.stringify(files);
-      if (text === before) continue;
-      renew(files);
-      before = text;
-      log('its certificate was renewed');
-    } catch (error) {
-      log(`cannot take a renewed certificate over: ${String(error)}`);
-    }
-  }
 }

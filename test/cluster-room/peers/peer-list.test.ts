@@ -7,7 +7,13 @@ import {
   withoutNode,
   type Peer,
 } from '../../../src/cluster/peers/peer-list.ts';
-import { peerFigures, peerStatus, peerWarning } from '../../../src/cluster/peers/peer-text.ts';
+import {
+  changeText,
+  peerFigures,
+  peerStatus,
+  peerWarning,
+  type PeerHealth,
+} from '../../../src/cluster/peers/peer-text.ts';
 
 const node = (name: string, address?: string) => ({
   metadata: { name },
@@ -54,24 +60,28 @@ test('in a large cluster each node asks 24, and is asked by 24', () => {
 });
 
 test('they are kept over a restart; a file that is damaged has none', () => {
-  const peers = [{ name: 'b', ip: '192.0.2.2' }];
-  expect(readPeers(peersText(peers))).toEqual(peers);
+  const kept = { peers: [{ name: 'b', ip: '192.0.2.2' }], heard: ['192.0.2.2', '192.0.2.3'] };
+  expect(readPeers(peersText(kept))).toEqual(kept);
+  const earlier = '{"version":1,"peers":[{"name":"b","ip":"192.0.2.2"}]}';
+  expect(readPeers(earlier)).toEqual({ ...kept, heard: [] });
   for (const text of [
     undefined,
     '',
     '{',
     '{"version":2,"peers":[]}',
     '{"version":1,"peers":[{"name":"x","ip":"y"}]}',
+    '{"version":1,"peers":[],"heard":["y"]}',
   ]) {
-    expect(readPeers(text)).toEqual([]);
+    expect(readPeers(text)).toEqual({ peers: [], heard: [] });
   }
 });
 
 test('what people and metrics are told', () => {
   const [b, c] = [
-    { peer: { name: 'b', ip: '192.0.2.2' }, state: { id: 'alive', sinceMs: 0, latencyMs: 2.5 } },
+    { peer: { name: 'b', ip: '192.0.2.2' }, wasHeard: true, state: { id: 'alive', sinceMs: 0, latencyMs: 2.5 } },
     {
       peer: { name: 'c', ip: '192.0.2.3' },
+      wasHeard: true,
       state: { id: 'silent', sinceMs: 0, reason: 'no answer within 0.5 s', wasHeard: true, isLost: true },
     },
   ] as const;
@@ -81,5 +91,23 @@ test('what people and metrics are told', () => {
   expect(peerStatus([b, c])).toBe(`1 of 2 peers answer, the slowest in 2.5 ms; silent: ${silent}`);
   expect(peerWarning([b])).toBe('');
   expect(peerWarning([b, c])).toBe(`no heartbeat from ${silent}`);
-  expect(peerFigures([b, c])).toBe('peers=2 peers_silent=1 slowest_answer_seconds=0.002500');
+  expect(peerFigures([b, c])).toBe('peers=2 peers_silent=1 peers_unheard=0 slowest_answer_seconds=0.002500');
+  expect(changeText(c, 'silent')).toBe('c at 192.0.2.3 is silent: no answer within 0.5 s');
+  expect(changeText(b, 'back')).toBe('b at 192.0.2.2 is back');
+});
+
+test('one that was never heard is told of, and nobody is warned of it', () => {
+  const never: PeerHealth = {
+    peer: { name: '192.0.2.4', ip: '192.0.2.4' },
+    wasHeard: false,
+    state: { id: 'silent', sinceMs: 0, reason: 'connect ECONNREFUSED', wasHeard: false, isLost: false },
+  };
+  expect(peerStatus([never])).toBe('0 of 1 peer answers; never heard: 192.0.2.4 (192.0.2.4): connect ECONNREFUSED');
+  expect(peerWarning([never])).toBe('');
+  expect(peerFigures([never])).toBe('peers=1 peers_silent=0 peers_unheard=1');
+  expect(changeText(never, 'silent')).toContain('was never heard (connect ECONNREFUSED): it keeps no heartbeat, or');
+  const answering: PeerHealth = { ...never, state: { id: 'alive', sinceMs: 0, latencyMs: 1 } };
+  expect(changeText(answering, 'back')).toBe('192.0.2.4 at 192.0.2.4 is heard now');
+  // Heard by an earlier process of this node, which was restarted while the other one was away.
+  expect(peerWarning([{ ...never, wasHeard: true }])).toContain('no heartbeat from 192.0.2.4');
 });

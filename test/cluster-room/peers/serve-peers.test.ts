@@ -1,4 +1,7 @@
-/** Heartbeats of two servers with etcd alone: no API tells them of each other, their members of etcd do. */
+/**
+ * Heartbeats of two servers with etcd alone: no API tells them of each other, their members of etcd do. A third member
+ * keeps none.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
@@ -7,6 +10,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { loadSigner, makeAuthority, makeEcdsaKey, makeLeaf } from '../../../src/cluster/certificate-maker.ts';
 import { rememberAddresses } from '../../../src/cluster/etcd/known-members.ts';
 import { contentFor } from '../../../src/cluster/join/issue.ts';
+import { readPeers } from '../../../src/cluster/peers/peer-list.ts';
 import { servePeers } from '../../../src/cluster/peers/serve-peers.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import { temporaryFolder } from '../settings-kit.ts';
@@ -21,7 +25,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-test('[H9] servers with etcd alone keep heartbeats with each other', async () => {
+test('[H9] servers with etcd alone keep heartbeats with each other, and nobody is warned of a member that keeps none', async () => {
   const authority = async (commonName: string) => {
     const key = await makeEcdsaKey();
     const pem = await makeAuthority({ name: 'server', certFile: '', keyFile: '', commonName }, key, Date.now());
@@ -29,14 +33,15 @@ test('[H9] servers with etcd alone keep heartbeats with each other', async () =>
   };
   const [server, client] = [await authority('server'), await authority('client')];
   const ips = ['127.0.0.1', '127.0.0.2'];
+  const foreign = '127.0.0.3';
   const port = await freePort();
-  const end = new AbortController();
+  const ends = new Map(ips.map((ip) => [ip, new AbortController()]));
   const served: Promise<unknown>[] = [];
   onTestFinished(async () => {
-    end.abort(new Error('the test is over'));
+    for (const end of ends.values()) end.abort(new Error('the test is over'));
     await Promise.all(served);
   });
-  const status = new Map<string, string>();
+  const told = new Map<string, string>();
   const folders = new Map<string, string>();
   for (const ip of ips) {
     const folder = temporaryFolder();
@@ -59,7 +64,7 @@ test('[H9] servers with etcd alone keep heartbeats with each other', async () =>
     const membersFile = path.join(folder, 'etcd-members.json');
     await rememberAddresses(
       membersFile,
-      ips.map((one) => `https://${one}:2379`),
+      [...ips, foreign].map((one) => `https://${one}:2379`),
     );
     const serving = servePeers({
       nodeName: ip,
@@ -75,15 +80,23 @@ test('[H9] servers with etcd alone keep heartbeats with each other', async () =>
       clock: systemClock,
       log: () => undefined,
       notify: (...lines) => {
-        for (const line of lines) if (line.startsWith('STATUS=')) status.set(ip, line);
+        if (lines.length > 1) told.set(ip, lines.join('\n'));
       },
-      signal: end.signal,
+      signal: ends.get(ip)?.signal ?? AbortSignal.abort(),
     });
     served.push(serving.catch(() => undefined));
   }
+  const file = (ip: string, name: string) => () => readFileSync(path.join(folders.get(ip) ?? '', name), 'utf8');
+  const patience = { timeout: 10_000 };
   for (const ip of ips) {
-    await expect.poll(() => status.get(ip), { timeout: 10_000 }).toContain('1 of 1 peer answers');
-    const health = () => readFileSync(path.join(folders.get(ip) ?? '', 'health.json'), 'utf8');
-    await expect.poll(health, { timeout: 10_000 }).toContain(ips.find((one) => one !== ip));
+    const other = ips.find((one) => one !== ip) ?? '';
+    await expect.poll(() => told.get(ip), patience).toMatch(/1 of 2 peers answer.*; never heard: 127\.0\.0\.3 /);
+    await expect.poll(() => told.get(ip), patience).toContain('X_WARNING=\n');
+    await expect.poll(file(ip, 'health.json'), patience).toContain(other);
+    // So that a restart, in which it may be away, does not forget it.
+    await expect.poll(() => readPeers(file(ip, 'peers.json')()).heard, patience).toEqual([other]);
   }
+  ends.get('127.0.0.2')?.abort(new Error('it goes'));
+  await expect.poll(() => told.get('127.0.0.1'), patience).toContain('X_WARNING=no heartbeat from 127.0.0.2');
+  expect(told.get('127.0.0.1')).toMatch(/; silent: 127\.0\.0\.2 .*; never heard: 127\.0\.0\.3 /);
 });
