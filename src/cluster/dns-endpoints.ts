@@ -13,7 +13,7 @@ import { saidOnce } from '../kernel/said-once.ts';
 import { apiInTime } from './api-in-time.ts';
 import { isTooSlow, nothingSeen } from './dns-leases.ts';
 import { lookAround, type DnsClient, type DnsLook, type DnsLookPorts } from './dns-look.ts';
-import { changedSlice, changeText, slicesPath } from './dns-slices.ts';
+import { changedSlice, changeText, nodeOf, slicesPath } from './dns-slices.ts';
 import { isConflict, KubeApiError } from './kube-client.ts';
 
 export interface DnsEndpointsPorts extends DnsLookPorts {
@@ -39,7 +39,7 @@ const tooSlow =
 
 /** Runs until `signal` aborts, and then rejects with its reason. */
 export async function keepDnsEndpoints(ports: DnsEndpointsPorts): Promise<never> {
-  const { connect, clock, random, log, warn, signal } = ports;
+  const { connect, isLeaving, clock, random, log, warn, signal } = ports;
   const say = saidOnce(log);
   const limit = { limitMs: lookWithinMs, clock, signal };
   let watch = nothingSeen;
@@ -58,7 +58,9 @@ export async function keepDnsEndpoints(ports: DnsEndpointsPorts): Promise<never>
         if (warning !== warned) warn(warning);
         warned = warning;
         pauseMs = look.isAlone ? aloneMs : everyMs;
-        await apiInTime(limit, (end) => makeAll(look, api, ports, end));
+        const isPutBack = await apiInTime(limit, (end) => makeAll(look, api, ports, end));
+        // It left while that was written: it cannot have seen it, and the next look takes it back.
+        if (isPutBack && (await isLeaving())) pauseMs = 0;
         say(look.problems.length === 0 ? undefined : look.problems.join('; '));
       } catch (error) {
         signal.throwIfAborted();
@@ -75,14 +77,20 @@ export async function keepDnsEndpoints(ports: DnsEndpointsPorts): Promise<never>
   }
 }
 
+/** Whether this machine is asked again by it. */
 async function makeAll(
   { changes, problems }: DnsLook,
   client: DnsClient,
-  { log }: DnsEndpointsPorts,
+  { nodeName, isLeaving, log }: DnsEndpointsPorts,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
+  let isPutBack = false;
   for (const change of changes) {
     const { name } = change.slice.metadata;
+    const isOwnReturn = change.ready && nodeOf(change.slice) === nodeName;
+    // It may have begun to leave since the look.
+    if (isOwnReturn && (await isLeaving())) continue;
+    isPutBack ||= isOwnReturn;
     try {
       await client.apply(`${slicesPath}/${name}`, changedSlice(change), signal);
       log(changeText(change));
@@ -93,4 +101,5 @@ async function makeAll(
       problems.push(`the slice ${name} cannot be changed: ${messageOf(error)}`);
     }
   }
+  return isPutBack;
 }

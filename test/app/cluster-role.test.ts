@@ -55,6 +55,9 @@ test('--cluster-init adds the token, the join server and membership, and changes
   // Pods are not sent to a server whose DNS is about to stop, and nobody puts it back meanwhile.
   expect(graph.unit('cluster-dns').undo).toEqual(['builtin:leave-cluster-dns']);
   expect(graph.stopsAfter('coredns')).toContain('cluster-dns');
+  // Started alone it is asked again, too.
+  expect(needsOf({ graph }, 'coredns')).toContain('parallel cluster-dns');
+  expect([...graph.closure(['coredns'])]).toContain('cluster-dns');
   expect(graph.stopsAfter('cluster-dns')).toContain('join-server');
   expect(graph.unit('etcd').flags).not.toHaveProperty('initial-cluster');
   expect(graph.unit('kube-scheduler').flags).toMatchObject({ 'leader-elect': 'true' });

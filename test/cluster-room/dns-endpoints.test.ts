@@ -24,7 +24,7 @@ function sharedApi(clock: FakeClock, names: readonly string[]) {
   });
   const objects = new Map<string, object>(names.map((name, index) => [`dns-${name}`, slice(name, true, index)]));
   const nodes = new Map(names.map((name) => [name, 'True']));
-  const state = { isAway: false, isRefusing: false, extraMs: 0 };
+  const state = { isAway: false, isRefusing: false, extraMs: 0, onApply: (_name: string): void => undefined };
   /** "12 s: dns-s3 out", "12 s: dns-s3 in". */
   const writes: string[] = [];
   let renewals = 0;
@@ -52,8 +52,9 @@ function sharedApi(clock: FakeClock, names: readonly string[]) {
         return { metadata: { name }, status: { conditions: [{ type: 'Ready', status }] } };
       },
       async apply(_, body, signal) {
-        await answer(signal);
         const { kind, metadata, endpoints } = applied.parse(body);
+        state.onApply(metadata.name);
+        await answer(signal);
         if (state.isRefusing && kind === 'EndpointSlice') throw new KubeApiError('PATCH', 422, 'Invalid', 'no');
         if (metadata.resourceVersion !== versionOf(metadata.name)) {
           throw new KubeApiError('PATCH', 409, 'Conflict', 'it has changed');
@@ -83,6 +84,7 @@ function scene(names: readonly string[], seed = 1) {
   const random = randomFrom(seed);
   const api = sharedApi(clock, names);
   const [cut, deaf, leaving] = [new Set<string>(), new Set<string>(), new Set<string>()];
+  const hooks = { afterAskedWhetherLeaving: (_name: string): void => undefined };
   const lines: string[] = [];
   const warnings: string[] = [];
   let asked = 0;
@@ -102,7 +104,11 @@ function scene(names: readonly string[], seed = 1) {
         await sleep(clock, 20, signal);
         return !deaf.has(name);
       },
-      isLeaving: () => Promise.resolve(leaving.has(name)),
+      isLeaving: () => {
+        const isLeaving = leaving.has(name);
+        hooks.afterAskedWhetherLeaving(name);
+        return Promise.resolve(isLeaving);
+      },
       clock,
       random,
       log: (line) => lines.push(`${name}: ${line}`),
@@ -116,7 +122,7 @@ function scene(names: readonly string[], seed = 1) {
     for (const name of [...running.keys()]) await stop(name);
     expect(clock.pendingTimers).toBe(0);
   };
-  return { clock, api, cut, deaf, leaving, lines, warnings, start, stop, close, asked: () => asked };
+  return { clock, api, cut, deaf, leaving, hooks, lines, warnings, start, stop, close, asked: () => asked };
 }
 
 const servers = ['s1', 's2', 's3'];
@@ -192,6 +198,38 @@ describe('one of three servers', () => {
       leaving.clear();
       await clock.advance(knownWithinMs);
       expect(api.asked()).toEqual(servers);
+      await close();
+    }
+  });
+
+  test('begins to leave between its own look and what that puts back: it is not put back', async () => {
+    const { clock, api, leaving, hooks, close } = scene(servers);
+    await clock.advance(20_000);
+    api.objects.set('dns-s3', api.slice('s3', false, 2));
+    hooks.afterAskedWhetherLeaving = (name) => void (name === 's3' && leaving.add(name));
+    await clock.advance(60_000);
+    expect(api.writes).toEqual([]);
+    await close();
+  });
+
+  test('begins to leave while its own look puts it back: that is taken back by a look at once', async () => {
+    for (let seed = 1; seed <= seeds; seed += 1) {
+      const { clock, api, leaving, close } = scene(servers, seed);
+      await clock.advance(20_000);
+      let isBegun = false;
+      api.state.onApply = (name) => {
+        isBegun = name === 'dns-s3';
+        if (isBegun) leaving.add('s3');
+      };
+      api.objects.set('dns-s3', api.slice('s3', false, 2));
+      for (let passedMs = 0; !isBegun; passedMs += 10) {
+        expect(passedMs).toBeLessThan(knownWithinMs);
+        await clock.advance(10);
+      }
+      // What is under way, and one look of four answers of 205 ms each.
+      await clock.advance(1_200);
+      expect(api.writes).toHaveLength(2);
+      expect(api.asked()).toEqual(['s1', 's2']);
       await close();
     }
   });
