@@ -38,7 +38,7 @@ const maxEarlyBytes = 64 * 1024;
 const mostHeld = 1024;
 /** Silence after which the kernel asks whether the other end still lives. Source: K3s's dialer, 30 s. */
 const keepAliveMs = 30_000;
-const socketOptions = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs };
+const socketOptions = { allowHalfOpen: true, noDelay: true };
 
 /** @throws StartupError ERR_NOT_READY if it cannot listen there */
 export async function netForwarder(options: NetForwarderOptions): Promise<Forwarder> {
@@ -138,6 +138,8 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       close: () => spliced.close(),
     };
     const greeting = clock.timer(silenceMs, () => {
+      // Not before: it is four system calls on each side, and most connections of a crowd are over by now.
+      for (const side of [client, socket]) side.setKeepAlive(true, keepAliveMs);
       if (spliced.bytesUp > 0 && spliced.bytesDown === 0) routes.silent(server);
     });
     pool.add(server, pooled);
@@ -227,8 +229,8 @@ function earlyWords(client: Socket, onEnd: (how: 'gone' | 'half-closed') => void
     get hasEnded() {
       return hasEnded;
     },
+    /** It goes on flowing, unless it has said too much: in the same turn somebody else has to listen. */
     stop() {
-      client.pause();
       client.off('data', onData);
       client.off('end', onFin);
       client.off('close', left);

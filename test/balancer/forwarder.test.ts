@@ -1,5 +1,6 @@
 /** The forwarder on real sockets: what one end does, the other end sees. */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { deferred } from '../../src/kernel/deferred.ts';
@@ -27,6 +28,17 @@ async function through(onSocket?: (socket: Socket) => void) {
       await server.stop();
     },
   };
+}
+
+/** Source: proc_net_tcp, kernel documentation: the timer 2 is that of keepalive, of a connection at rest. */
+function isKeptAlive(ports: string): boolean {
+  const portOf = (address = '') => String(Number.parseInt(address.split(':')[1] ?? '', 16));
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .some(
+      ([, own, other, , , timer]) => `${portOf(own)} ${portOf(other)}` === ports && timer?.startsWith('02:') === true,
+    );
 }
 
 describe('ends of connections go through as they come', () => {
@@ -99,6 +111,20 @@ describe('ends of connections go through as they come', () => {
     await expect
       .poll(() => link.lb.balancer.list()[0]?.lastError)
       .toMatchObject({ source: 'connection', reason: 'ECONNRESET' });
+  });
+
+  test('the kernel asks whether both ends of a connection that stays still live', async () => {
+    await using link = await through((socket) => void socket.on('data', (chunk) => socket.write(chunk)));
+    const { near, far, lb } = link;
+    near.write('hello');
+    await once(near, 'data');
+    const ports = [near.localPort, far.remotePort];
+    // The ends of the forwarder: to the client, and to the server.
+    const ends = [
+      `${String(lb.forwarder.address.port)} ${String(ports[0])}`,
+      `${String(ports[1])} ${String(far.localPort)}`,
+    ];
+    await expect.poll(() => ends.map(isKeptAlive), { timeout: 5_000 }).toEqual([true, true]);
   });
 
   test('an idle connection stays', async () => {
