@@ -3,7 +3,7 @@
  * cannot take its word back, and it is only Kubernetes' node lifecycle controller that does it otherwise.
  *
  * Every server looks, whoever else does: what is written is the same, and only over what was read, so that neither
- * another server nor a kubelet that is back is written over. At rest it is one small list every 10 s. A node without a
+ * another server nor a kubelet that is back is written over. At rest it is one small list every 5 or 10 s. A node without a
  * Lease is never judged.
  *
  * Its pods are written, too: a controller-manager that is back does it for none whose end it has not seen. Taints and
@@ -23,7 +23,7 @@ import {
   silentNodes,
   type ReadLeases,
 } from './judge-nodes.ts';
-import { afterLook, nothingLooked } from './lease-history.ts';
+import { afterLook, longestStillMs, nothingLooked } from './lease-history.ts';
 import type { NodeConditionsClient } from './mark-node.ts';
 import { silentNodeMarker } from './mark-silent-nodes.ts';
 
@@ -38,7 +38,7 @@ export interface NodeConditionsPorts {
   readonly signal: AbortSignal;
 }
 
-const restMs = 10_000;
+const usualRestMs = 10_000;
 /** While no controller-manager lives. Source: Kubernetes `--node-monitor-period`. */
 const watchMs = 5_000;
 /** After a look that came to nothing: with the pause before it and its limit still no gap. */
@@ -46,11 +46,15 @@ const againMs = 2_000;
 /** For a list. */
 const answerWithinMs = 5_000;
 
+/** With a short grace what was seen counts no more after a look's pause, one that hangs and the pause after it: 18.2 s. */
+const restMsFor = (graceMs: number): number => (longestStillMs(graceMs) < 2 * usualRestMs ? watchMs : usualRestMs);
+
 /** Runs until `signal` aborts, and then rejects with its reason. */
 export async function keepNodeConditions(ports: NodeConditionsPorts): Promise<never> {
   const { connect, graceMs, clock, random, log, signal } = ports;
   const say = saidOnce(log);
   const markSilent = silentNodeMarker(ports);
+  const restMs = restMsFor(graceMs);
   let history = nothingLooked;
   let pauseMs = restMs;
   let client: NodeConditionsClient | undefined;

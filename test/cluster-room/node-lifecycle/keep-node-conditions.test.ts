@@ -8,14 +8,14 @@ import { sleep } from '../../../src/kernel/clock.ts';
 import { fakeClock } from '../../kit/fake-clock.ts';
 import { randomFrom } from '../../kit/random.ts';
 
-const graceMs = 50_000;
+const usualGraceMs = 50_000;
 const written = z.looseObject({
   metadata: z.looseObject({ resourceVersion: z.string() }),
   status: z.object({ conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })) }),
 });
 const writtenPod = written.extend({ spec: z.object({ nodeName: z.string() }) });
 
-function scene({ servers = 2, seed = 1 }: { servers?: number; seed?: number } = {}) {
+function scene({ servers = 2, seed = 1, graceMs = usualGraceMs, hasScheduler = false } = {}) {
   const clock = fakeClock();
   const random = randomFrom(seed);
   let revision = 100;
@@ -67,6 +67,7 @@ function scene({ servers = 2, seed = 1 }: { servers?: number; seed?: number } = 
     begin(every(10_000, () => dead.has(name) || renew(name, 40)));
   }
   begin(every(2_000, () => dead.has('controllers') || renew('kube-controller-manager', 15)));
+  if (hasScheduler) begin(every(2_000, () => (revision += state.isAway || state.isFull ? 0 : 1)));
   // Of API servers, each of which says that it lives.
   begin(every(10_000, () => (revision += state.isAway || state.isFull ? 0 : 1)));
 
@@ -184,6 +185,32 @@ describe('with a controller-manager that lives', () => {
   });
 });
 
+describe('with a short grace and without a controller-manager', () => {
+  const graceMs = 20_000;
+  /** A renewal and a look's pause until its Lease stands still, 25 s of that, and a look more; each with 0.4 s. */
+  const boundMs = 2_000 + 5_900 + 25_000 + 5_900;
+
+  test.each([0, 3_000, 9_000, 14_000, 21_000, 26_000])(
+    'a node that dies with it is called Ready for 39 s at most, also when the API hangs for a look (after %i ms)',
+    async (afterMs) => {
+      for (let seed = 1; seed <= 4; seed += 1) {
+        const { clock, dead, changes, state, close } = scene({ servers: 1, seed, graceMs, hasScheduler: true });
+        await clock.advance(30_000 + seed * 1700);
+        const cutMs = clock.monotonicMs();
+        dead.add('controllers').add('n3');
+        await clock.advance(afterMs);
+        let hangs = 1;
+        state.slowMs = (what) => (what.includes('/leases?') && hangs-- > 0 ? 60_000 : 0);
+        // A look that hangs is given up after 5 s, and the next one follows 2 s later.
+        await clock.advance(boundMs + 7_200 - afterMs);
+        expect(changes.map((change) => change.split(' at ')[0])).toEqual(['n3 Unknown']);
+        expect((secondOf(changes[0]) * 1000 - cutMs) / 1000).toBeGreaterThan(graceMs / 1000 - 10);
+        await close();
+      }
+    },
+  );
+});
+
 describe('without one', () => {
   test.each([1, 2, 3, 4])(
     'a node that dies with it is called Ready for little longer than the grace (%i)',
@@ -199,8 +226,8 @@ describe('without one', () => {
       expect(changes[0]).toContain('n3 Unknown');
       // Its Lease may have been renewed 10 s before; then a look's pause at rest, and one while watching.
       const afterMs = secondOf(changes[0]) * 1000 - cutMs;
-      expect(afterMs).toBeGreaterThan(graceMs - 11_000);
-      expect(afterMs).toBeLessThan(graceMs + 18_000);
+      expect(afterMs).toBeGreaterThan(usualGraceMs - 11_000);
+      expect(afterMs).toBeLessThan(usualGraceMs + 18_000);
       expect(events).toEqual([expect.objectContaining({ reason: 'NodeNotReady' })]);
       expect(lines.filter((line) => line.includes('node n3 is not believed'))).toHaveLength(1);
       expect(lines.filter((line) => line.includes('no kube-controller-manager has renewed'))).toHaveLength(2);
@@ -267,7 +294,7 @@ describe('without one', () => {
       state.isAway = true;
       await clock.advance(7_000);
       state.isAway = false;
-      await clock.advance(graceMs + 20_000 - clock.monotonicMs() + cutMs);
+      await clock.advance(usualGraceMs + 20_000 - clock.monotonicMs() + cutMs);
       expect(changes).toHaveLength(1);
       await close();
     },
