@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../kernel/clock.ts';
 import { runProgram } from '../process/run-program.ts';
+import { gateNetlink } from '../vip/actuate/gate-netlink.ts';
 import { kernelNetwork } from '../vip/actuate/kernel-network.ts';
 import { clusterApi } from '../vip/coordination/cluster-api.ts';
 import { serveLeaseThread } from '../vip/lease-thread/serve-lease-thread.ts';
@@ -27,6 +28,7 @@ const thread = serveLeaseThread({
     random: Math.random,
   },
   kernel: kernelNetwork(runProgram, clock),
+  netlink: gateNetlink(),
   post: (message) => port.postMessage(message),
 });
 port.on('message', (message: unknown) => {

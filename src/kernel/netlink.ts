@@ -10,6 +10,7 @@ export const netlinkTypes = { error: 2, done: 3 } as const;
 /** `interrupted`: something changed while it was told, and what has come may lack something. */
 export const netlinkFlags = { request: 0x1, interrupted: 0x10, dump: 0x300 } as const;
 export const netlinkHeaderBytes = 16;
+const netlinkAttributeBytes = 4;
 
 /** Each message and each attribute begins at a multiple of four. */
 export const netlinkAligned = (length: number): number => (length + 3) & ~3;
@@ -31,6 +32,15 @@ export function netlinkMessage(header: Omit<NetlinkMessage, 'body'>, parts: read
   message.writeUInt16LE(header.flags, 6);
   message.writeUInt32LE(header.sequence, 8);
   return message;
+}
+
+/** An attribute (`nlattr`) with its value, filled up to where the next one begins. */
+export function netlinkAttribute(type: number, value: Buffer): Buffer {
+  const bytes = Buffer.alloc(netlinkAttributeBytes + netlinkAligned(value.length));
+  bytes.writeUInt16LE(netlinkAttributeBytes + value.length, 0);
+  bytes.writeUInt16LE(type, 2);
+  value.copy(bytes, netlinkAttributeBytes);
+  return bytes;
 }
 
 /** What one datagram holds; undefined when that is cut off, or is none. */

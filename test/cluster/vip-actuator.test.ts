@@ -15,6 +15,13 @@ const [vip4, vip6] = ['10.98.0.50', 'fd98::50'];
 const vips = [vip4, vip6];
 const inMs = (delayMs: number) => systemClock.monotonicMs() + delayMs;
 const pause = (delayMs: number) => new Promise((resolve) => setTimeout(resolve, delayMs));
+/** The kernel keeps elements in no order. */
+const sorted = (_all: string, elements: string) =>
+  `{ ${elements
+    .split(',')
+    .map((each) => each.trim())
+    .sort()
+    .join(', ')} }`;
 const taken = (addresses: readonly string[]) => addresses.map((address) => ({ address }));
 
 describe.skipIf(!isRoot)('the actuator', () => {
@@ -224,6 +231,27 @@ describe.skipIf(!isRoot)('the actuator', () => {
     await expect.poll(() => node.sightings()).toEqual([{ kind: 'conflict', address: vip4, mac: intruder }]);
     expect(await node.counters()).toMatchObject({ conflicts: 1, defences: 1 });
     await expect.poll(() => heard(vip4)).toEqual([mac('n1')]);
+  });
+
+  test('[V10] the kernel has the same gate whether nft has written it or we have', async () => {
+    const gates: string[] = [];
+    for (const withoutPackets of [true, false]) {
+      // `held` asks whether elements and switch are good.
+      const node = await start('n1', { withoutPackets, lookEveryMs: 60_000 });
+      const many = [...vips, ...Array.from({ length: 20 }, (_, at) => `10.98.1.${String(at)}`)];
+      await node.take(many, inMs(60_000));
+      await node.arm(inMs(60_000));
+      expect((await node.held()).filter(({ open }) => open)).toHaveLength(many.length);
+      await node.silence([...vips, '10.98.1.5']);
+      await node.arm(inMs(60_000));
+      gates.push(lastingRules('n1'));
+      expect(rulesOf('n1')).toMatch(/time < "[^"]+" accept/);
+      await node.end();
+      await nodes.at(-1)?.kill();
+    }
+    const [byNft = '', byUs] = gates.map((gate) => gate.replaceAll(/elements = \{([^}]*)\}/g, sorted));
+    expect(byNft).toContain('10.98.1.6 . "eth0"');
+    expect(byUs).toBe(byNft);
   });
 
   test('what somebody takes away is told of, and a gate that somebody flushes is back', async () => {

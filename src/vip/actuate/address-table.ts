@@ -111,8 +111,8 @@ export class AddressTable {
     }
     if (fresh.length === 0) return failed;
     try {
-      await this.record();
-      await gate().write();
+      // Both before the kernel is asked for one.
+      await Promise.all([this.record(), gate().write()]);
       const complaint = await kernel.changeAddresses(fresh.map((entry) => ({ ...placeOf(entry), validS })));
       const isPlaced = isOn(await this.readLinks());
       for (const entry of fresh) {

@@ -18,6 +18,7 @@ import { announcementsOf, type Claim } from './claim.ts';
 import { probeTimes, type ProbeTimes } from './duplicate-probe.ts';
 import { createEars, type Ears } from './ears.ts';
 import { createGate, type Gate, type WantedGate } from './gate.ts';
+import type { GateNetlink } from './gate-netlink.ts';
 import { journalIn } from './journal.ts';
 import { kernelAnnouncer } from './kernel-announcer.ts';
 import { kernelNetwork, type RunProgram } from './kernel-network.ts';
@@ -37,6 +38,8 @@ export interface ActuatorOptions {
   readonly openLink: OpenPacketLink | undefined;
   /** Undefined where there is no FFI: `ip` is asked. */
   readonly routes?: RouteNetlink | undefined;
+  /** Undefined where there is no FFI, or somebody else keeps the gate. */
+  readonly netlink?: GateNetlink | undefined;
   /** In place of the interface whose network has the address. */
   readonly interface?: string | undefined;
   readonly probe?: ProbeTimes;
@@ -86,7 +89,8 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
   });
   const { entries } = table;
   const wantedGate = (): WantedGate => ({ ...table.wanted(), deadlineMs });
-  const gate = options.gate?.(wantedGate) ?? createGate({ kernel, clock, wanted: wantedGate });
+  const gate =
+    options.gate?.(wantedGate) ?? createGate({ kernel, netlink: options.netlink, clock, wanted: wantedGate });
   const announcer = createAnnouncer({ clock, random, announce });
   const byKernel = kernelAnnouncer(kernel);
   const ears: Ears | undefined = options.openLink && createEars({ clock, openLink: options.openLink, onClaim: judge });
@@ -154,7 +158,7 @@ export function createActuator(options: ActuatorOptions): KernelActuator {
       for (const { address } of missing) onSighting({ kind: 'missing', address });
       const kept = there.filter(({ isThere }) => isThere);
       await kernel.changeAddresses(kept.map((entry) => ({ ...placeOf(entry), validS })));
-      await gate.write();
+      await gate.mend();
     }).catch(() => undefined); // The kernel's own switches go on; the next look tries again.
   }
   function lookAgain(): void {

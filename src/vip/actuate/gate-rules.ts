@@ -45,9 +45,9 @@ export interface GateState {
   readonly wallMs: number;
 }
 
-type Table = 'arp' | 'ip6' | 'netdev';
+export type Table = 'arp' | 'ip6' | 'netdev';
 
-const tablesOf = ({ hasEgress }: GateAbilities): readonly Table[] =>
+export const gateTables = ({ hasEgress }: GateAbilities): readonly Table[] =>
   hasEgress ? ['arp', 'ip6', 'netdev'] : ['arp', 'ip6'];
 
 /**
@@ -112,7 +112,7 @@ function chainsOf(table: Table, interfaces: readonly GateInterface[]): readonly 
  * @param isFirst - also an older version's tables are replaced; later that would only cost time
  */
 export function gateRules(abilities: GateAbilities, state: GateState, isFirst = false): string {
-  const structure = tablesOf(abilities).flatMap((table) => {
+  const structure = gateTables(abilities).flatMap((table) => {
     const place = `${table} ${tableName}`;
     const chains = chainsOf(table, state.interfaces);
     return [
@@ -142,18 +142,20 @@ export function gateRules(abilities: GateAbilities, state: GateState, isFirst = 
 
 const armedSet = 'armed { type ifname; flags timeout; }';
 
+/** Whole seconds are all that nft takes. Source: nft 1.0 `date_type_parse`. */
+export const clockUntilS = (wallMs: number): number => Math.ceil(wallMs / 1000);
+
 /** The dead man's switch anew, for all addresses at once. The tables have to be there. */
 export function armRules(
   abilities: GateAbilities,
   { interfaces, remainingMs, wallMs }: Pick<GateState, 'interfaces' | 'remainingMs' | 'wallMs'>,
 ): string {
-  // Whole seconds are all that nft takes. Source: nft 1.0 `date_type_parse`.
-  const untilS = Math.ceil((wallMs + remainingMs) / 1000);
+  const untilS = clockUntilS(wallMs + remainingMs);
   const timeout = `timeout ${String(Math.floor(remainingMs))}ms`;
   const armed = interfaces.map(({ name }) => `"${name}" ${timeout}`).join(', ');
   const isArmed = remainingMs >= 1 && interfaces.length > 0;
   return script(
-    tablesOf(abilities).flatMap((table) => {
+    gateTables(abilities).flatMap((table) => {
       const place = `${table} ${tableName}`;
       return [
         `flush set ${place} armed`,
@@ -168,7 +170,7 @@ export function armRules(
 }
 
 /** Nothing of ours is left. */
-export const noGate = (abilities: GateAbilities): string => script(tablesOf(abilities).flatMap(removal));
+export const noGate = (abilities: GateAbilities): string => script(gateTables(abilities).flatMap(removal));
 
 /** Of one that may not be there. */
 const removal = (table: Table) => [`add table ${table} ${tableName}`, `delete table ${table} ${tableName}`];

@@ -1,8 +1,13 @@
 /**
  * Keeps the kernel's gate as it is wanted. Each write says everything, and there is one at a time:
  * wishes that come while one is on its way share the next.
+ *
+ * Where the kernel can be asked itself, nft makes tables, chains and rules, and whenever an interface came or went or
+ * the kernel refused; sets are filled without it.
  */
 import type { Clock } from '../../kernel/clock.ts';
+import { armBatch, gateBatch } from './gate-messages.ts';
+import type { GateNetlink } from './gate-netlink.ts';
 import { armRules, gateRules, noGate, type GateAbilities, type GateState } from './gate-rules.ts';
 import type { KernelNetwork } from './kernel-network.ts';
 
@@ -20,6 +25,8 @@ export type WantedGate = Omit<GateState, 'remainingMs' | 'wallMs'> & {
 
 export interface GateOptions {
   readonly kernel: KernelNetwork;
+  /** Undefined where there is no FFI: nft does everything. */
+  readonly netlink?: GateNetlink | undefined;
   readonly clock: Clock;
   /** Asked when a write begins. */
   readonly wanted: () => WantedGate;
@@ -30,16 +37,22 @@ export interface Gate {
   begin(): Promise<void>;
   /** Resolves when the kernel has everything that was wanted when this was called. */
   write(): Promise<void>;
+  /** As `write`, and what somebody has taken away of tables, chains and rules is back. */
+  mend(): Promise<void>;
   /** Only the dead man's switch, which costs the same for any number of addresses. */
   arm(): Promise<void>;
   /** Takes it away. */
   end(): Promise<void>;
 }
 
-type Part = 'whole' | 'switch';
+/** Each has in it what stands before it. */
+const parts = ['switch', 'sets', 'whole'] as const;
+type Part = (typeof parts)[number];
 
-export function createGate({ kernel, clock, wanted }: GateOptions): Gate {
+export function createGate({ kernel, netlink, clock, wanted }: GateOptions): Gate {
   let abilities: GateAbilities = { hasEgress: true };
+  /** The interfaces for which nft has made chains; undefined: what there is of the gate is not known. */
+  let chainsFor: string | undefined;
   /** The write that nobody has begun yet. */
   let next: { part: Part; readonly done: Promise<void> } | undefined;
   let last: Promise<void> = Promise.resolve();
@@ -51,14 +64,26 @@ export function createGate({ kernel, clock, wanted }: GateOptions): Gate {
     const beginsMs = Math.min(lastTookMs, armedLateMs);
     return { ...rest, remainingMs: deadlineMs - clock.monotonicMs() - beginsMs, wallMs: clock.wallMs() + beginsMs };
   };
-  async function change(script: string): Promise<void> {
+  async function timed(change: () => void | Promise<void>): Promise<void> {
     const begunMs = clock.monotonicMs();
-    await kernel.changeGate(script);
+    await change();
     lastTookMs = clock.monotonicMs() - begunMs;
+  }
+  async function changeAll(state: GateState, isFirst = false): Promise<void> {
+    chainsFor = undefined;
+    await timed(() => kernel.changeGate(gateRules(abilities, state, isFirst)));
+    chainsFor = chainsOf(state);
+  }
+  async function change(part: Part, state: GateState): Promise<void> {
+    if (part === 'whole' || (part === 'sets' && netlink === undefined)) return changeAll(state);
+    if (netlink === undefined) return timed(() => kernel.changeGate(armRules(abilities, state)));
+    if (chainsFor !== chainsOf(state)) return changeAll(state);
+    const batch = part === 'sets' ? gateBatch(abilities, state) : armBatch(abilities, state);
+    return timed(() => netlink.change(batch));
   }
   function ask(part: Part): Promise<void> {
     if (next !== undefined) {
-      if (part === 'whole') next.part = part;
+      if (parts.indexOf(part) > parts.indexOf(next.part)) next.part = part;
       return next.done;
     }
     const mine: { part: Part; done: Promise<void> } = { part, done: Promise.resolve() };
@@ -74,16 +99,19 @@ export function createGate({ kernel, clock, wanted }: GateOptions): Gate {
   }
   async function perform(part: Part): Promise<void> {
     let state = stateNow();
-    if (part === 'whole') await change(gateRules(abilities, state));
-    // Somebody has flushed it.
-    else await change(armRules(abilities, state)).catch(() => change(gateRules(abilities, state)));
+    await change(part, state).catch(async (error: unknown) => {
+      if (part === 'whole' || (part === 'sets' && netlink === undefined)) throw error;
+      // Somebody has flushed it.
+      state = stateNow();
+      await changeAll(state);
+    });
     for (let tries = 1; isArmedTooLong(state) && tries < armingTries; tries += 1) {
       state = stateNow();
-      await change(armRules(abilities, state));
+      await change('switch', state);
     }
     if (!isArmedTooLong(state)) return;
     // The machine is so slow that no time can be trusted.
-    await change(armRules(abilities, { ...state, remainingMs: 0 }));
+    await change('switch', { ...state, remainingMs: 0 });
     throw new Error('the dead man’s switch cannot be armed in time: this machine is too slow');
   }
   const isArmedTooLong = ({ remainingMs }: GateState): boolean =>
@@ -92,15 +120,23 @@ export function createGate({ kernel, clock, wanted }: GateOptions): Gate {
   return {
     async begin() {
       try {
-        await kernel.changeGate(gateRules(abilities, stateNow(), true));
+        await changeAll(stateNow(), true);
       } catch {
         // Most likely the one thing that is younger than the rest; another reason is told by the next.
         abilities = { hasEgress: false };
-        await kernel.changeGate(gateRules(abilities, stateNow(), true));
+        await changeAll(stateNow(), true);
       }
     },
-    write: () => ask('whole'),
+    write: () => ask('sets'),
+    mend: () => ask('whole'),
     arm: () => ask('switch'),
-    end: () => kernel.changeGate(noGate(abilities)),
+    async end() {
+      chainsFor = undefined;
+      netlink?.close();
+      await kernel.changeGate(noGate(abilities));
+    },
   };
 }
+
+const chainsOf = ({ interfaces }: Pick<GateState, 'interfaces'>): string =>
+  interfaces.map(({ name, index }) => `${String(index)} ${name}`).join('/');

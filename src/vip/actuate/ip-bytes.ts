@@ -23,6 +23,13 @@ export function bytesOf(address: string): Buffer {
   return Buffer.from(parsed.value.toString(16).padStart(bitsOf(parsed.family) / 4, '0'), 'hex');
 }
 
+/** Of a thousand addresses a buffer for each would cost more than all that is done with them. */
+export function writeBytesOf(address: string, into: Buffer, at: number): void {
+  const four = ipv4Value(address);
+  if (four === undefined) bytesOf(address).copy(into, at);
+  else into.writeUInt32BE(four, at);
+}
+
 /** The canonical text of 4 or 16 bytes. */
 export function textOf(bytes: Buffer): VipAddress {
   if (bytes.length === 4) return `${String(bytes[0])}.${String(bytes[1])}.${String(bytes[2])}.${String(bytes[3])}`;

@@ -5,6 +5,7 @@
  */
 import {
   netlinkAligned as aligned,
+  netlinkAttribute as attribute,
   netlinkFlags,
   netlinkHeaderBytes as headerBytes,
   netlinkMessage,
@@ -12,7 +13,7 @@ import {
   netlinkTypes,
 } from '../../kernel/netlink.ts';
 import type { AddressFamily } from '../model.ts';
-import { bytesOf, familyOf, macText, textOf } from './ip-bytes.ts';
+import { familyOf, macText, textOf, writeBytesOf } from './ip-bytes.ts';
 import { isLinkName, type AddressChange, type Link, type LinkAddress } from './network-state.ts';
 
 const types = { newLink: 16, getLink: 18, newAddress: 20, deleteAddress: 21, getAddress: 22 };
@@ -56,10 +57,9 @@ export function changeRequests(changes: readonly NumberedChange[], indices: Read
     model.copy(all, start);
     all.writeUInt32LE(change.number, start + 8);
     // `IFA_LOCAL` and `IFA_ADDRESS`, the first two.
-    const bytes = bytesOf(change.address);
     const localAt = start + headerBytes + addressBytes + 4;
-    bytes.copy(all, localAt);
-    bytes.copy(all, localAt + bytes.length + 4);
+    writeBytesOf(change.address, all, localAt);
+    writeBytesOf(change.address, all, localAt + all.readUInt16LE(localAt - 4));
     start += model.length;
   }
   return all;
@@ -103,14 +103,6 @@ export const addressesRequest = (): Buffer => request(types.getAddress, isReques
 
 const request = (type: number, requestFlags: number, parts: readonly Buffer[]): Buffer =>
   netlinkMessage({ type, flags: requestFlags, sequence: 1 }, parts);
-
-function attribute(type: number, value: Buffer): Buffer {
-  const bytes = Buffer.alloc(4 + aligned(value.length));
-  bytes.writeUInt16LE(4 + value.length, 0);
-  bytes.writeUInt16LE(type, 2);
-  value.copy(bytes, 4);
-  return bytes;
-}
 
 function uint32(value: number): Buffer {
   const bytes = Buffer.alloc(4);

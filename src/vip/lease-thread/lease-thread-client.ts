@@ -57,7 +57,7 @@ export function leaseThreadClient({ post, clock, onMissed }: LeaseThreadClientOp
   };
   let timer = clock.timer(aliveEveryMs, look);
 
-  function ask(what: 'begin' | 'write' | 'end', wished: Omit<WantedGate, 'deadlineMs'>): Promise<void> {
+  function ask(what: 'begin' | 'write' | 'mend' | 'end', wished: Omit<WantedGate, 'deadlineMs'>): Promise<void> {
     if (isGone !== undefined) return Promise.reject(isGone);
     lastCall += 1;
     const done = deferred();
@@ -98,6 +98,7 @@ export function leaseThreadClient({ post, clock, onMissed }: LeaseThreadClientOp
     gate: (wanted) => ({
       begin: () => ask('begin', wanted()),
       write: () => ask('write', wanted()),
+      mend: () => ask('mend', wanted()),
       // The thread has done it before it told of a deadline.
       arm: () => Promise.resolve(),
       end: () => ask('end', wanted()),

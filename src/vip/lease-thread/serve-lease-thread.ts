@@ -14,6 +14,7 @@
 import { messageOf } from '../../kernel/message-of.ts';
 import { unreachable } from '../../kernel/unreachable.ts';
 import { createGate } from '../actuate/gate.ts';
+import type { GateNetlink } from '../actuate/gate-netlink.ts';
 import type { KernelNetwork } from '../actuate/kernel-network.ts';
 import { leaseHolder, type LeaseHolder, type LeaseHolderOptions } from '../coordination/lease-holder.ts';
 import type { LeaseRules } from '../coordination/lease-model.ts';
@@ -33,6 +34,8 @@ const looksAtBrokenGate = 3;
 export interface LeaseThreadOptions {
   readonly lease: Omit<LeaseHolderOptions, 'rules' | 'onAllow' | 'onWithdraw' | 'onEvent'>;
   readonly kernel: KernelNetwork;
+  /** Undefined where there is no FFI. */
+  readonly netlink?: GateNetlink | undefined;
   readonly post: (message: FromThread) => void;
 }
 
@@ -41,7 +44,7 @@ export interface LeaseThread extends Disposable {
   take(message: unknown): void;
 }
 
-export function serveLeaseThread({ lease, kernel, post }: LeaseThreadOptions): LeaseThread {
+export function serveLeaseThread({ lease, kernel, netlink, post }: LeaseThreadOptions): LeaseThread {
   const { clock } = lease;
   let deadlineMs = -Infinity;
   let wished: WishedGate = { guarded: [], open: [], interfaces: [] };
@@ -50,7 +53,7 @@ export function serveLeaseThread({ lease, kernel, post }: LeaseThreadOptions): L
   let looksBroken = 0;
   let holder: LeaseHolder | undefined;
 
-  const gate = createGate({ kernel, clock, wanted: () => ({ ...wished, deadlineMs }) });
+  const gate = createGate({ kernel, netlink, clock, wanted: () => ({ ...wished, deadlineMs }) });
   const gated = async (writing: Promise<void>): Promise<void> => {
     try {
       await writing;
@@ -86,7 +89,7 @@ export function serveLeaseThread({ lease, kernel, post }: LeaseThreadOptions): L
       onEvent: (event) => post({ type: 'event', event }),
     });
 
-  function writeGate(call: number, what: 'begin' | 'write' | 'end'): void {
+  function writeGate(call: number, what: 'begin' | 'write' | 'mend' | 'end'): void {
     gated(gate[what]()).then(
       () => post({ type: 'gate', call }),
       (error: unknown) => post({ type: 'gate', call, fault: messageOf(error) }),

@@ -55,7 +55,7 @@ export const toThread = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('gate'),
     call: z.number(),
-    what: z.enum(['begin', 'write', 'end']),
+    what: z.enum(['begin', 'write', 'mend', 'end']),
     wished: wishedGate,
   }),
 ]);

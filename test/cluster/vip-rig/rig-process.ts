@@ -8,6 +8,7 @@ import { runProgram } from '../../../src/process/run-program.ts';
 import type { ActuatorSighting } from '../../../src/vip/actuator.ts';
 import { claimIn } from '../../../src/vip/actuate/claim.ts';
 import { createActuator } from '../../../src/vip/actuate/create-actuator.ts';
+import { gateNetlink } from '../../../src/vip/actuate/gate-netlink.ts';
 import { packetLinks } from '../../../src/vip/actuate/packet-link.ts';
 import { routeNetlink } from '../../../src/vip/actuate/route-netlink.ts';
 import type { Asked, Calls, NodeOptions, Reply, Spoken } from './calls.ts';
@@ -28,6 +29,7 @@ function node(options: NodeOptions): Handlers {
     stateDir: options.stateDir,
     openLink: options.withoutPackets === true ? undefined : packetLinks(),
     routes: options.withoutPackets === true ? undefined : routeNetlink(systemClock),
+    netlink: options.withoutPackets === true ? undefined : gateNetlink(),
     ...(options.probe === undefined ? {} : { probe: options.probe }),
     ...(options.lookEveryMs === undefined ? {} : { lookEveryMs: options.lookEveryMs }),
     onSighting: (sighting) => sightings.push(sighting),

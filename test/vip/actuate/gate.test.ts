@@ -1,12 +1,24 @@
 /** Faults that a real kernel does not show on request: slow, older, refusing. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createGate, type WantedGate } from '../../../src/vip/actuate/gate.ts';
+import type { GateNetlink } from '../../../src/vip/actuate/gate-netlink.ts';
 import type { KernelNetwork } from '../../../src/vip/actuate/kernel-network.ts';
 import { sleep } from '../../../src/kernel/clock.ts';
 import { fakeClock } from '../../kit/fake-clock.ts';
 
+/** A kernel that can be asked itself; what it was told. */
+function netlinkOf(told: string[], isRefused: () => boolean = () => false): GateNetlink {
+  return {
+    change({ bytes }) {
+      if (isRefused()) throw new Error('the kernel refuses the gate’s sets: ENOENT');
+      told.push(bytes.includes('guarded') ? 'sets' : 'switch');
+    },
+    close: () => told.push('close'),
+  };
+}
+
 /** @param takesMs - of each write in turn, the last one for all that follow; undefined: it is refused */
-function gateOn(takesMs: readonly (number | undefined)[], deadlineMs = 3000) {
+function gateOn(takesMs: readonly (number | undefined)[], deadlineMs = 3000, netlink?: GateNetlink) {
   const clock = fakeClock();
   const begunMs = clock.monotonicMs();
   const scripts: string[] = [];
@@ -24,7 +36,7 @@ function gateOn(takesMs: readonly (number | undefined)[], deadlineMs = 3000) {
       if (tookMs === undefined) throw new Error('Operation not supported');
     },
   } as Partial<KernelNetwork> as KernelNetwork;
-  const gate = createGate({ kernel, clock, wanted: () => wanted });
+  const gate = createGate({ kernel, netlink, clock, wanted: () => wanted });
   const timeouts = () => scripts.map((script) => /eth0" timeout (\d+)ms/.exec(script)?.[1]);
   return { clock, gate, scripts, timeouts, wanted };
 }
@@ -70,4 +82,60 @@ test('a kernel without egress chains gets the rest', async () => {
   await clock.run(gate.begin());
   await clock.run(gate.write());
   expect(scripts.map((script) => script.includes('netdev'))).toEqual([true, false, false]);
+});
+
+describe('where the kernel can be asked itself', () => {
+  test('nft is needed for the beginning, a new interface, mending and the end alone', async () => {
+    const told: string[] = [];
+    const { clock, gate, scripts, wanted } = gateOn([1], 3000, netlinkOf(told));
+    await clock.run(gate.begin());
+    await clock.run(gate.write());
+    await clock.run(gate.arm());
+    expect([scripts.length, told]).toEqual([1, ['sets', 'switch']]);
+    wanted.interfaces = [...wanted.interfaces, { name: 'eth1', index: 4 }];
+    await clock.run(gate.arm());
+    await clock.run(gate.write());
+    expect([scripts.length, told]).toEqual([2, ['sets', 'switch', 'sets']]);
+    expect(scripts[1]).toContain('egress-4');
+    await clock.run(gate.mend());
+    await clock.run(gate.end());
+    expect([scripts.length, told.at(-1)]).toEqual([4, 'close']);
+  });
+
+  test('what it refuses nft writes whole, and that is asked again the next time', async () => {
+    const told: string[] = [];
+    let isRefused = true;
+    const { clock, gate, scripts } = gateOn(
+      [1],
+      3000,
+      netlinkOf(told, () => isRefused),
+    );
+    await clock.run(gate.begin());
+    await clock.run(gate.write());
+    await clock.run(gate.arm());
+    expect(scripts.map((script) => script.includes('add chain'))).toEqual([true, true, true]);
+    isRefused = false;
+    await clock.run(gate.write());
+    expect([scripts.length, told]).toEqual([3, ['sets']]);
+  });
+
+  test('what nft refuses leaves chains that nobody knows: the next write is nft’s again', async () => {
+    const told: string[] = [];
+    const { clock, gate, scripts } = gateOn([1, undefined, 1], 3000, netlinkOf(told));
+    await clock.run(gate.begin());
+    await expect(clock.run(gate.mend())).rejects.toThrow('not supported');
+    await clock.run(gate.write());
+    await clock.run(gate.write());
+    expect([scripts.length, told]).toEqual([3, ['sets']]);
+  });
+
+  test('wishes that share a write get the most that one of them asked for', async () => {
+    const told: string[] = [];
+    const { clock, gate, scripts } = gateOn([1], 3000, netlinkOf(told));
+    await clock.run(gate.begin());
+    await clock.run(Promise.all([gate.arm(), gate.arm(), gate.write(), gate.arm()]));
+    expect([scripts.length, told]).toEqual([1, ['sets']]);
+    await clock.run(Promise.all([gate.arm(), gate.arm(), gate.mend(), gate.write()]));
+    expect(scripts).toHaveLength(2);
+  });
 });
