@@ -10,7 +10,7 @@ import { deferred } from '../../src/kernel/deferred.ts';
 import { checkTiming, defaultTimes } from '../../src/vip/coordination/timing.ts';
 import { createCluster, type Cluster } from '../cluster/kit/cluster.ts';
 import { install, type Installation } from '../cluster/kit/installation.ts';
-import { VipNodes } from '../cluster/kit/vip-nodes.ts';
+import { startAbove, VipNodes } from '../cluster/kit/vip-nodes.ts';
 
 const nodes = Array.from({ length: 10 }, (_each, at) => `n${String(at + 1)}`);
 const addressesOf = (count: number) =>
@@ -61,9 +61,16 @@ test.each([10, 100, 1000])(
     await expect.poll(() => coordinator()?.view.coordinator().leases.size, patience).toBe(nodes.length);
     const fromMs = now();
     begin.resolve();
-    const shares = () => Object.values(vips.shares());
-    const isEven = () => shares().length === nodes.length && shares().every((share) => share === count / nodes.length);
-    await expect.poll(() => vips.isWhole() && isEven(), patience).toBe(true);
+    const losses = () => vips.eventsOf('vip.lease').filter(({ to }) => to === 'lost').length;
+    // A node that has lost its Lease on a busy machine gets back no more than the policy asks for.
+    const most = () => (count / nodes.length) * (losses() === 0 ? 1 : startAbove);
+    const look = () => {
+      const shares = Object.values(vips.shares());
+      const isEven = shares.length === nodes.length && shares.every((share) => share <= most());
+      if (vips.isWhole() && isEven) return 'even';
+      return `${shares.join(' ')}, ${String(losses())} Leases lost`;
+    };
+    await expect.poll(look, patience).toBe('even');
     const evenMs = now() - fromMs;
     // A renewal that fails on a busy machine is tried again: the least of a few times is what it needs.
     const measured: { readonly asked: number; readonly answered: number }[] = [];

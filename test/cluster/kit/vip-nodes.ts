@@ -271,8 +271,11 @@ export class VipNodes implements AsyncDisposable {
 
 const killed = new Error('it was killed');
 
+/** Moves begin when a node has so many times its share. */
+export const startAbove = 1.2;
+
 const wantedOf = (addresses: readonly string[]): Wanted => ({
   addresses: addresses.map((address) => ({ address, weight: 1 })),
   nodes: new Map(),
-  policy: { mayRebalance: true, startAbove: 1.2, stopBelow: 1.1, restMs: 0, movesAtOnce: 2, movesPerHour: 1000 },
+  policy: { mayRebalance: true, startAbove, stopBelow: 1.1, restMs: 0, movesAtOnce: 2, movesPerHour: 1000 },
 });
