@@ -2,7 +2,7 @@
  * Clocks of nodes that disagree, although one kernel runs them all:
  *
  * - The wall clock of a node's process, by a preload, and of its kernel as far as we ask it: an `nft` in
- *   front of the real one moves `meta time` back by as much. Both can be set while it runs. What is in
+ *   front of the real one moves `meta time` back by as much, and so does the preload in messages of netlink. Both can be set while it runs. What is in
  *   the kernel already is not moved with it.
  * - The monotonic and the boot-time clock of a node, by a time namespace: they differ by days.
  *
