@@ -64,7 +64,7 @@ describe.skipIf(!isRoot)('the actuator', () => {
   const rulesOf = (name: string) => rig.place(name).must('nft', 'list', 'ruleset');
   /** Without their times, which run. */
   const lastingRules = (name: string) =>
-    rulesOf(name).replaceAll(/(?:timeout|expires|meta time) [^,}]*?(?=[,} ])|time < "[^"]*"/g, '');
+    rulesOf(name).replaceAll(/meta time < "[^"]*"|(?:timeout|expires) [^,}]*?(?=[,} ])/g, '');
   /** Who has spoken for it, in order. */
   const heard = async (address: string) => speakers(await rig.observer.calls.spoken(), address);
   const lastHeardMs = async (address: string) =>
