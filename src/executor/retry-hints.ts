@@ -21,19 +21,18 @@ const fileSettledMs = 50;
 /** Watches one unit for as long as it is not disposed. */
 export function watchForHints(clock: Clock, runner: UnitRunner): Disposable {
   let watching: Disposable | undefined;
-  const files = filesOf(runner.unit);
-  /** What its files were when the last try began: what changed while it was tried may be what it lacked. */
+  /** What its program was when the last try began. Not what it claims: that it may have written itself. */
   let tried: string | undefined;
   const subscription = runner.channel.subscribe(({ state }: UnitSnapshot) => {
+    if (state === 'starting') tried = identityOf(programOf(runner.unit));
     const isFailed = state === 'failed' || state === 'backoff';
     if (isFailed === (watching !== undefined)) return;
-    if (isFailed) {
-      watching = watchUnit(clock, runner, files, tried);
-      return;
-    }
     watching?.[Symbol.dispose]();
     watching = undefined;
-    tried = stateOf(files);
+    if (!isFailed) return;
+    const found = identityOf(programOf(runner.unit));
+    watching = watchUnit(clock, runner, tried !== undefined && found !== tried);
+    tried = found;
   });
   return {
     [Symbol.dispose]: () => {
@@ -43,26 +42,29 @@ export function watchForHints(clock: Clock, runner: UnitRunner): Disposable {
   };
 }
 
-function filesOf({ claims, run, kind }: UnitRunner['unit']): readonly string[] {
-  const program = kind !== 'builtin' && run[0]?.startsWith('/') === true ? [run[0]] : [];
-  return [...program, ...(claims?.paths ?? [])];
+/** Undefined: it is looked for elsewhere, or there is none. */
+function programOf({ run, kind }: UnitRunner['unit']): string | undefined {
+  return kind !== 'builtin' && run[0]?.startsWith('/') === true ? run[0] : undefined;
 }
 
-function watchUnit(clock: Clock, runner: UnitRunner, files: readonly string[], tried: string | undefined): Disposable {
+/** @param isChanged - the program is another one than was tried */
+function watchUnit(clock: Clock, runner: UnitRunner, isChanged: boolean): Disposable {
+  const { claims } = runner.unit;
+  const program = programOf(runner.unit);
   let settled: Disposable | undefined;
   const changed = () => {
     settled?.[Symbol.dispose]();
     settled = clock.timer(fileSettledMs, () => runner.retry());
   };
   const items = [
-    ...(runner.unit.claims?.ports ?? []).map((port) => {
+    ...(claims?.ports ?? []).map((port) => {
       const failedOnIt = failedOnPort(runner.channel.current.lastError, Number(port));
       return watchPort(clock, Number(port), failedOnIt, () => runner.retry());
     }),
     // Where it cannot be watched, the slow retry is left.
-    ...files.map((file) => watchFile(file, changed)),
+    ...[...(program === undefined ? [] : [program]), ...(claims?.paths ?? [])].map((file) => watchFile(file, changed)),
   ];
-  if (tried !== undefined && stateOf(files) !== tried) changed();
+  if (isChanged) changed();
   return {
     [Symbol.dispose]: () => {
       settled?.[Symbol.dispose]();
@@ -71,14 +73,15 @@ function watchUnit(clock: Clock, runner: UnitRunner, files: readonly string[], t
   };
 }
 
-/** The same text as long as none of them appears, goes or changes. */
-function stateOf(files: readonly string[]): string {
-  return files
-    .map((file) => {
-      const found = statSync(file, { bigint: true, throwIfNoEntry: false });
-      return found === undefined ? '' : [found.ino, found.size, found.mode, found.mtimeNs, found.ctimeNs].join(':');
-    })
-    .join(' ');
+/** The same text as long as the file is not made, replaced or written to; empty where there is none to be seen. */
+function identityOf(file: string | undefined): string {
+  if (file === undefined) return '';
+  try {
+    const { dev, ino, size, mode, mtimeNs } = statSync(file, { bigint: true });
+    return [dev, ino, size, mode, mtimeNs].join(':');
+  } catch {
+    return '';
+  }
 }
 
 /**

@@ -108,35 +108,62 @@ test('a failed unit is retried when its program is put in place', async () => {
   await expect.poll(unit.retries).toBeGreaterThan(0);
 });
 
-test('what came while it was tried is not missed, and what did not change is no reason to try again', async () => {
+test.each(['waiting', 'failed'] as const)(
+  'a program that came while it was tried is not missed (before: %s), and is no reason to try again and again',
+  async (before) => {
+    using folder = temporaryFolder();
+    const { clock, timers } = countedClock();
+    using unit = watchedUnit({ run: [folder.file('etcd')] }, before, clock);
+    unit.enter('starting');
+    writeFileSync(folder.file('etcd'), '');
+    unit.enter('failed');
+    await expect.poll(unit.retries).toBe(1);
+    for (const times of [1, 2]) {
+      unit.enter('starting');
+      const looks = timers();
+      unit.enter('failed');
+      expect(timers(), `no retry is on its way (${String(times)})`).toBe(looks);
+    }
+  },
+);
+
+test('what a unit claims it may have written itself: it is no reason to try it again', () => {
   using folder = temporaryFolder();
-  const key = folder.file('key.pem');
   const { clock, timers } = countedClock();
-  using unit = watchedUnit({ claims: { ports: [], paths: [key] } }, 'failed', clock);
-  unit.enter('starting');
-  writeFileSync(key, '');
-  unit.enter('failed');
-  await expect.poll(unit.retries).toBe(1);
-  unit.enter('starting');
-  const before = timers();
-  unit.enter('failed');
-  expect(timers(), 'no retry is on its way').toBe(before);
+  const data = folder.file('data');
+  using unit = watchedUnit({ claims: { ports: [], paths: [data] } }, 'waiting', clock);
+  for (const text of ['one', 'two']) {
+    unit.enter('starting');
+    writeFileSync(data, text);
+    unit.enter('backoff');
+  }
+  expect(timers()).toBe(0);
+});
+
+test('a program where there can be none is an orderly failure', () => {
+  using folder = temporaryFolder();
+  writeFileSync(folder.file('file'), '');
+  using unit = watchedUnit({ run: [path.join(folder.file('file'), 'bin')] }, 'waiting');
+  for (const state of ['starting', 'backoff', 'starting', 'failed'] as const) unit.enter(state);
+  expect(unit.retries()).toBe(0);
 });
 
 test('a file that is written bit by bit wakes its unit once, when nothing more comes', async () => {
   using folder = temporaryFolder();
-  const fired: (() => void)[] = [];
-  const timer: Clock['timer'] = (_delayMs, fire) => {
-    const last = fired.push(fire) - 1;
-    return { [Symbol.dispose]: () => void (fired[last] = () => undefined) };
+  const pauses: { delayMs: number; fire: () => void }[] = [];
+  const timer: Clock['timer'] = (delayMs, fire) => {
+    const pause = { delayMs, fire };
+    pauses.push(pause);
+    return { [Symbol.dispose]: () => void (pause.fire = () => undefined) };
   };
   using unit = watchedUnit({ run: [folder.file('etcd')] }, 'failed', { ...systemClock, timer });
   for (const [count, text] of ['#!', '/bin/sh'].entries()) {
     appendFileSync(folder.file('etcd'), text);
-    await expect.poll(() => fired.length).toBeGreaterThan(count);
+    await expect.poll(() => pauses.length).toBeGreaterThan(count);
   }
   expect(unit.retries()).toBe(0);
-  for (const fire of fired) fire();
+  expect(Math.min(...pauses.map(({ delayMs }) => delayMs))).toBeGreaterThanOrEqual(50);
+  for (const { fire } of pauses) fire();
   expect(unit.retries()).toBe(1);
 });
 
