@@ -112,7 +112,9 @@ export class AddressTable {
     if (fresh.length === 0) return failed;
     try {
       // Both before the kernel is asked for one.
-      await Promise.all([this.record(), gate().write()]);
+      const begun = await Promise.allSettled([this.record(), gate().write()]);
+      // Neither is on its way any more when the other was refused: what is undone is written down, too.
+      for (const each of begun) if (each.status === 'rejected') throw each.reason;
       const complaint = await kernel.changeAddresses(fresh.map((entry) => ({ ...placeOf(entry), validS })));
       const isPlaced = isOn(await this.readLinks());
       for (const entry of fresh) {

@@ -18,6 +18,10 @@ export interface GateNetlink {
 /** NETLINK_NETFILTER. Source: Linux <linux/netlink.h>. */
 const netfilterProtocol = 12;
 const answerBytes = 64 * 1024;
+/** SOL_SOCKET, SO_SNDBUFFORCE, which CAP_NET_ADMIN may. Source: Linux <asm-generic/socket.h>. */
+const sendBuffer = { level: 1, name: 32 };
+/** The least that `net.core.wmem_default` is by itself, less what the kernel takes of it. */
+const usualSendBytes = 128 * 1024;
 
 /** Undefined where there is no FFI. */
 export function gateNetlink(library: ForeignLibrary | undefined = libc()): GateNetlink | undefined {
@@ -37,6 +41,17 @@ export function gateNetlink(library: ForeignLibrary | undefined = libc()): GateN
     }
     return isDone ? 0 : undefined;
   }
+  /** One message is one batch, however many addresses it has: the kernel refuses what is larger than the buffer. */
+  function makeRoom(into: number, bytes: number): void {
+    if (bytes <= usualSendBytes) return;
+    const setOption = library?.func(
+      'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
+    );
+    const value = Buffer.alloc(4);
+    value.writeInt32LE(bytes);
+    // Where it is refused, so is the batch.
+    setOption?.(into, sendBuffer.level, sendBuffer.name, value, value.length);
+  }
   function close(): void {
     if (fd !== undefined) closeSync(fd);
     fd = undefined;
@@ -44,6 +59,7 @@ export function gateNetlink(library: ForeignLibrary | undefined = libc()): GateN
   return {
     change(batch) {
       fd ??= sockets.open(netfilterProtocol);
+      makeRoom(fd, batch.bytes.length);
       const errno =
         fd < 0 || sockets.send(fd, batch.bytes) < 0 ? library.errno() : (answersTo(batch, fd) ?? 'no answer');
       if (errno === 0) return;

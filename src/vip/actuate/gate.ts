@@ -57,30 +57,34 @@ export function createGate({ kernel, netlink, clock, wanted }: GateOptions): Gat
   let next: { part: Part; readonly done: Promise<void> } | undefined;
   let last: Promise<void> = Promise.resolve();
 
-  let lastTookMs = 0;
+  /** Each of its own: nft takes a hundred times as long. */
+  const lastTookMs = { nft: 0, netlink: 0 };
+
+  const isByNetlink = (part: Part, state: Pick<GateState, 'interfaces'>): boolean =>
+    netlink !== undefined && part !== 'whole' && chainsFor === chainsOf(state);
 
   /** @param mostMs - of the time that the write may take, which is taken off: what a first one takes is a guess */
-  const stateNow = (mostMs = armedLateMs): GateState => {
+  const stateNow = (part: Part, mostMs = armedLateMs): GateState => {
     const { deadlineMs, ...rest } = wanted();
-    const beginsMs = Math.min(lastTookMs, mostMs);
+    const beginsMs = Math.min(lastTookMs[isByNetlink(part, rest) ? 'netlink' : 'nft'], mostMs);
     return { ...rest, remainingMs: deadlineMs - clock.monotonicMs() - beginsMs, wallMs: clock.wallMs() + beginsMs };
   };
-  async function timed(change: () => void | Promise<void>): Promise<void> {
+  async function timed(way: keyof typeof lastTookMs, change: () => void | Promise<void>): Promise<void> {
     const begunMs = clock.monotonicMs();
     await change();
-    lastTookMs = clock.monotonicMs() - begunMs;
+    lastTookMs[way] = clock.monotonicMs() - begunMs;
   }
   async function changeAll(state: GateState, isFirst = false): Promise<void> {
     chainsFor = undefined;
-    await timed(() => kernel.changeGate(gateRules(abilities, state, isFirst)));
+    await timed('nft', () => kernel.changeGate(gateRules(abilities, state, isFirst)));
     chainsFor = chainsOf(state);
   }
   async function change(part: Part, state: GateState): Promise<void> {
     if (part === 'whole' || (part === 'sets' && netlink === undefined)) return changeAll(state);
-    if (netlink === undefined) return timed(() => kernel.changeGate(armRules(abilities, state)));
-    if (chainsFor !== chainsOf(state)) return changeAll(state);
+    if (netlink === undefined) return timed('nft', () => kernel.changeGate(armRules(abilities, state)));
+    if (!isByNetlink(part, state)) return changeAll(state);
     const batch = part === 'sets' ? gateBatch(abilities, state) : armBatch(abilities, state);
-    return timed(() => netlink.change(batch));
+    return timed('netlink', () => netlink.change(batch));
   }
   function ask(part: Part): Promise<void> {
     if (next !== undefined) {
@@ -99,22 +103,24 @@ export function createGate({ kernel, netlink, clock, wanted }: GateOptions): Gat
     return mine.done;
   }
   async function perform(part: Part): Promise<void> {
-    let state = stateNow();
+    let state = stateNow(part);
     await change(part, state).catch(async (error: unknown) => {
       if (part === 'whole' || (part === 'sets' && netlink === undefined)) throw error;
       // Somebody has flushed it.
-      state = stateNow();
+      state = stateNow('whole');
       await changeAll(state);
     });
     if (!isArmedTooLong(state)) return;
     for (let tries = 1; tries < armingTries; tries += 1) {
-      state = stateNow(Infinity);
+      state = stateNow('switch', Infinity);
       if (state.remainingMs <= 0) break;
       await change('switch', state);
       if (!isArmedTooLong(state)) return;
     }
-    // The machine is so slow that no time can be trusted.
+    // The machine is so slow that no time can be trusted, or the Lease has been given up meanwhile.
+    const isOver = wanted().deadlineMs <= clock.monotonicMs();
     await change('switch', { ...state, remainingMs: 0 });
+    if (isOver) return;
     throw new Error('the dead man’s switch cannot be armed in time: this machine is too slow');
   }
   const isArmedTooLong = ({ remainingMs }: GateState): boolean =>
@@ -123,11 +129,11 @@ export function createGate({ kernel, netlink, clock, wanted }: GateOptions): Gat
   return {
     async begin() {
       try {
-        await changeAll(stateNow(), true);
+        await changeAll(stateNow('whole'), true);
       } catch {
         // Most likely the one thing that is younger than the rest; another reason is told by the next.
         abilities = { hasEgress: false };
-        await changeAll(stateNow(), true);
+        await changeAll(stateNow('whole'), true);
       }
     },
     write: () => ask('sets'),
@@ -142,4 +148,7 @@ export function createGate({ kernel, netlink, clock, wanted }: GateOptions): Gat
 }
 
 const chainsOf = ({ interfaces }: Pick<GateState, 'interfaces'>): string =>
-  interfaces.map(({ name, index }) => `${String(index)} ${name}`).join('/');
+  interfaces
+    .map(({ name, index }) => `${String(index)} ${name}`)
+    .sort()
+    .join('/');

@@ -63,6 +63,15 @@ test.each([
   expect(timeouts().at(-1)).toBeUndefined();
 });
 
+test('a Lease that is given up while a write is on its way has a closed gate, and that is no error', async () => {
+  const { clock, gate, timeouts, wanted } = gateOn([10]);
+  const armed = gate.arm();
+  await clock.settle();
+  wanted.deadlineMs = -Infinity;
+  await clock.run(armed);
+  expect(timeouts()).toEqual(['3000', undefined]);
+});
+
 test('wishes that come while a write is on its way share the next, and that says what is wanted by then', async () => {
   const { clock, gate, scripts, wanted } = gateOn([10]);
   const first = gate.write();
@@ -109,6 +118,17 @@ describe('where the kernel can be asked itself', () => {
     await clock.run(gate.mend());
     await clock.run(gate.end());
     expect([scripts.length, told.at(-1)]).toEqual([4, 'close']);
+  });
+
+  test('what nft took long for is armed again by the kernel itself, for all that is left', async () => {
+    const told: string[] = [];
+    const { clock, gate, scripts, timeouts, wanted } = gateOn([1, 1600], 3000, netlinkOf(told));
+    await clock.run(gate.begin());
+    await clock.run(gate.mend());
+    expect([scripts.length, told]).toEqual([2, ['switch']]);
+    wanted.deadlineMs = clock.monotonicMs() + 900;
+    await clock.run(gate.arm());
+    expect([timeouts().length, told]).toEqual([2, ['switch', 'switch']]);
   });
 
   test('what it refuses nft writes whole, and that is asked again the next time', async () => {
