@@ -1,10 +1,12 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 
-/** Their matrices are tried in part, and whole by `npm run test:long`, which says so (test/kit/matrix.ts). */
+/** Those that use test/kit/matrix.ts are tried in part, and whole by `npm run test:long`, which says so. */
 const isWhole = process.env['TEST_MATRIX'] === 'whole';
-const matrices = [
-  ...['control-plane', 'days-later', 'etcd-balancer', 'kill-each', 'pid-one', 'power-off', 'vip-actuator'],
-].map((name) => `test/cluster/${name}.test.ts`);
+const cluster = new URL('test/cluster/', import.meta.url);
+const matrices = readdirSync(cluster)
+  .filter((name) => name.endsWith('.test.ts') && readFileSync(new URL(name, cluster), 'utf8').includes('kit/matrix.ts'))
+  .map((name) => `test/cluster/${name}`);
 
 /**
  * fast: pure logic and small real processes, in parallel. real: the real components, one file at a

@@ -85,6 +85,8 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       if (result.ok || result.gaveUp === 'the client left' || routes.isReachable()) break;
       wait = held.wait(cameMs);
       if (wait === undefined) break;
+      // It may wait for long: who is not there any more has to be noticed.
+      client.setKeepAlive(true, keepAliveMs);
       if (early.hasEnded) wait.cancel();
       const over = await wait.over;
       wait = undefined;
