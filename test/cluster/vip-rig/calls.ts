@@ -13,6 +13,13 @@ export interface NodeOptions {
   readonly withoutPackets?: boolean;
 }
 
+/** What became of batches for the kernel's nf_tables, whether or not nft has made up for it. */
+export interface GateBatches {
+  readonly done: number;
+  /** Why not. */
+  readonly refused: readonly string[];
+}
+
 export interface ClientReport {
   readonly sent: number;
   /** Between the first and the last that was answered. */
@@ -38,6 +45,7 @@ export interface Calls {
   held(): Promise<readonly HeldAddress[]>;
   counters(): Promise<ActuatorCounters>;
   sightings(): Promise<readonly ActuatorSighting[]>;
+  gateBatches(): Promise<GateBatches>;
   end(): Promise<void>;
 
   begin(address: string): Promise<void>;

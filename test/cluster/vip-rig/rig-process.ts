@@ -8,7 +8,7 @@ import { runProgram } from '../../../src/process/run-program.ts';
 import type { ActuatorSighting } from '../../../src/vip/actuator.ts';
 import { claimIn } from '../../../src/vip/actuate/claim.ts';
 import { createActuator } from '../../../src/vip/actuate/create-actuator.ts';
-import { gateNetlink } from '../../../src/vip/actuate/gate-netlink.ts';
+import { gateNetlink, type GateNetlink } from '../../../src/vip/actuate/gate-netlink.ts';
 import { packetLinks } from '../../../src/vip/actuate/packet-link.ts';
 import { routeNetlink } from '../../../src/vip/actuate/route-netlink.ts';
 import type { Asked, Calls, NodeOptions, Reply, Spoken } from './calls.ts';
@@ -22,6 +22,7 @@ type Handlers = { readonly [Name in keyof Calls]?: Calls[Name] };
 
 function node(options: NodeOptions): Handlers {
   const sightings: ActuatorSighting[] = [];
+  const netlink = watched(options.withoutPackets === true ? undefined : gateNetlink());
   const actuator = createActuator({
     clock: systemClock,
     random: Math.random,
@@ -29,7 +30,7 @@ function node(options: NodeOptions): Handlers {
     stateDir: options.stateDir,
     openLink: options.withoutPackets === true ? undefined : packetLinks(),
     routes: options.withoutPackets === true ? undefined : routeNetlink(systemClock),
-    netlink: options.withoutPackets === true ? undefined : gateNetlink(),
+    netlink: netlink.watched,
     ...(options.probe === undefined ? {} : { probe: options.probe }),
     ...(options.lookEveryMs === undefined ? {} : { lookEveryMs: options.lookEveryMs }),
     onSighting: (sighting) => sightings.push(sighting),
@@ -50,8 +51,24 @@ function node(options: NodeOptions): Handlers {
     held: () => actuator.held(never),
     counters: () => Promise.resolve(actuator.counters()),
     sightings: () => Promise.resolve(sightings),
+    gateBatches: () => Promise.resolve(netlink.batches),
     end: async () => actuator[Symbol.asyncDispose](),
   };
+}
+
+/** Counts what the kernel refuses: nobody else sees it, since nft writes the same. */
+function watched(netlink: GateNetlink | undefined) {
+  const batches = { done: 0, refused: [] as string[] };
+  const change: GateNetlink['change'] = (batch) => {
+    try {
+      netlink?.change(batch);
+      batches.done += 1;
+    } catch (error) {
+      batches.refused.push(String(error));
+      throw error;
+    }
+  };
+  return { batches, watched: netlink === undefined ? undefined : { change, close: () => netlink.close() } };
 }
 
 /** Sends a numbered packet again and again; who has answered which says how long nobody did. */
