@@ -59,7 +59,7 @@ export function gateNetlink(library: ForeignLibrary | undefined = libc()): GateN
   return {
     change(batch) {
       fd ??= sockets.open(netfilterProtocol);
-      makeRoom(fd, batch.bytes.length);
+      if (fd >= 0) makeRoom(fd, batch.bytes.length);
       const errno =
         fd < 0 || sockets.send(fd, batch.bytes) < 0 ? library.errno() : (answersTo(batch, fd) ?? 'no answer');
       if (errno === 0) return;
