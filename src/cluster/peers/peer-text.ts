@@ -16,22 +16,21 @@ export interface PeerHealth {
 }
 
 const isUp = ({ id }: PeerState): boolean => id === 'alive' || id === 'doubtful';
-const isSilent = ({ state, wasHeard }: PeerHealth): boolean => state.id === 'silent' && wasHeard;
-const isUnheard = ({ state, wasHeard }: PeerHealth): boolean => state.id === 'silent' && !wasHeard;
 
-function silentOnes(all: readonly PeerHealth[]): readonly string[] {
-  return all.flatMap(({ peer: { name, ip }, state, wasHeard }) =>
-    state.id === 'silent' && wasHeard
-      ? [`${name} (${ip}) since ${new Date(state.sinceMs).toISOString().slice(11, 19)}Z: ${state.reason}`]
-      : [],
+/** Without an answer, each with its reason. */
+const withoutAnswer = (all: readonly PeerHealth[], { wasHeard }: Pick<PeerHealth, 'wasHeard'>) =>
+  all.flatMap(({ peer, state, ...health }) =>
+    state.id === 'silent' && health.wasHeard === wasHeard ? [{ ...peer, ...state }] : [],
   );
-}
 
-function unheardOnes(all: readonly PeerHealth[]): readonly string[] {
-  return all.flatMap(({ peer: { name, ip }, state, wasHeard }) =>
-    state.id === 'silent' && !wasHeard ? [`${name} (${ip}): ${state.reason}`] : [],
+const silentOnes = (all: readonly PeerHealth[]): readonly string[] =>
+  withoutAnswer(all, { wasHeard: true }).map(
+    ({ name, ip, sinceMs, reason }) =>
+      `${name} (${ip}) since ${new Date(sinceMs).toISOString().slice(11, 19)}Z: ${reason}`,
   );
-}
+
+const unheardOnes = (all: readonly PeerHealth[]): readonly string[] =>
+  withoutAnswer(all, { wasHeard: false }).map(({ name, ip, reason }) => `${name} (${ip}): ${reason}`);
 
 /** One line. */
 export function peerStatus(all: readonly PeerHealth[]): string {
@@ -67,8 +66,8 @@ export function peerFigures(all: readonly PeerHealth[]): string {
   const slowest = slowestOf(all);
   return [
     `peers=${String(all.length)}`,
-    `peers_silent=${String(all.filter(isSilent).length)}`,
-    `peers_unheard=${String(all.filter(isUnheard).length)}`,
+    `peers_silent=${String(silentOnes(all).length)}`,
+    `peers_unheard=${String(unheardOnes(all).length)}`,
     ...(slowest === undefined ? [] : [`slowest_answer_seconds=${(slowest / 1000).toFixed(6)}`]),
   ].join(' ');
 }

@@ -53,7 +53,6 @@ const tellEveryMs = 5_000;
 
 interface Watched extends PeerHealth {
   state: PeerState;
-  wasHeard: boolean;
   stop(): void;
 }
 
@@ -86,8 +85,14 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
   };
   const watch = (peer: Peer) => {
     const end = linkedAbort(life.signal);
-    const stop = () => end.abort(new Error('it is no peer any more'));
-    const entry: Watched = { peer, state: newPeer, wasHeard: heard.has(peer.ip), stop };
+    const entry: Watched = {
+      peer,
+      state: newPeer,
+      get wasHeard() {
+        return heard.has(peer.ip);
+      },
+      stop: () => end.abort(new Error('it is no peer any more')),
+    };
     watched.set(peer.name, entry);
     const link = heartbeatLink({ kind: 'tcp', host: peer.ip, port }, ownFiles(tls));
     const watching = watchPeer({
@@ -100,7 +105,6 @@ export async function servePeers(options: ServePeersOptions): Promise<never> {
         entry.state = state;
         if (change !== undefined) log(changeText(entry, change));
         if (state.id === 'alive' && !entry.wasHeard) {
-          entry.wasHeard = true;
           heard.add(peer.ip);
           keeper.changed();
         }
