@@ -5,6 +5,7 @@
  * Sources: netlink(7); include/uapi/linux/netlink.h for the numbers.
  */
 import type { ForeignLibrary } from './foreign.ts';
+import { lazily } from './lazily.ts';
 
 export const netlinkTypes = { error: 2, done: 3 } as const;
 /** `interrupted`: something changed while it was told, and what has come may lack something. */
@@ -68,6 +69,8 @@ export interface NetlinkSockets {
   open(protocol: number): number;
   /** The kernel has done it, or has the answer, when this is back. @returns negative: errno says why not */
   send(fd: number, message: Buffer): number;
+  /** Best effort: what a kernel does not know it goes without. Levels and names as in setsockopt(2). */
+  setOption(fd: number, level: number, name: number, value: number): void;
   /** The next datagram, until the next call; undefined: there is none, or errno says why not. */
   receive(fd: number): Buffer | undefined;
 }
@@ -77,11 +80,20 @@ export function netlinkSockets({ func }: Pick<ForeignLibrary, 'func'>, answerByt
   const socket = func('int socket(int family, int type, int protocol)');
   const send = func('long send(int fd, const void *message, size_t length, int flags)');
   const receive = func('long recv(int fd, void *answer, size_t length, int flags)');
+  // Not all need one, and each declaration takes its time.
+  const setOption = lazily(() =>
+    func('int setsockopt(int fd, int level, int name, const void *value, unsigned int length)'),
+  );
   const answer = Buffer.alloc(answerBytes);
   const { family, raw, closeOnExec, dontWait } = socketNumbers;
   return {
     open: (protocol) => socket(family, raw | closeOnExec, protocol),
     send: (fd, message) => send(fd, message, message.length, 0),
+    setOption(fd, level, name, value) {
+      const bytes = Buffer.alloc(4);
+      bytes.writeInt32LE(value);
+      setOption()(fd, level, name, bytes, bytes.length);
+    },
     receive(fd) {
       const length = receive(fd, answer, answer.length, dontWait);
       return length <= 0 ? undefined : answer.subarray(0, length);

@@ -43,14 +43,8 @@ export function gateNetlink(library: ForeignLibrary | undefined = libc()): GateN
   }
   /** One message is one batch, however many addresses it has: the kernel refuses what is larger than the buffer. */
   function makeRoom(into: number, bytes: number): void {
-    if (bytes <= usualSendBytes) return;
-    const setOption = library?.func(
-      'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
-    );
-    const value = Buffer.alloc(4);
-    value.writeInt32LE(bytes);
     // Where it is refused, so is the batch.
-    setOption?.(into, sendBuffer.level, sendBuffer.name, value, value.length);
+    if (bytes > usualSendBytes) sockets.setOption(into, sendBuffer.level, sendBuffer.name, bytes);
   }
   function close(): void {
     if (fd !== undefined) closeSync(fd);

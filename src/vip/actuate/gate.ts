@@ -60,13 +60,16 @@ export function createGate({ kernel, netlink, clock, wanted }: GateOptions): Gat
   /** Each of its own: nft takes a hundred times as long. */
   const lastTookMs = { nft: 0, netlink: 0 };
 
-  const isByNetlink = (part: Part, state: Pick<GateState, 'interfaces'>): boolean =>
-    netlink !== undefined && part !== 'whole' && chainsFor === chainsOf(state);
+  /** What writes it without nft: whatever needs no other chains than there are. */
+  const netlinkFor = (part: Part, state: Pick<GateState, 'interfaces'>): GateNetlink | undefined =>
+    part !== 'whole' && chainsFor === chainsOf(state) ? netlink : undefined;
+  /** Without netlink nft writes sets with all the rest. */
+  const isWhole = (part: Part): boolean => part === 'whole' || (part === 'sets' && netlink === undefined);
 
   /** @param mostMs - of the time that the write may take, which is taken off: what a first one takes is a guess */
   const stateNow = (part: Part, mostMs = armedLateMs): GateState => {
     const { deadlineMs, ...rest } = wanted();
-    const beginsMs = Math.min(lastTookMs[isByNetlink(part, rest) ? 'netlink' : 'nft'], mostMs);
+    const beginsMs = Math.min(lastTookMs[netlinkFor(part, rest) === undefined ? 'nft' : 'netlink'], mostMs);
     return { ...rest, remainingMs: deadlineMs - clock.monotonicMs() - beginsMs, wallMs: clock.wallMs() + beginsMs };
   };
   async function timed(way: keyof typeof lastTookMs, change: () => void | Promise<void>): Promise<void> {
@@ -80,11 +83,13 @@ export function createGate({ kernel, netlink, clock, wanted }: GateOptions): Gat
     chainsFor = chainsOf(state);
   }
   async function change(part: Part, state: GateState): Promise<void> {
-    if (part === 'whole' || (part === 'sets' && netlink === undefined)) return changeAll(state);
-    if (netlink === undefined) return timed('nft', () => kernel.changeGate(armRules(abilities, state)));
-    if (!isByNetlink(part, state)) return changeAll(state);
-    const batch = part === 'sets' ? gateBatch(abilities, state) : armBatch(abilities, state);
-    return timed('netlink', () => netlink.change(batch));
+    const itself = netlinkFor(part, state);
+    if (itself !== undefined) {
+      const batch = part === 'sets' ? gateBatch(abilities, state) : armBatch(abilities, state);
+      return timed('netlink', () => itself.change(batch));
+    }
+    if (netlink !== undefined || isWhole(part)) return changeAll(state);
+    return timed('nft', () => kernel.changeGate(armRules(abilities, state)));
   }
   function ask(part: Part): Promise<void> {
     if (next !== undefined) {
@@ -105,7 +110,7 @@ export function createGate({ kernel, netlink, clock, wanted }: GateOptions): Gat
   async function perform(part: Part): Promise<void> {
     let state = stateNow(part);
     await change(part, state).catch(async (error: unknown) => {
-      if (part === 'whole' || (part === 'sets' && netlink === undefined)) throw error;
+      if (isWhole(part)) throw error;
       // Somebody has flushed it.
       state = stateNow('whole');
       await changeAll(state);

@@ -48,7 +48,6 @@ export function routeNetlink(
   if (library === undefined) return undefined;
   const { func, errno } = library;
   const sockets = netlinkSockets(library, answerBytes);
-  const setOption = func('int setsockopt(int fd, int level, int name, const void *value, int length)');
   const indexOf = func('unsigned int if_nametoindex(const char *name)');
 
   const must = (what: string, result: number): number => {
@@ -59,7 +58,7 @@ export function routeNetlink(
     const fd = must('socket', sockets.open(routeProtocol));
     try {
       // A kernel that does not know them complains in numbers.
-      for (const option of wordyComplaints) setOption(fd, solNetlink, option, Buffer.from([1, 0, 0, 0]), 4);
+      for (const option of wordyComplaints) sockets.setOption(fd, solNetlink, option, 1);
       return use(fd);
     } finally {
       closeSync(fd);
