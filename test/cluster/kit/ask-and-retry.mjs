@@ -6,9 +6,8 @@
  * a line of JSON for each request when it has its outcome.
  * Source of the rhythm and of the one retry: issue 5, "Done when".
  */
-import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
-import path from 'node:path';
+import { identityOf, outcomeOf } from './asking.mjs';
 
 const everyMs = 50;
 const writeEvery = 4;
@@ -17,9 +16,7 @@ const identity = {
   host,
   port: Number(port),
   agent: false,
-  ca: readFileSync(path.join(tls, 'server-ca.crt')),
-  cert: readFileSync(path.join(tls, 'client-admin.crt')),
-  key: readFileSync(path.join(tls, 'client-admin.key')),
+  ...identityOf(tls),
 };
 const read = { method: 'GET', path: '/api/v1/namespaces/kube-system' };
 const write = {
@@ -35,22 +32,12 @@ const written = (at) =>
     data: { at: String(at) },
   });
 
-/** Resolves with what went wrong, if anything did. */
+const expected = { withinMs: Number(withinMs), isGood: (status) => status < 300 };
+
 function attempt(what, body) {
-  return new Promise((resolve) => {
-    const outgoing = request({ ...identity, ...what });
-    const limit = setTimeout(() => outgoing.destroy(new Error(`no answer within ${withinMs} ms`)), Number(withinMs));
-    const end = (why) => {
-      clearTimeout(limit);
-      resolve(why);
-    };
-    outgoing.on('error', (error) => end(error.code ?? error.message));
-    outgoing.on('response', (response) => {
-      response.resume().on('error', (error) => end(error.code ?? error.message));
-      response.on('end', () => end(response.statusCode < 300 ? undefined : `status ${response.statusCode}`));
-    });
-    outgoing.end(body);
-  });
+  const outgoing = request({ ...identity, ...what });
+  outgoing.end(body);
+  return outcomeOf(outgoing, expected);
 }
 
 async function ask(at) {

@@ -2,9 +2,8 @@
  * Asks an API server 50 times a second whether it is ready, each time on a connection of its own, until its
  * standard input ends. argv: folder of certificates, port. Writes a line for each answer: ok, or what went wrong.
  */
-import { readFileSync } from 'node:fs';
 import { get } from 'node:https';
-import path from 'node:path';
+import { identityOf } from './asking.mjs';
 
 /** 50 times a second. Source: issue 4, "Done when". */
 const everyMs = 20;
@@ -14,9 +13,7 @@ const options = {
   host: '127.0.0.1',
   path: '/readyz',
   agent: false,
-  ca: readFileSync(path.join(tls, 'server-ca.crt')),
-  cert: readFileSync(path.join(tls, 'client-admin.crt')),
-  key: readFileSync(path.join(tls, 'client-admin.key')),
+  ...identityOf(tls),
   timeout: 5000,
 };
 const tell = (line) => process.stdout.write(`${line}\n`);

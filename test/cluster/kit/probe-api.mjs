@@ -3,19 +3,15 @@
  * its standard input ends. argv: folder of certificates, port. Writes a line of JSON for each request.
  * Source of the rhythm: K3s's users see a hung request after their own limit; here 3 s, and 50 ms between two.
  */
-import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import path from 'node:path';
+import { identityOf } from './asking.mjs';
 
 const pauseMs = 50;
 const withinMs = 3000;
 const object = '/api/v1/namespaces/default/configmaps/probed';
 const [, , tls, port] = process.argv;
-const identity = {
-  ca: readFileSync(path.join(tls, 'server-ca.crt')),
-  cert: readFileSync(path.join(tls, 'client-admin.crt')),
-  key: readFileSync(path.join(tls, 'client-admin.key')),
-};
+const identity = identityOf(tls);
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 let isOver = false;
 
