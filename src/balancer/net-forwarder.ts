@@ -6,11 +6,13 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { StartupError } from '../error/startup-error.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { sharedTimers } from '../kernel/shared-timers.ts';
 import { parseTcpAddress } from '../probe/connection.ts';
 import { connectionPool, type PooledConnection } from './connection-pool.ts';
 import {
   defaultDialLimits,
   dialRace,
+  type Dialler,
   type Dialling,
   type DialLimits,
   type DialRace,
@@ -43,6 +45,8 @@ const socketOptions = { allowHalfOpen: true, noDelay: true };
 /** @throws StartupError ERR_NOT_READY if it cannot listen there */
 export async function netForwarder(options: NetForwarderOptions): Promise<Forwarder> {
   const { listen, routes, clock, limits = defaultDialLimits, maxConnections = 8192, holdMs = 0 } = options;
+  /** Two for each connection, and nearly none is ever due. */
+  const timers = sharedTimers(clock);
   const pool = connectionPool(clock);
   const held = heldClients(clock, { holdMs, most: mostHeld });
   const races = new Set<DialRace<Socket>>();
@@ -59,11 +63,12 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       dial,
       report: (server, outcome) => void routes.dialled(server, outcome),
       discard: (socket) => socket.destroy(),
+      ended: () => void races.delete(race),
       limits,
-      clock,
+      clock: timers,
     });
     races.add(race);
-    void race.ended.then(() => races.delete(race));
+    race.begin();
     return { race, candidates, startedMs };
   };
 
@@ -139,7 +144,7 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       },
       close: () => spliced.close(),
     };
-    const greeting = clock.timer(silenceMs, () => {
+    const greeting = timers.timer(silenceMs, () => {
       // Not before: it is four system calls on each side, and most connections of a crowd are over by now.
       for (const side of [client, socket]) side.setKeepAlive(true, keepAliveMs);
       if (spliced.bytesUp > 0 && spliced.bytesDown === 0) routes.silent(server);
@@ -173,21 +178,21 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
   };
 }
 
-function dial({ address }: ServerRef): Dialling<Socket> {
+function dial({ address }: ServerRef, dialler: Dialler<Socket>): Dialling {
   const parsed = parseTcpAddress(address);
-  if (parsed?.kind !== 'tcp')
-    return { done: Promise.reject(new Error(`${address} is no address`)), cancel: () => undefined };
+  if (parsed?.kind !== 'tcp') {
+    queueMicrotask(() => dialler.failed(new Error(`${address} is no address`)));
+    return { cancel: () => undefined };
+  }
   // A name is resolved anew at each dial, and all its addresses are tried.
   const socket = connect({ host: parsed.host, port: parsed.port, ...socketOptions });
-  const done = new Promise<Socket>((resolve, reject) => {
-    socket.once('connect', () => {
-      socket.off('error', reject);
-      resolve(socket);
-    });
-    socket.once('error', reject);
+  const failed = (error: Error) => dialler.failed(error);
+  socket.once('error', failed);
+  socket.once('connect', () => {
+    socket.off('error', failed);
+    dialler.connected(socket);
   });
   return {
-    done,
     cancel() {
       socket.on('error', () => undefined);
       socket.destroy();

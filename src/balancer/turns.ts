@@ -16,6 +16,8 @@ const ticketsWithinMs = 5;
 /** An answer that came together with the tickets cannot be told from them: after this it is taken for given. */
 const firstAnswerWithinMs = 5_000;
 
+const nothing = Buffer.alloc(0);
+
 export interface Turns {
   readonly isAsking: boolean;
   clientSpoke(chunk: Buffer): void;
@@ -29,7 +31,7 @@ export function turnsOf(nowMs: () => number): Turns {
   let heardAtMs: number | undefined;
   let isAnswered = false;
   /** What the client has said before its server did. */
-  let greeting: Buffer | undefined = Buffer.alloc(0);
+  let greeting: Buffer | undefined = nothing;
   let isSecret = false;
   let isShared = false;
   return {
