@@ -12,6 +12,9 @@ import { atEnd, cli } from './place.mjs';
 /** Of a process's time in /proc. Source: proc(5), sysconf(_SC_CLK_TCK). */
 const tickMs = 10;
 
+/** As the balancer's units have it. Source: units/agent/api-balancer.yaml. */
+const balancerEnv = { MALLOC_TRIM_THRESHOLD_: '134217728' };
+
 /** Servers, proxies and load, and the end of all of them. */
 export class Scene {
   #folder;
@@ -74,16 +77,8 @@ export class Scene {
     const dataDir = path.join(this.#folder, `data${this.#count}`);
     // It is killed, and leaves it.
     atEnd(() => rmSync(runDirOf(dataDir), { recursive: true, force: true }));
-    const child = this.#spawn('0', [
-      process.execPath,
-      cli,
-      'internal',
-      'balancer',
-      '--data-dir',
-      dataDir,
-      '--config',
-      file,
-    ]);
+    const argv = [process.execPath, cli, 'internal', 'balancer', '--data-dir', dataDir, '--config', file];
+    const child = this.#spawn('0', argv, balancerEnv);
     await untilAnswered(`127.0.0.1:${port}`, this);
     return {
       child,
@@ -151,8 +146,9 @@ export class Scene {
     return file;
   }
 
-  #spawn(core, argv) {
-    const child = spawn('taskset', ['-c', core, ...argv], { stdio: ['ignore', 'pipe', 'ignore'] });
+  #spawn(core, argv, env = {}) {
+    const options = { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, ...env } };
+    const child = spawn('taskset', ['-c', core, ...argv], options);
     const undo = atEnd(() => void child.kill('SIGKILL'));
     this.#undo.push(undo);
     return child;
