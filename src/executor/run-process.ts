@@ -90,17 +90,23 @@ function follow(given: RunContext, process: RunningProcess, notify: NotifySocket
   if (unit.kind === 'task') followTask(context, process);
   else followService(context, process, ready());
   let health: Disposable | undefined;
+  let begun: Disposable | undefined;
+  const watchHealth = () => {
+    try {
+      health = startHealthWatch(context, process, notify);
+    } catch (error) {
+      // A check that cannot be made (a library user may have skipped `check`): shown, and nothing is restarted for it.
+      report.unhealthy(error as ReadinessError, false);
+    }
+  };
   return {
     watch() {
-      try {
-        health ??= startHealthWatch(context, process, notify);
-      } catch (error) {
-        // A check that cannot be made (a library user may have skipped `check`): shown, and nothing is restarted for it.
-        report.unhealthy(error as ReadinessError, false);
-      }
+      // It is ready: who waits for it comes first.
+      begun ??= context.ports.clock.later(watchHealth);
     },
     async end(how) {
       limit?.[Symbol.dispose]();
+      begun?.[Symbol.dispose]();
       health?.[Symbol.dispose]();
       told?.[Symbol.dispose]();
       const remaining = await process.stop(how);
