@@ -1,7 +1,7 @@
 /** Unix sockets whose listener was killed: the kernel leaves their files, which are of no use to anybody. */
 import { readdir, stat, unlink } from 'node:fs/promises';
-import { connect } from 'node:net';
 import path from 'node:path';
+import { net } from '../kernel/lazily.ts';
 
 /** Between making a socket and listening on it lie microseconds; a younger one is left alone, in milliseconds. */
 const youngMs = 5000;
@@ -18,7 +18,7 @@ export async function removeDeadSockets(folder: string, nowMs: number): Promise<
 
 function isRefused(file: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ path: file });
+    const socket = net().connect({ path: file });
     const tell = (refused: boolean) => {
       socket.destroy();
       resolve(refused);
