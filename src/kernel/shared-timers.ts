@@ -15,6 +15,7 @@ export function sharedTimers(clock: Clock): Clock {
   /** The soonest first; of two that are due together, the one that was asked for first. */
   const entries: Entry[] = [];
   let alive = 0;
+  let isFiring = false;
   let armed: { readonly dueMs: number; readonly timer: Disposable } | undefined;
 
   const disarm = () => {
@@ -23,7 +24,7 @@ export function sharedTimers(clock: Clock): Clock {
   };
   const arm = () => {
     const [first] = entries;
-    if (first === undefined || (armed !== undefined && armed.dueMs <= first.dueMs)) return;
+    if (isFiring || first === undefined || (armed !== undefined && armed.dueMs <= first.dueMs)) return;
     disarm();
     // Rounded up, as a fraction of a millisecond would be cut off and the timer come too early.
     const delayMs = Math.ceil(Math.max(0, first.dueMs - clock.monotonicMs()));
@@ -31,15 +32,21 @@ export function sharedTimers(clock: Clock): Clock {
   };
   const onDue = () => {
     armed = undefined;
-    const nowMs = clock.monotonicMs();
+    isFiring = true;
+    // Taken out together: one after the other would move all that remain for each.
+    const due = entries.splice(0, placeAfter(entries, clock.monotonicMs()));
+    let next = 0;
     try {
-      for (let next = entries[0]; next !== undefined; next = entries[0]) {
-        if (next.fire !== undefined && next.dueMs > nowMs) break;
-        entries.shift();
-        take(next)?.();
+      for (const entry of due) {
+        next += 1;
+        take(entry)?.();
       }
     } finally {
-      // If one throws, the others are still to come.
+      isFiring = false;
+      // If one threw, the others are still to come.
+      if (next < due.length) entries.unshift(...due.slice(next));
+      const firstAlive = entries.findIndex(({ fire }) => fire !== undefined);
+      entries.splice(0, firstAlive === -1 ? entries.length : firstAlive);
       arm();
     }
   };

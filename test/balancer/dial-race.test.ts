@@ -110,7 +110,7 @@ test('when all have failed it is over', async () => {
 });
 
 test('the whole has a budget: who is silent then has failed', async () => {
-  const { race, clock, reports, dial, ended } = start([a, b], { attemptMs: 5000 });
+  const { race, clock, reports, dial, ended, discarded } = start([a, b], { attemptMs: 5000 });
   await clock.advance(2999);
   expect(reports).toEqual([]);
   await clock.advance(1);
@@ -122,6 +122,13 @@ test('the whole has a budget: who is silent then has failed', async () => {
   expect([dial(a).isCancelled, dial(b).isCancelled]).toEqual([true, true]);
   await clock.settle();
   expect(ended).toHaveLength(1);
+  // What a dial tells that was given up is told to nobody.
+  dial(a).resolve('to a');
+  dial(b).reject(new Error('connect ECONNRESET'));
+  await clock.settle();
+  expect(ended).toHaveLength(1);
+  expect(reports).toHaveLength(2);
+  expect(discarded).toEqual([]);
 });
 
 test('without a server there is nothing to wait for', async () => {

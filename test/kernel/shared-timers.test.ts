@@ -96,13 +96,55 @@ test('one that throws keeps no other from its turn', async () => {
   expect(fired).toEqual(['the same moment', 'later']);
 });
 
-test('a fraction of a millisecond does not bring one forward', async () => {
+test('a fraction of a millisecond costs no second timer: the system cuts it off', async () => {
   const clock = fakeClock();
   await clock.advance(0.4);
-  const shared = sharedTimers(clock);
+  let asked = 0;
+  const cutting: Clock = {
+    ...clock,
+    timer(delayMs, fire) {
+      asked += 1;
+      return clock.timer(Math.trunc(delayMs), fire);
+    },
+  };
   const at: number[] = [];
-  shared.timer(9.9, () => void at.push(clock.monotonicMs()));
+  sharedTimers(cutting).timer(9.9, () => void at.push(clock.monotonicMs()));
   await clock.advance(20);
   expect(at).toHaveLength(1);
   expect(at[0]).toBeGreaterThanOrEqual(10.3);
+  expect(asked).toBe(1);
+});
+
+test('those that are due together fire as they were asked for, whatever is due around them', async () => {
+  const clock = fakeClock();
+  const shared = sharedTimers(clock);
+  const fired: string[] = [];
+  for (const [name, delayMs] of [
+    ['last', 30],
+    ['one', 20],
+    ['two', 20],
+    ['first', 10],
+    ['three', 20],
+  ] as const)
+    shared.timer(delayMs, () => void fired.push(name));
+  await clock.advance(25);
+  expect(fired).toEqual(['first', 'one', 'two', 'three']);
+  await clock.advance(5);
+  expect(fired).toHaveLength(5);
+});
+
+test('one that is set while others fire waits for its own time', async () => {
+  const clock = fakeClock();
+  const shared = sharedTimers(clock);
+  const fired: string[] = [];
+  shared.timer(10, () => {
+    fired.push('first');
+    shared.timer(0, () => void fired.push('set meanwhile'));
+    second[Symbol.dispose]();
+  });
+  const second = shared.timer(10, () => void fired.push('taken back meanwhile'));
+  shared.timer(10, () => void fired.push('third'));
+  await clock.advance(10);
+  expect(fired).toEqual(['first', 'third', 'set meanwhile']);
+  expect(clock.pendingTimers).toBe(0);
 });
