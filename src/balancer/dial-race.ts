@@ -110,7 +110,7 @@ class Race<C> implements DialRace<C> {
   readonly #begunMs: number;
   readonly #onDue = () => this.#due();
   #resolve!: (result: DialResult<C>) => void;
-  #pending: Attempt<C>[] = [];
+  readonly #pending: Attempt<C>[] = [];
   /** Incarnations; one that has left while it was dialled may come back. */
   #dialled: number[] = [];
   #started = 0;

@@ -89,8 +89,8 @@ function follow(given: RunContext, process: RunningProcess, notify: NotifySocket
   const limit = unit.kind === 'task' ? timeLimit(context) : undefined;
   if (unit.kind === 'task') followTask(context, process);
   else followService(context, process, ready());
+  /** Until it has begun, its turn. */
   let health: Disposable | undefined;
-  let begun: Disposable | undefined;
   const watchHealth = () => {
     try {
       health = startHealthWatch(context, process, notify);
@@ -102,11 +102,10 @@ function follow(given: RunContext, process: RunningProcess, notify: NotifySocket
   return {
     watch() {
       // It is ready: who waits for it comes first.
-      begun ??= context.ports.clock.later(watchHealth);
+      health ??= context.ports.clock.later(watchHealth);
     },
     async end(how) {
       limit?.[Symbol.dispose]();
-      begun?.[Symbol.dispose]();
       health?.[Symbol.dispose]();
       told?.[Symbol.dispose]();
       const remaining = await process.stop(how);

@@ -78,11 +78,10 @@ export function sharedTimers(clock: Clock): Clock {
   };
 }
 
-/** Behind all that are due no later. As a rule that is the end. */
+/** Behind all that are due no later. */
 function placeAfter(entries: readonly Entry[], dueMs: number): number {
   let from = 0;
   let to = entries.length;
-  if (to === 0 || (entries[to - 1] as Entry).dueMs <= dueMs) return to;
   while (from < to) {
     const middle = (from + to) >> 1;
     if ((entries[middle] as Entry).dueMs <= dueMs) from = middle + 1;
