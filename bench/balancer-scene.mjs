@@ -12,9 +12,6 @@ import { atEnd, cli } from './place.mjs';
 /** Of a process's time in /proc. Source: proc(5), sysconf(_SC_CLK_TCK). */
 const tickMs = 10;
 
-/** As the balancer's units have it. Source: units/agent/api-balancer.yaml. */
-const balancerEnv = { MALLOC_TRIM_THRESHOLD_: '134217728' };
-
 /** Servers, proxies and load, and the end of all of them. */
 export class Scene {
   #folder;
@@ -78,7 +75,7 @@ export class Scene {
     // It is killed, and leaves it.
     atEnd(() => rmSync(runDirOf(dataDir), { recursive: true, force: true }));
     const argv = [process.execPath, cli, 'internal', 'balancer', '--data-dir', dataDir, '--config', file];
-    const child = this.#spawn('0', argv, balancerEnv);
+    const child = this.#spawn('0', argv);
     await untilAnswered(`127.0.0.1:${port}`, this);
     return {
       child,
@@ -146,8 +143,8 @@ export class Scene {
     return file;
   }
 
-  #spawn(core, argv, env = {}) {
-    const options = { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, ...env } };
+  #spawn(core, argv) {
+    const options = { stdio: ['ignore', 'pipe', 'ignore'] };
     const child = spawn('taskset', ['-c', core, ...argv], options);
     const undo = atEnd(() => void child.kill('SIGKILL'));
     this.#undo.push(undo);

@@ -18,12 +18,16 @@ import { StartupError } from '../error/startup-error.ts';
 import { abortable } from '../kernel/abort.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { deferred } from '../kernel/deferred.ts';
+import { keepFreedMemory } from '../kernel/freed-memory.ts';
 import { describeAddress } from '../probe/connection.ts';
 import { notifySender } from '../probe/notify-sender.ts';
 import { systemProc } from '../process/proc-reader.ts';
 import { serveBalancerControl } from './balancer-control.ts';
 import { beginList, keepList } from './balancer-list.ts';
 import { balancerSocket, ownPaths } from './paths.ts';
+
+/** As much as 256 reads are together; bulk passes a fifth to a third faster than when each gives its memory back. */
+const keptBytes = 16 * 1024 * 1024;
 
 export interface BalancerProcess {
   readonly dataDir: string;
@@ -61,6 +65,7 @@ export async function runBalancer(
   // connection costs: what is young dies young only where there is room for all connections that are being made.
   setFlagsFromString('--semi-space-growth-factor=2');
   setFlagsFromString('--heap-growing-percent=0');
+  keepFreedMemory(keptBytes, env);
   using sender = notifySender(env['NOTIFY_SOCKET']);
   const clock = systemClock;
   const events = balancerStream({ clock });
