@@ -8,7 +8,7 @@ import { StartupError } from '../error/startup-error.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { sharedTimers } from '../kernel/shared-timers.ts';
 import { parseTcpAddress } from '../probe/connection.ts';
-import { connectionPool, type PooledConnection } from './connection-pool.ts';
+import { connectionPool } from './connection-pool.ts';
 import {
   defaultDialLimits,
   dialRace,
@@ -21,7 +21,7 @@ import {
 import { silenceMs, type Forwarder, type ListenAddress, type Routes } from './forwarder.ts';
 import { heldClients, type Wait } from './held-clients.ts';
 import type { ServerRef } from './routing-input.ts';
-import { splice } from './splice.ts';
+import { Splice } from './splice.ts';
 
 export interface NetForwarderOptions {
   readonly listen: ListenAddress;
@@ -34,8 +34,6 @@ export interface NetForwarderOptions {
   readonly holdMs?: number | undefined;
 }
 
-/** How much a client may say before its server answers: more than any TLS greeting. */
-const maxEarlyBytes = 64 * 1024;
 /** kube-apiserver has less than 300 connections to etcd. */
 const mostHeld = 1024;
 /** Silence after which the kernel asks whether the other end still lives. Source: K3s's dialer, 30 s. */
@@ -47,6 +45,7 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
   const { listen, routes, clock, limits = defaultDialLimits, maxConnections = 8192, holdMs = 0 } = options;
   /** Two for each connection, and nearly none is ever due. */
   const timers = sharedTimers(clock);
+  const nowMs = () => clock.monotonicMs();
   const pool = connectionPool(clock);
   const held = heldClients(clock, { holdMs, most: mostHeld });
   const races = new Set<DialRace<Socket>>();
@@ -55,7 +54,7 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
 
   /** The first answer of `routes` is the one that the decision is explained with. */
   const begin = () => {
-    const startedMs = clock.monotonicMs();
+    const startedMs = nowMs();
     const candidates = routes.candidates();
     let attempted = 0;
     const race = dialRace<Socket>({
@@ -74,25 +73,29 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
 
   const accept = async (client: Socket) => {
     waiting.add(client);
-    const cameMs = clock.monotonicMs();
+    const cameMs = nowMs();
     let dialling = begin();
     let wait: Wait | undefined;
-    const early = earlyWords(client, (how) => {
-      if (how === 'gone') dialling.race.cancel();
-      wait?.cancel();
+    const splice = new Splice({
+      client,
+      nowMs,
+      onEarlyEnd(how) {
+        if (how === 'gone') dialling.race.cancel();
+        wait?.cancel();
+      },
     });
     let result: DialResult<Socket>;
     let tookMs: number;
     for (;;) {
       result = await dialling.race.result;
-      tookMs = clock.monotonicMs() - dialling.startedMs;
+      tookMs = nowMs() - dialling.startedMs;
       // Where a server answers checks and not this client, waiting is of no use.
       if (result.ok || result.gaveUp === 'the client left' || routes.isReachable()) break;
       wait = held.wait(cameMs);
       if (wait === undefined) break;
       // It may wait for long: who is not there any more has to be noticed.
       client.setKeepAlive(true, keepAliveMs);
-      if (early.hasEnded) wait.cancel();
+      if (splice.hasEndedEarly) wait.cancel();
       const over = await wait.over;
       wait = undefined;
       if (over === 'the client left') result = { ok: false, gaveUp: over };
@@ -102,9 +105,8 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
     const { candidates } = dialling;
     const { attempts } = dialling.race;
     waiting.delete(client);
-    early.stop();
     if (!result.ok) {
-      client.destroy();
+      splice.close();
       routes.decided({ candidates, attempts, tookMs, gaveUp: result.gaveUp });
       return;
     }
@@ -113,43 +115,28 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
     const isWanted = routes.dialled(server, { outcome: 'ok', tookMs: result.tookMs });
     if (!isWanted || client.destroyed) {
       socket.destroy();
-      client.destroy();
+      splice.close();
       if (isWanted) routes.closed(server, {});
       return;
     }
     routes.decided({ candidates, attempts, tookMs, chosen: server });
-    join(server, client, socket, early.words);
+    join(splice, server, [client, socket]);
   };
 
-  const join = (server: ServerRef, client: Socket, socket: Socket, early: readonly Buffer[]) => {
-    const spliced = splice({
-      client,
-      server: socket,
-      early,
-      nowMs: () => clock.monotonicMs(),
-      onEnd(ending) {
-        greeting[Symbol.dispose]();
-        pool.delete(server, pooled);
-        counts.bytesUp += spliced.bytesUp;
-        counts.bytesDown += spliced.bytesDown;
-        routes.closed(server, ending);
-      },
-    });
-    const pooled: PooledConnection = {
-      get movedBytes() {
-        return spliced.bytesUp + spliced.bytesDown;
-      },
-      get isAsking() {
-        return spliced.isAsking;
-      },
-      close: () => spliced.close(),
-    };
+  const join = (splice: Splice, server: ServerRef, [client, socket]: readonly [Socket, Socket]) => {
     const greeting = timers.timer(silenceMs, () => {
       // Not before: it is four system calls on each side, and most connections of a crowd are over by now.
       for (const side of [client, socket]) side.setKeepAlive(true, keepAliveMs);
-      if (spliced.bytesUp > 0 && spliced.bytesDown === 0) routes.silent(server);
+      if (splice.bytesUp > 0 && splice.bytesDown === 0) routes.silent(server);
     });
-    pool.add(server, pooled);
+    pool.add(server, splice);
+    splice.join(socket, (ending) => {
+      greeting[Symbol.dispose]();
+      pool.delete(server, splice);
+      counts.bytesUp += splice.bytesUp;
+      counts.bytesDown += splice.bytesDown;
+      routes.closed(server, ending);
+    });
   };
 
   const server = createServer(socketOptions, (client) => void accept(client));
@@ -196,54 +183,6 @@ function dial({ address }: ServerRef, dialler: Dialler<Socket>): Dialling {
     cancel() {
       socket.on('error', () => undefined);
       socket.destroy();
-    },
-  };
-}
-
-interface EarlyWords {
-  readonly words: readonly Buffer[];
-  /** It will say nothing more. */
-  readonly hasEnded: boolean;
-  stop(): void;
-}
-
-/**
- * Reads a client that has no server yet: only so is it seen when it leaves. What it says is kept for the server.
- *
- * @param onEnd - told how it ended: half-closed after a request is a way to ask, for as long as somebody is asked
- */
-function earlyWords(client: Socket, onEnd: (how: 'gone' | 'half-closed') => void): EarlyWords {
-  const words: Buffer[] = [];
-  let bytes = 0;
-  let hasEnded = false;
-  const onData = (chunk: Buffer) => {
-    words.push(chunk);
-    bytes += chunk.length;
-    if (bytes >= maxEarlyBytes) client.pause();
-  };
-  const ended = (how: 'gone' | 'half-closed') => {
-    hasEnded = true;
-    onEnd(how);
-  };
-  const left = () => ended('gone');
-  const onFin = () => ended(bytes === 0 ? 'gone' : 'half-closed');
-  client.on('data', onData);
-  client.on('end', onFin);
-  client.on('error', left);
-  client.on('close', left);
-  return {
-    words,
-    get hasEnded() {
-      return hasEnded;
-    },
-    /** It goes on flowing, unless it has said too much: in the same turn somebody else has to listen. */
-    stop() {
-      client.off('data', onData);
-      client.off('end', onFin);
-      client.off('close', left);
-      client.off('error', left);
-      // Until the splice listens there must be somebody.
-      client.on('error', () => undefined);
     },
   };
 }
