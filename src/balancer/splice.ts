@@ -10,7 +10,7 @@
  */
 import type { Socket } from 'node:net';
 import type { PooledConnection } from './connection-pool.ts';
-import { turnsOf } from './turns.ts';
+import { Turns } from './turns.ts';
 
 /** Half-closed after a request is a way to ask, for as long as somebody is asked. */
 export type EarlyEnd = 'gone' | 'half-closed';
@@ -33,7 +33,7 @@ export interface SpliceOptions {
 
 export class Splice implements PooledConnection {
   readonly #client: Socket;
-  readonly #turns: ReturnType<typeof turnsOf>;
+  readonly #turns: Turns;
   readonly #onEarlyEnd: SpliceOptions['onEarlyEnd'];
   #early: Buffer[] = [];
   #earlyBytes = 0;
@@ -46,7 +46,7 @@ export class Splice implements PooledConnection {
 
   constructor({ client, nowMs, onEarlyEnd }: SpliceOptions) {
     this.#client = client;
-    this.#turns = turnsOf(nowMs);
+    this.#turns = new Turns(nowMs);
     this.#onEarlyEnd = onEarlyEnd;
     client.on('data', (chunk: Buffer) => this.#onClientData(chunk));
     client.on('drain', () => this.#server?.resume());

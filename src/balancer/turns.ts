@@ -18,46 +18,46 @@ const firstAnswerWithinMs = 5_000;
 
 const nothing = Buffer.alloc(0);
 
-export interface Turns {
-  readonly isAsking: boolean;
-  clientSpoke(chunk: Buffer): void;
-  serverSpoke(): void;
-}
-
-/** @param nowMs - monotonic */
-export function turnsOf(nowMs: () => number): Turns {
-  let last: 'client' | 'server' | undefined;
-  let ofClient = 0;
-  let heardAtMs: number | undefined;
-  let isAnswered = false;
+export class Turns {
+  readonly #nowMs: () => number;
+  #last: 'client' | 'server' | undefined;
+  #ofClient = 0;
+  #heardAtMs: number | undefined;
+  #isAnswered = false;
   /** What the client has said before its server did. */
-  let greeting: Buffer | undefined = nothing;
-  let isSecret = false;
-  let isShared = false;
-  return {
-    get isAsking() {
-      if (last === 'client' || isShared) return true;
-      const isYoung = heardAtMs === undefined || nowMs() - heardAtMs < firstAnswerWithinMs;
-      return isSecret && !isAnswered && ofClient <= 2 && isYoung;
-    },
-    clientSpoke(chunk) {
-      if (last !== 'client') ofClient += 1;
-      last = 'client';
-      if (greeting === undefined) return;
-      // As a rule it is one chunk, which is not copied.
-      if (greeting.length < longestHelloBytes)
-        greeting = greeting.length === 0 ? chunk : Buffer.concat([greeting, chunk]);
-    },
-    serverSpoke() {
-      last = 'server';
-      if (greeting !== undefined) {
-        isSecret = isTls(greeting);
-        isShared = mayShare(greeting);
-        greeting = undefined;
-      }
-      if (!isSecret || isAnswered || ofClient !== 2) return;
-      heardAtMs ??= nowMs();
-      isAnswered = nowMs() - heardAtMs > ticketsWithinMs;
-    },
-  };
+  #greeting: Buffer | undefined = nothing;
+  #isSecret = false;
+  #isShared = false;
+
+  /** @param nowMs - monotonic */
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  get isAsking(): boolean {
+    if (this.#last === 'client' || this.#isShared) return true;
+    const isYoung = this.#heardAtMs === undefined || this.#nowMs() - this.#heardAtMs < firstAnswerWithinMs;
+    return this.#isSecret && !this.#isAnswered && this.#ofClient <= 2 && isYoung;
+  }
+
+  clientSpoke(chunk: Buffer): void {
+    if (this.#last !== 'client') this.#ofClient += 1;
+    this.#last = 'client';
+    const greeting = this.#greeting;
+    if (greeting === undefined || greeting.length >= longestHelloBytes) return;
+    // As a rule it is one chunk, which is not copied.
+    this.#greeting = greeting.length === 0 ? chunk : Buffer.concat([greeting, chunk]);
+  }
+
+  serverSpoke(): void {
+    this.#last = 'server';
+    if (this.#greeting !== undefined) {
+      this.#isSecret = isTls(this.#greeting);
+      this.#isShared = mayShare(this.#greeting);
+      this.#greeting = undefined;
+    }
+    if (!this.#isSecret || this.#isAnswered || this.#ofClient !== 2) return;
+    this.#heardAtMs ??= this.#nowMs();
+    this.#isAnswered = this.#nowMs() - this.#heardAtMs > ticketsWithinMs;
+  }
 }

@@ -1,19 +1,26 @@
 /**
  * One timer of the system for a crowd of them. Of thousands in a second nearly all are disposed of before they are
- * due, and setting and clearing each at the system costs as much as a system call; here it is a place in a list.
+ * due, and setting and clearing each at the system costs as much as a system call; here it is a place in a queue.
+ *
+ * There is a queue for each delay, as Node.js itself has it: who was asked for first is due first, so nobody has to
+ * be put between others. Delays are few in a crowd, and whole milliseconds, rounded up: the system would cut a
+ * fraction off and come too early.
  */
 import type { Clock } from './clock.ts';
 
 interface Entry {
   readonly dueMs: number;
+  readonly order: number;
   /** Undefined once it has been disposed of or called. */
   fire: (() => void) | undefined;
 }
 
 /** A clock whose timers share one of `clock`. What is disposed of lets go of its function at once. */
 export function sharedTimers(clock: Clock): Clock {
-  /** The soonest first; of two that are due together, the one that was asked for first. */
-  const entries: Entry[] = [];
+  const queues = new Map<number, Queue>();
+  /** Were due, but one before them threw. */
+  let overdue: readonly Entry[] = [];
+  let asked = 0;
   let alive = 0;
   let isFiring = false;
   let armed: { readonly dueMs: number; readonly timer: Disposable } | undefined;
@@ -22,19 +29,27 @@ export function sharedTimers(clock: Clock): Clock {
     armed?.timer[Symbol.dispose]();
     armed = undefined;
   };
-  const arm = () => {
-    const [first] = entries;
-    if (isFiring || first === undefined || (armed !== undefined && armed.dueMs <= first.dueMs)) return;
+  const armFor = (dueMs: number) => {
+    if (isFiring || (armed !== undefined && armed.dueMs <= dueMs)) return;
     disarm();
-    // Rounded up, as a fraction of a millisecond would be cut off and the timer come too early.
-    const delayMs = Math.ceil(Math.max(0, first.dueMs - clock.monotonicMs()));
-    armed = { dueMs: first.dueMs, timer: clock.timer(delayMs, onDue) };
+    armed = { dueMs, timer: clock.timer(Math.ceil(Math.max(0, dueMs - clock.monotonicMs())), onDue) };
+  };
+  const armForFirst = () => {
+    let firstMs = overdue[0]?.dueMs ?? Number.POSITIVE_INFINITY;
+    for (const [delayMs, queue] of queues) {
+      const { first } = queue;
+      if (first === undefined) queues.delete(delayMs);
+      else firstMs = Math.min(firstMs, first.dueMs);
+    }
+    if (Number.isFinite(firstMs)) armFor(firstMs);
   };
   const onDue = () => {
     armed = undefined;
     isFiring = true;
-    // Taken out together: one after the other would move all that remain for each.
-    const due = entries.splice(0, placeAfter(entries, clock.monotonicMs()));
+    const nowMs = clock.monotonicMs();
+    const due = [...overdue];
+    for (const queue of queues.values()) queue.takeDue(nowMs, due);
+    due.sort((one, other) => one.dueMs - other.dueMs || one.order - other.order);
     let next = 0;
     try {
       for (const entry of due) {
@@ -43,11 +58,8 @@ export function sharedTimers(clock: Clock): Clock {
       }
     } finally {
       isFiring = false;
-      // If one threw, the others are still to come.
-      if (next < due.length) entries.unshift(...due.slice(next));
-      const firstAlive = entries.findIndex(({ fire }) => fire !== undefined);
-      entries.splice(0, firstAlive === -1 ? entries.length : firstAlive);
-      arm();
+      overdue = due.slice(next);
+      armForFirst();
     }
   };
   const take = (entry: Entry) => {
@@ -61,16 +73,20 @@ export function sharedTimers(clock: Clock): Clock {
   return {
     ...clock,
     timer(delayMs, fire) {
-      const entry: Entry = { dueMs: clock.monotonicMs() + Math.max(0, delayMs), fire };
-      entries.splice(placeAfter(entries, entry.dueMs), 0, entry);
+      const wholeMs = Math.ceil(Math.max(0, delayMs));
+      const entry: Entry = { dueMs: clock.monotonicMs() + wholeMs, order: (asked += 1), fire };
+      let queue = queues.get(wholeMs);
+      if (queue === undefined) queues.set(wholeMs, (queue = new Queue()));
+      queue.push(entry);
       alive += 1;
-      arm();
+      armFor(entry.dueMs);
       return {
         [Symbol.dispose]() {
           take(entry);
           if (alive > 0) return;
           // Nobody waits: nothing is left that would keep the event loop.
-          entries.length = 0;
+          queues.clear();
+          overdue = [];
           disarm();
         },
       };
@@ -78,14 +94,33 @@ export function sharedTimers(clock: Clock): Clock {
   };
 }
 
-/** Behind all that are due no later. */
-function placeAfter(entries: readonly Entry[], dueMs: number): number {
-  let from = 0;
-  let to = entries.length;
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    if ((entries[middle] as Entry).dueMs <= dueMs) from = middle + 1;
-    else to = middle;
+/** Past entries that are dropped at once; moving those that remain is worth it then. */
+const mostPast = 1024;
+
+class Queue {
+  readonly #entries: Entry[] = [];
+  /** What is before it is past. */
+  #from = 0;
+
+  push(entry: Entry): void {
+    this.#entries.push(entry);
   }
-  return from;
+
+  /** That has not been disposed of. */
+  get first(): Entry | undefined {
+    while (this.#entries[this.#from]?.fire === undefined && this.#from < this.#entries.length) this.#from += 1;
+    if (this.#from >= mostPast || this.#from === this.#entries.length) {
+      this.#entries.splice(0, this.#from);
+      this.#from = 0;
+    }
+    return this.#entries[this.#from];
+  }
+
+  /** Moves all that are due into a list. */
+  takeDue(nowMs: number, into: Entry[]): void {
+    for (let { first } = this; first !== undefined && first.dueMs <= nowMs; { first } = this) {
+      into.push(first);
+      this.#from += 1;
+    }
+  }
 }

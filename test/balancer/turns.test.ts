@@ -5,7 +5,7 @@ import { connect, type ConnectionOptions } from 'node:tls';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { mayShare } from '../../src/balancer/client-hello.ts';
-import { turnsOf } from '../../src/balancer/turns.ts';
+import { Turns } from '../../src/balancer/turns.ts';
 
 /** What a client of Node.js says first. */
 async function helloOf(options: ConnectionOptions): Promise<Buffer> {
@@ -67,7 +67,7 @@ describe('a client', () => {
   /** `c` and `s`: each says something; a number: so many milliseconds pass. */
   function asking(hello: Buffer, ...what: readonly ('c' | 's' | number)[]): boolean {
     let nowMs = 1000;
-    const turns = turnsOf(() => nowMs);
+    const turns = new Turns(() => nowMs);
     turns.clientSpoke(hello.subarray(0, 100));
     turns.clientSpoke(hello.subarray(100));
     for (const each of what) {
@@ -79,7 +79,7 @@ describe('a client', () => {
   }
 
   test('of nothing yet does not wait', () => {
-    expect(turnsOf(() => 0).isAsking).toBe(false);
+    expect(new Turns(() => 0).isAsking).toBe(false);
   });
 
   test('of a plain connection waits when it has spoken last', () => {
