@@ -18,19 +18,20 @@ setFlagsFromString('--semi-space-growth-factor=1');
 // holds 92 MB instead of 88 to 142, and collects some milliseconds once in 150 restarts.
 setFlagsFromString('--heap-growing-percent=30');
 
-/** @returns the vm.Script, after it has run; `cachedDataRejected` when the cache is of another Node.js */
+/**
+ * @param file - as scripts/build.mjs makes it: one function in the manner of CommonJS, in ASCII
+ * @returns the vm.Script, after it has run; `cachedDataRejected` when the cache is of another Node.js
+ */
 exports.loadScript = function loadScript(file) {
-  const source = readFileSync(file, 'utf8');
+  // Not as UTF-8: Latin-1 is taken as it is, outside of V8's heap.
+  const source = readFileSync(file, 'latin1');
   let cachedData;
   try {
     cachedData = readFileSync(`${file}.cache`);
   } catch {
     // Not made yet: it is compiled as any other script.
   }
-  const script = new vm.Script(`(function(exports,require,module,__filename,__dirname){${source}\n})`, {
-    filename: file,
-    cachedData,
-  });
+  const script = new vm.Script(source, { filename: file, cachedData });
   const module = { exports: {} };
   script.runInThisContext()(module.exports, createRequire(file), module, file, path.dirname(file));
   return script;

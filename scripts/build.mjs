@@ -1,7 +1,10 @@
 /**
- * Makes dist/: the library as modules with shared chunks, the command line as one script with V8's
- * code cache (compiling is a third of what comes before the first unit starts, and Node.js 20 has no
- * cache of its own), and the type declarations. `--no-types` leaves those out.
+ * Makes dist/: the library as modules with shared chunks, the command line as scripts with V8's code
+ * cache (compiling is a third of what comes before the first unit starts, and Node.js 20 has no cache of
+ * its own), and the type declarations. `--no-types` leaves those out.
+ *
+ * cli.cjs is the whole command line, up.cjs the half of it that a start needs: what is not there is
+ * neither read nor compiled before the first unit (bin/k3s-lite.js chooses).
  *
  * Made beside dist/ and swapped in at the end: whoever runs from dist/ meanwhile finds it whole.
  */
@@ -46,6 +49,8 @@ const apart = [
   'tar-stream',
 ];
 
+const scriptUrl = "const scriptUrl=require('node:url').pathToFileURL(__filename).href;";
+
 /** Commander can run a subcommand as a program, for which it loads what takes 5 ms. We have none. */
 const commanderAlone = {
   name: 'commander-alone',
@@ -57,27 +62,57 @@ const commanderAlone = {
   },
 };
 
-const bundleScript = () =>
-  build({
-    // The command, and what runs in a thread beside it (app/vip-lease-thread.ts).
-    entryPoints: { cli: 'src/cli/main.ts', 'vip-lease-thread': 'src/app/vip-lease-thread-main.ts' },
-    outdir: draft,
-    outExtension: { '.js': '.cjs' },
-    bundle: true,
-    format: 'cjs',
-    platform: 'node',
-    target: 'node20.19',
-    define: { K3S_LITE_VERSION: JSON.stringify(version), 'import.meta.url': 'scriptUrl' },
-    banner: { js: "const scriptUrl=require('node:url').pathToFileURL(__filename).href;" },
-    external: apart,
-    plugins: [commanderAlone],
-    // V8 forgets who asks when a script comes from its cache: import() becomes require(), also of modules.
-    supported: { 'dynamic-import': false },
-    minifySyntax: true,
-    minifyWhitespace: true,
-    legalComments: 'none',
-    logLevel: 'warning',
-  });
+/** Leaves out the commands that are somebody else's to run: their rows are there, their code is not. */
+const commandsAlone = (...names) => ({
+  name: 'commands-alone',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/commands\// }, ({ path, kind }) =>
+      kind === 'entry-point' || names.includes(path.slice('./commands/'.length, -'.ts'.length))
+        ? undefined
+        : { path, external: true },
+    );
+  },
+});
+
+const script = {
+  outdir: draft,
+  outExtension: { '.js': '.cjs' },
+  bundle: true,
+  format: 'cjs',
+  platform: 'node',
+  target: 'node20.19',
+  define: { K3S_LITE_VERSION: JSON.stringify(version), 'import.meta.url': 'scriptUrl' },
+  banner: { js: scriptUrl },
+  external: apart,
+  plugins: [commanderAlone],
+  // V8 forgets who asks when a script comes from its cache: import() becomes require(), also of modules.
+  supported: { 'dynamic-import': false },
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+};
+
+/** As bin/load-script.js runs it: put around it there, the whole text would be copied. */
+const command = {
+  ...script,
+  banner: { js: `(function(exports,require,module,__filename,__dirname){${scriptUrl}` },
+  footer: { js: '})' },
+};
+
+const bundleScripts = () =>
+  Promise.all([
+    build({ ...command, entryPoints: { cli: 'src/cli/main.ts' } }),
+    build({
+      ...command,
+      entryPoints: { up: 'src/cli/main.ts' },
+      // Of use for mistakes in unit files and for units of other users.
+      external: [...apart, 'yaml', 'execa'],
+      plugins: [commanderAlone, commandsAlone('up', 'agent')],
+    }),
+    // What runs in a thread beside it (app/vip-lease-thread.ts).
+    build({ ...script, entryPoints: { 'vip-lease-thread': 'src/app/vip-lease-thread-main.ts' } }),
+  ]);
 
 const declare = () =>
   new Promise((resolve, reject) => {
@@ -91,9 +126,9 @@ const declare = () =>
   });
 
 /** Made by a process that has checked the shipped units: the functions of a start are compiled then. */
-const makeCodeCache = () =>
+const makeCodeCache = (file) =>
   new Promise((resolve, reject) => {
-    const maker = spawn(process.execPath, ['scripts/code-cache.mjs', 'dist/cli.cjs'], {
+    const maker = spawn(process.execPath, ['scripts/code-cache.mjs', file], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     maker.once('error', reject);
@@ -102,13 +137,13 @@ const makeCodeCache = () =>
 
 try {
   await mkdir(draft, { recursive: true });
-  await Promise.all([bundle(), bundleScript(), ...(withTypes ? [declare()] : [])]);
+  await Promise.all([bundle(), bundleScripts(), ...(withTypes ? [declare()] : [])]);
   if (!withTypes) await cp('dist/types', `${draft}/types`, { recursive: true }).catch(() => undefined);
   const old = `${draft}-old`;
   await rename('dist', old).catch(() => undefined);
   await rename(draft, 'dist');
   await rm(old, { recursive: true, force: true });
-  await makeCodeCache();
+  await Promise.all(['dist/cli.cjs', 'dist/up.cjs'].map(makeCodeCache));
 } catch (error) {
   // esbuild and tsc have said what is wrong.
   if (!/Build failed|do not compile/.test(String(error))) console.error(error);

@@ -18,16 +18,17 @@ export async function ownEntries(root, { withComponents }) {
     await readFile(path.join(root, 'package.json'), 'utf8'),
   );
   // What is in the bundle is not needed beside it.
-  const bundle = await readFile(path.join(root, 'dist/cli.cjs'), 'utf8');
-  const isRequired = (name) => bundle.includes(`("${name}")`) || bundle.includes(`("${name}/`);
+  const scripts = (await readdir(path.join(root, 'dist'))).filter((name) => /\.cjs(\.cache)?$/.test(name));
+  const texts = await Promise.all(
+    scripts.filter((name) => name.endsWith('.cjs')).map((name) => readFile(path.join(root, 'dist', name), 'utf8')),
+  );
+  const isRequired = (name) => texts.some((text) => text.includes(`("${name}")`) || text.includes(`("${name}/`));
   const modules = Object.keys({ ...dependencies, ...optionalDependencies })
     .filter(isRequired)
     .map((name) => [name, name in optionalDependencies]);
   return [
     ...(await treeEntries(path.join(root, 'bin'), `${home}/bin`)),
-    await fileEntry(path.join(root, 'dist/cli.cjs'), `${home}/dist/cli.cjs`),
-    await fileEntry(path.join(root, 'dist/cli.cjs.cache'), `${home}/dist/cli.cjs.cache`),
-    await fileEntry(path.join(root, 'dist/vip-lease-thread.cjs'), `${home}/dist/vip-lease-thread.cjs`),
+    ...(await Promise.all(scripts.map((name) => fileEntry(path.join(root, 'dist', name), `${home}/dist/${name}`)))),
     await fileEntry(path.join(root, 'package.json'), `${home}/package.json`),
     await fileEntry(path.join(root, 'LICENSE'), `${home}/LICENSE`),
     // Also where only own units run: the shipped ones are known by their place.

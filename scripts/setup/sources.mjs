@@ -9,7 +9,10 @@ import { heading } from './say.mjs';
 /** What decides the content of dist/. */
 const inputs = [
   'src',
+  // A code cache is only taken with the flags that it was made with.
+  'bin',
   'scripts/build.mjs',
+  'scripts/code-cache.mjs',
   'package.json',
   'package-lock.json',
   'tsconfig.json',
@@ -20,7 +23,7 @@ export async function buildSources(root) {
   const stamp = await contentHash(root);
   const stampFile = path.join(root, '.cache/build-stamp');
   const built = await readFile(stampFile, 'utf8').catch(() => '');
-  if (built === stamp && existsSync(path.join(root, 'dist/cli.cjs.cache'))) return;
+  if (built === stamp && existsSync(path.join(root, 'dist/up.cjs.cache'))) return;
   heading('build');
   await mkdir(path.dirname(stampFile), { recursive: true });
   await runStep(process.execPath, ['scripts/build.mjs'], 'the build failed', { cwd: root });

@@ -1,6 +1,15 @@
 /** What is published: only what users need, and all of it. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -59,6 +68,21 @@ describe('the package', () => {
     expect(run('--version')).toContain(packageJson.version);
     const report = JSON.parse(run('components', 'list', '--json')) as { readonly programs: readonly object[] };
     expect(report.programs).toContainEqual(expect.objectContaining({ program: 'kube-apiserver' }));
+  });
+
+  test('a start, which has a script of its own, finds what that leaves out: it says where a unit file is wrong', () => {
+    using packed = pack();
+    symlinkSync(path.join(root, 'node_modules'), path.join(packed.folder, 'node_modules'));
+    const units = path.join(packed.folder, 'my-units');
+    mkdirSync(units);
+    writeFileSync(path.join(units, 'web.yaml'), 'about: a typo\nrun: [web]\nreddy: { tcp: 1 }\n');
+    const bin = path.join(packed.folder, packageJson.bin['k3s-lite'] ?? '');
+    for (const command of ['up', 'server', 'agent']) {
+      const { stderr, status } = spawnSync(process.execPath, [bin, command, '--units', units], { encoding: 'utf8' });
+      expect(stderr).toContain('web.yaml:3:1');
+      expect(stderr).toContain('"ready"');
+      expect(status).toBe(3);
+    }
   });
 
   test('pins every dependency exactly', () => {

@@ -69,12 +69,13 @@ describe('dist/', () => {
     for (const name of ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.types.json'])
       folder.write(name, {});
     folder.write('src/room/a.ts', 'export const a = 1;\n');
+    for (const name of ['bin/k3s-lite.js', 'scripts/code-cache.mjs']) folder.write(name, '');
     folder.write(
       'scripts/build.mjs',
       `import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 appendFileSync('builds', 'x');
 mkdirSync('dist', { recursive: true });
-writeFileSync('dist/cli.cjs.cache', '');
+writeFileSync('dist/up.cjs.cache', '');
 `,
     );
     return { ...folder, builds: () => readFileSync(folder.file('builds'), 'utf8').length };
