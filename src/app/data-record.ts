@@ -10,7 +10,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
-import { writeAtomically } from '../cluster/stored-file.ts';
+import { writeAtomicallySync } from '../cluster/stored-file.ts';
 import { compareVersions, parseVersion } from '../component/version.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { messageOf } from '../kernel/message-of.ts';
@@ -53,7 +53,7 @@ export interface OpenedData {
   /** What a person should know before units start. */
   readonly remarks: readonly Remark[];
   /** Records this start, if it differs from the last; the file system's error if it cannot. */
-  record(): Promise<void>;
+  record(): void;
 }
 
 export interface DataOptions {
@@ -75,9 +75,9 @@ export function openData({ dataDir, present, allowDowngrade }: DataOptions): Ope
   const now: DataRecord = { ...before, ...present, layout: dataLayout };
   return {
     remarks: problem === undefined ? changesOf(before, present) : [{ level: 'warning', text: problem }],
-    async record() {
+    record() {
       if (JSON.stringify(before) === JSON.stringify(now)) return;
-      await writeAtomically(file, `${JSON.stringify(now)}\n`, 0o600);
+      writeAtomicallySync(file, `${JSON.stringify(now)}\n`, 0o600);
     },
   };
 }

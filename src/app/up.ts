@@ -146,7 +146,7 @@ async function connectAndRun(options: UpOptions, { role, stopper, asked }: Surro
   remember(values);
   // Started without a reset: the next one is meant again.
   rmSync(manifestPlace.resetFlag, { force: true });
-  await recordData(data, events);
+  recordData(data, events);
   // Ending what an earlier run left takes time, and a signal meanwhile says that nothing is to be started.
   const heedSignal = async () => {
     if (!signal.aborted) return;
@@ -275,12 +275,14 @@ function presentOf({ versions, settings }: Prepared): Present {
 }
 
 /** A disk that is full must not keep a cluster down. */
-async function recordData(data: OpenedData, events: EventStream): Promise<void> {
+function recordData(data: OpenedData, events: EventStream): void {
   for (const { level, text } of data.remarks) events.emit({ type: 'notice', level, text });
-  await data.record().catch((error: unknown) => {
+  try {
+    data.record();
+  } catch (error) {
     const reason = messageOf(error);
     events.emit({ type: 'notice', level: 'warning', text: `the version of the data cannot be recorded: ${reason}` });
-  });
+  }
 }
 
 /** How long the control socket may have to wait for the first process, in milliseconds. */

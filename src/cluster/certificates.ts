@@ -10,10 +10,10 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Builtin } from '../unit/builtin.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { fsPromises } from '../kernel/lazily.ts';
 import {
   authorityRenewal,
   certificateError,
@@ -75,7 +75,7 @@ async function judgeAndMake(
 
   const files = [...plan.authorities, ...plan.leaves].flatMap(({ certFile, keyFile }) => [certFile, keyFile]);
   for (const folder of new Set([...files, plan.serviceAccountKey].map((file) => path.dirname(file)))) {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await fsPromises().mkdir(folder, { recursive: true, mode: 0o700 });
   }
 
   // Everything stored is read and judged before anything is written: a mistake found late would

@@ -180,7 +180,9 @@ function shimsOf(socket: string): number[] {
     });
 }
 
-export function cleanupBuiltins(settings: Settings): Record<string, Builtin> {
+export function cleanupBuiltins(
+  settings: Settings,
+): Record<'remove-pods' | 'remove-proxy-rules' | 'remove-links' | 'remove-containerd-state', Builtin> {
   return {
     'remove-pods': removePods(settings),
     'remove-proxy-rules': removeProxyRules(settings),

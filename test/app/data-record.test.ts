@@ -26,22 +26,22 @@ const open = (dataDir: string, change: Partial<Present> = {}, allowDowngrade = f
 const before = { layout: dataLayout, ...present };
 
 describe('what is recorded', () => {
-  test('a new directory gets its record, for its owner alone, and the next start has nothing to say or write', async () => {
+  test('a new directory gets its record, for its owner alone, and the next start has nothing to say or write', () => {
     const dataDir = directory();
-    await open(dataDir).record();
+    open(dataDir).record();
     expect(stored(dataDir)).toEqual(before);
     expect(statSync(path.join(dataDir, 'version.json')).mode & 0o777).toBe(0o600);
     const { ino } = statSync(path.join(dataDir, 'version.json'));
     const again = open(dataDir);
     expect(again.remarks).toEqual([]);
-    await again.record();
+    again.record();
     expect(statSync(path.join(dataDir, 'version.json')).ino).toBe(ino);
     expect(readdirSync(dataDir)).toEqual(['version.json']);
   });
 
-  test('what is not part of a start stays recorded of the one before', async () => {
+  test('what is not part of a start stays recorded of the one before', () => {
     const dataDir = directory(before);
-    await openData({ dataDir, present: { k3sLite: '1.3.0' }, allowDowngrade: false }).record();
+    openData({ dataDir, present: { k3sLite: '1.3.0' }, allowDowngrade: false }).record();
     expect(stored(dataDir)).toEqual({ ...before, k3sLite: '1.3.0' });
   });
 
@@ -69,11 +69,11 @@ describe('refused', () => {
     ['an older minor of Kubernetes', { kubernetes: '1.35.9' }, 'Kubernetes 1.36.3 wrote it, and Kubernetes 1.35.9'],
     ['an older minor of etcd', { etcd: '3.5.24' }, 'etcd 3.6.8 wrote it, and etcd 3.5.24'],
     ['an older major', { etcd: '2.9.0' }, 'etcd 3.6.8 wrote it'],
-  ])('%s, unless it is allowed', async (_what, change, message) => {
+  ])('%s, unless it is allowed', (_what, change, message) => {
     const dataDir = directory(before);
     expect(() => open(dataDir, change)).toThrow(message);
     const { record } = open(dataDir, change, true);
-    await record();
+    record();
     expect(stored(dataDir)).toEqual({ ...before, ...change });
   });
 });
@@ -99,13 +99,13 @@ describe('taken', () => {
     ['no JSON', '{"layout":'],
     ['JSON of something else', '{"layout":"one"}'],
     ['an empty file, as a power-off leaves it', ''],
-  ])('a damaged record (%s): it is explained, and mended', async (_what, text) => {
+  ])('a damaged record (%s): it is explained, and mended', (_what, text) => {
     const dataDir = directory(text);
     const { remarks, record } = open(dataDir);
     expect(remarks).toEqual([
       { level: 'warning', text: expect.stringContaining('version.json does not say') as unknown },
     ]);
-    await record();
+    record();
     expect(stored(dataDir)).toEqual(before);
   });
 });

@@ -13,7 +13,19 @@ import { resolvConfBuiltin } from './resolv-conf.ts';
 import { runTmpfsBuiltin } from './run-tmpfs.ts';
 import { sharedMountsBuiltin } from './shared-mounts.ts';
 
-export function containerBuiltins(settings: Settings): Record<string, Builtin> {
+type Name =
+  | 'cgroup-mounts'
+  | 'cgroup-nesting'
+  | 'data-volume'
+  | 'iptables-flavour'
+  | 'kmsg'
+  | 'machine-id'
+  | 'product-uuid'
+  | 'resolv-conf'
+  | 'run-tmpfs'
+  | 'shared-mounts';
+
+export function containerBuiltins(settings: Settings): Record<Name, Builtin> {
   const { dataDir } = settings;
   return {
     'cgroup-mounts': cgroupMountsBuiltin(ownContainer),
