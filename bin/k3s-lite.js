@@ -9,7 +9,7 @@ if (first === '--version' || first === '-V' || first === 'version') {
   process.stdout.write(`k3s-lite ${require('../package.json').version}\n`);
 } else {
   const { loadScript } = require('./load-script.js');
-  // What a start needs is half of all; the other script has it, too (scripts/build.mjs).
+  // What a start needs is a part of all; the other script has it, too (scripts/build.mjs).
   const script = ['up', 'server', 'agent'].includes(first) ? 'up' : 'cli';
   loadScript(path.join(__dirname, `../dist/${script}.cjs`));
 }

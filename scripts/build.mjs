@@ -3,7 +3,7 @@
  * cache (compiling is a third of what comes before the first unit starts, and Node.js 20 has no cache of
  * its own), and the type declarations. `--no-types` leaves those out.
  *
- * cli.cjs is the whole command line, up.cjs the half of it that a start needs: what is not there is
+ * cli.cjs is the whole command line, up.cjs the part of it that a start needs: what is not there is
  * neither read nor compiled before the first unit (bin/k3s-lite.js chooses).
  *
  * Made beside dist/ and swapped in at the end: whoever runs from dist/ meanwhile finds it whole.
@@ -106,13 +106,22 @@ const bundleScripts = () =>
     build({
       ...command,
       entryPoints: { up: 'src/cli/main.ts' },
-      // Of use for mistakes in unit files and for units of other users.
-      external: [...apart, 'yaml', 'execa'],
       plugins: [commanderAlone, commandsAlone('up', 'agent')],
     }),
     // What runs in a thread beside it (app/vip-lease-thread.ts).
     build({ ...script, entryPoints: { 'vip-lease-thread': 'src/app/vip-lease-thread-main.ts' } }),
   ]);
+
+/** The command line's scripts, which bin/load-script.js reads as Latin-1. esbuild leaves some letters as they are (`/é/`). */
+const commandScripts = ['cli.cjs', 'up.cjs'];
+
+async function checkLetters(folder) {
+  for (const name of commandScripts) {
+    const [letter] = /[^\0-\x7f]/u.exec(await readFile(`${folder}/${name}`, 'utf8')) ?? [];
+    if (letter !== undefined)
+      throw new Error(`${name} has a letter that is not ASCII, ${letter}: escape it in its source`);
+  }
+}
 
 const declare = () =>
   new Promise((resolve, reject) => {
@@ -139,11 +148,12 @@ try {
   await mkdir(draft, { recursive: true });
   await Promise.all([bundle(), bundleScripts(), ...(withTypes ? [declare()] : [])]);
   if (!withTypes) await cp('dist/types', `${draft}/types`, { recursive: true }).catch(() => undefined);
+  await checkLetters(draft);
   const old = `${draft}-old`;
   await rename('dist', old).catch(() => undefined);
   await rename(draft, 'dist');
   await rm(old, { recursive: true, force: true });
-  await Promise.all(['dist/cli.cjs', 'dist/up.cjs'].map(makeCodeCache));
+  await Promise.all(commandScripts.map((name) => makeCodeCache(`dist/${name}`)));
 } catch (error) {
   // esbuild and tsc have said what is wrong.
   if (!/Build failed|do not compile/.test(String(error))) console.error(error);

@@ -23,7 +23,7 @@ export async function buildSources(root) {
   const stamp = await contentHash(root);
   const stampFile = path.join(root, '.cache/build-stamp');
   const built = await readFile(stampFile, 'utf8').catch(() => '');
-  if (built === stamp && existsSync(path.join(root, 'dist/up.cjs.cache'))) return;
+  if (built === stamp && ['cli', 'up'].every((name) => existsSync(path.join(root, `dist/${name}.cjs.cache`)))) return;
   heading('build');
   await mkdir(path.dirname(stampFile), { recursive: true });
   await runStep(process.execPath, ['scripts/build.mjs'], 'the build failed', { cwd: root });

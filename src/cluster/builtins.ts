@@ -33,12 +33,15 @@ export function clusterBuiltins(settings: Settings, { clock, notice }: ClusterPo
   const turn = () => new Promise<void>((resolve) => void clock.later(resolve));
 
   const all = <Name extends string>(load: () => Promise<Table<Name>>, ...names: readonly Name[]): Table<Name> => {
-    const loaded = lazily(async () => {
-      await turn();
-      return await load();
-    });
-    const table = names.map((name): [Name, Builtin] => [name, async (context) => (await loaded())[name](context)]);
-    return Object.fromEntries(table) as Table<Name>;
+    const loaded = lazily(() => turn().then(load));
+    const builtin =
+      (name: Name): Builtin =>
+      async (context) => {
+        const functions = await loaded();
+        context.signal.throwIfAborted();
+        await functions[name](context);
+      };
+    return Object.fromEntries(names.map((name) => [name, builtin(name)])) as Table<Name>;
   };
   const one = <Name extends string>(name: Name, load: () => Promise<Builtin>): Table<Name> =>
     all(async () => ({ [name]: await load() }) as Table<Name>, name);

@@ -10,10 +10,11 @@ const trimThreshold = -1;
 
 /**
  * Lets this process keep up to so many bytes that are free at the end of its heap. False where that cannot be said
- * (musl, no FFI) or where whoever started the process has said it already, in glibc's own variable.
+ * (musl, no FFI) or where whoever started the process has said it already, in one of glibc's own variables.
  */
 export function keepFreedMemory(bytes: number, env: Readonly<Record<string, string | undefined>>): boolean {
-  if (env['MALLOC_TRIM_THRESHOLD_'] !== undefined) return false;
+  const isSaid = env['GLIBC_TUNABLES']?.includes('glibc.malloc.trim_threshold=') === true;
+  if (isSaid || env['MALLOC_TRIM_THRESHOLD_'] !== undefined) return false;
   try {
     return libc()?.func('int mallopt(int param, int value)')(trimThreshold, bytes) === 1;
   } catch {

@@ -70,7 +70,7 @@ describe('the package', () => {
     expect(report.programs).toContainEqual(expect.objectContaining({ program: 'kube-apiserver' }));
   });
 
-  test('a start, which has a script of its own, finds what that leaves out: it says where a unit file is wrong', () => {
+  test('a start, which has a script of its own, says where a unit file is wrong', () => {
     using packed = pack();
     symlinkSync(path.join(root, 'node_modules'), path.join(packed.folder, 'node_modules'));
     const units = path.join(packed.folder, 'my-units');

@@ -75,7 +75,7 @@ describe('dist/', () => {
       `import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 appendFileSync('builds', 'x');
 mkdirSync('dist', { recursive: true });
-writeFileSync('dist/up.cjs.cache', '');
+for (const name of ['cli', 'up']) writeFileSync(\`dist/\${name}.cjs.cache\`, '');
 `,
     );
     return { ...folder, builds: () => readFileSync(folder.file('builds'), 'utf8').length };
