@@ -51,7 +51,8 @@ async function measure(scene, { rounds, seconds, say }) {
   say(`balancer: ${heldConnections} connections`);
   const held = await scene.hold(arms['k3s-lite'], heldConnections);
   say('balancer: servers come and go');
-  const going = await whileServersGo(scene, seconds * 4);
+  // Longer than a silent connection is left alone: what the kernel asks then has to be answered.
+  const going = await whileServersGo(scene, seconds * 12);
   return [...rowsOf(samples, gaps, held), ...rowsOfGoing(going)];
 }
 

@@ -20,6 +20,7 @@ import {
 } from './dial-race.ts';
 import { silenceMs, type Forwarder, type ListenAddress, type Routes } from './forwarder.ts';
 import { heldClients, type Wait } from './held-clients.ts';
+import { keepAliveMs } from './keep-alive.ts';
 import type { ServerRef } from './routing-input.ts';
 import { Splice } from './splice.ts';
 
@@ -32,17 +33,18 @@ export interface NetForwarderOptions {
   readonly maxConnections?: number | undefined;
   /** How long a client waits for a server to answer, from when it came, while none does. Default: it is closed. */
   readonly holdMs?: number | undefined;
+  /** From 0 to 1, exclusive. */
+  readonly random?: (() => number) | undefined;
 }
 
 /** kube-apiserver has less than 300 connections to etcd. */
 const mostHeld = 1024;
-/** Silence after which the kernel asks whether the other end still lives. Source: K3s's dialer, 30 s. */
-const keepAliveMs = 30_000;
 const socketOptions = { allowHalfOpen: true, noDelay: true };
 
 /** @throws StartupError ERR_NOT_READY if it cannot listen there */
 export async function netForwarder(options: NetForwarderOptions): Promise<Forwarder> {
   const { listen, routes, clock, limits = defaultDialLimits, maxConnections = 8192, holdMs = 0 } = options;
+  const { random = Math.random } = options;
   /** Two for each connection, and nearly none is ever due. */
   const timers = sharedTimers(clock);
   const nowMs = () => clock.monotonicMs();
@@ -94,7 +96,7 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
       wait = held.wait(cameMs);
       if (wait === undefined) break;
       // It may wait for long: who is not there any more has to be noticed.
-      client.setKeepAlive(true, keepAliveMs);
+      client.setKeepAlive(true, keepAliveMs(random));
       if (splice.hasEndedEarly) wait.cancel();
       const over = await wait.over;
       wait = undefined;
@@ -126,7 +128,7 @@ export async function netForwarder(options: NetForwarderOptions): Promise<Forwar
   const join = (splice: Splice, server: ServerRef, [client, socket]: readonly [Socket, Socket]) => {
     const greeting = timers.timer(silenceMs, () => {
       // Not before: it is four system calls on each side, and most connections of a crowd are over by now.
-      for (const side of [client, socket]) side.setKeepAlive(true, keepAliveMs);
+      for (const side of [client, socket]) side.setKeepAlive(true, keepAliveMs(random));
       if (splice.bytesUp > 0 && splice.bytesDown === 0) routes.silent(server);
     });
     pool.add(server, splice);

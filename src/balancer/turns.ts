@@ -13,6 +13,8 @@ import { isTls, longestHelloBytes, mayShare } from './client-hello.ts';
 
 /** A TLS server says it at once: its tickets for resuming, one write. */
 const ticketsWithinMs = 5;
+/** Who has just connected is about to speak, and would take an end of the connection for an answer to it. */
+const firstWordsWithinMs = 1_000;
 /** An answer that came together with the tickets cannot be told from them: after this it is taken for given. */
 const firstAnswerWithinMs = 5_000;
 
@@ -20,6 +22,7 @@ const nothing = Buffer.alloc(0);
 
 export class Turns {
   readonly #nowMs: () => number;
+  readonly #bornMs: number;
   #last: 'client' | 'server' | undefined;
   #ofClient = 0;
   #heardAtMs: number | undefined;
@@ -32,10 +35,12 @@ export class Turns {
   /** @param nowMs - monotonic */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
+    this.#bornMs = nowMs();
   }
 
   get isAsking(): boolean {
     if (this.#last === 'client' || this.#isShared) return true;
+    if (this.#last === undefined) return this.#nowMs() - this.#bornMs < firstWordsWithinMs;
     const isYoung = this.#heardAtMs === undefined || this.#nowMs() - this.#heardAtMs < firstAnswerWithinMs;
     return this.#isSecret && !this.#isAnswered && this.#ofClient <= 2 && isYoung;
   }

@@ -78,8 +78,16 @@ describe('a client', () => {
     return turns.isAsking;
   }
 
-  test('of nothing yet does not wait', () => {
-    expect(new Turns(() => 0).isAsking).toBe(false);
+  test('who has just connected is about to ask, and after a second is not', () => {
+    let nowMs = 500;
+    const turns = new Turns(() => nowMs);
+    expect(turns.isAsking).toBe(true);
+    nowMs += 999;
+    expect(turns.isAsking).toBe(true);
+    nowMs += 1;
+    expect(turns.isAsking).toBe(false);
+    turns.clientSpoke(Buffer.from('x'));
+    expect(turns.isAsking).toBe(true);
   });
 
   test('of a plain connection waits when it has spoken last', () => {
