@@ -163,6 +163,8 @@ export async function place(options: PlaceOptions = {}): Promise<Place> {
     limits: options.limits,
     maxConnections: options.maxConnections,
     holdMs: options.holdMs,
+    // The kernel asks after 30 s then.
+    random: () => 0.5,
   });
   balancer.attach(forwarder);
   balancer.setDefault(options.default);
