@@ -7,6 +7,7 @@
  * answers late, and moving everybody's connections makes nothing less busy.
  */
 import { linkedAbort } from '../kernel/abort.ts';
+import { jitteredMs } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { wakeablePause } from '../kernel/wakeable-pause.ts';
 import { outcomeOf } from '../probe/outcome.ts';
@@ -73,7 +74,7 @@ export function checkLoop({ probe, pace, clock, random, isUsed, report }: CheckL
       // What was asked for meanwhile, that answer has given.
       pause.forgetHints();
       const everyMs = isUsed() ? (pace.usedEveryMs ?? pace.everyMs) : pace.everyMs;
-      await pause.wait(everyMs * (1 + jitter * (2 * random() - 1))).catch(() => undefined); // its life is over
+      await pause.wait(jitteredMs(everyMs, jitter, random)).catch(() => undefined); // its life is over
     }
   };
   void run();

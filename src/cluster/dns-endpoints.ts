@@ -7,6 +7,7 @@
  * Not here: one look (dns-look.ts), what Leases say (dns-leases.ts), what has to change (dns-slices.ts), and how
  * a server comes and goes by its own will (dns-membership.ts).
  */
+import { jitteredMs } from '../kernel/backoff.ts';
 import { sleep } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';
 import { saidOnce } from '../kernel/said-once.ts';
@@ -48,7 +49,7 @@ export async function keepDnsEndpoints(ports: DnsEndpointsPorts): Promise<never>
   let warned = '';
   try {
     for (;;) {
-      await sleep(clock, pauseMs * (0.9 + 0.2 * random()), signal);
+      await sleep(clock, jitteredMs(pauseMs, 0.1, random), signal);
       try {
         const api = (client ??= await connect());
         const look = await apiInTime(limit, (end) => lookAround(api, watch, ports, end));

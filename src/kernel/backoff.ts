@@ -1,5 +1,11 @@
-/** Exponential backoff with jitter and a cap, as a pure function: no clock, injected randomness. */
+/** Delays that are drawn, as pure functions: no clock, injected randomness. */
 
+/** `delayMs × (1 ± share)`, so that what began together does not go on together. `random` returns [0, 1). */
+export function jitteredMs(delayMs: number, share: number, random: () => number): number {
+  return delayMs * (1 + share * (2 * random() - 1));
+}
+
+/** Exponential, with jitter and a cap. */
 export interface Backoff {
   readonly firstMs: number;
   readonly factor: number;
@@ -13,6 +19,5 @@ export function backoffDelayMs(backoff: Backoff, retry: number, random: () => nu
   // The exponent is bounded because 2 ** 1024 is Infinity, and Infinity × 0 jitter would be NaN.
   const grown = backoff.firstMs * backoff.factor ** Math.min(Math.max(retry - 1, 0), 64);
   const delayMs = Math.min(grown, backoff.maxMs);
-  const spread = 1 + backoff.jitter * (2 * random() - 1);
-  return Math.min(delayMs * spread, backoff.maxMs);
+  return Math.min(jitteredMs(delayMs, backoff.jitter, random), backoff.maxMs);
 }

@@ -6,6 +6,7 @@
  */
 import { AttemptLog, type Attempt, type ReadinessError } from '../error/readiness-error.ts';
 import { linkedAbort } from '../kernel/abort.ts';
+import { jitteredMs } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { FailureContext } from './hints.ts';
 import { outcomeOf } from './outcome.ts';
@@ -84,7 +85,7 @@ export function watchHealth(options: WatchHealthOptions): Disposable {
     options.onAttempt?.(attempt, count);
     judge(passed, attempt, beganMs, failure);
     // `onChange` may have ended the watch, which the compiler does not see.
-    if (!(signal.aborted as boolean)) schedule(everyMs * (1 + jitter * (2 * random() - 1)));
+    if (!(signal.aborted as boolean)) schedule(jitteredMs(everyMs, jitter, random));
   };
 
   const judge = (passed: boolean, attempt: Attempt, beganMs: number, failure: unknown) => {
@@ -115,7 +116,7 @@ export function watchHealth(options: WatchHealthOptions): Disposable {
     next[Symbol.dispose]();
     void check();
   });
-  schedule(everyMs * (1 + jitter * (2 * random() - 1)));
+  schedule(jitteredMs(everyMs, jitter, random));
   return {
     [Symbol.dispose]: () => {
       next?.[Symbol.dispose]();

@@ -4,7 +4,7 @@
  * while no API answers. What the list is then, api-servers.ts says; whoever is told of it keeps it.
  */
 import { linkedAbort } from '../../kernel/abort.ts';
-import { backoffDelayMs, type Backoff } from '../../kernel/backoff.ts';
+import { backoffDelayMs, jitteredMs, type Backoff } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/message-of.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
@@ -84,7 +84,7 @@ export async function followApiServers(ports: FollowPorts): Promise<never> {
       }
       changed();
       const everyMs = isApiReachable() ? askEveryMs.reachable : askEveryMs.unreachable;
-      await sleep(clock, everyMs * (1 + jitter * (2 * random() - 1)), life.signal);
+      await sleep(clock, jitteredMs(everyMs, jitter, random), life.signal);
     }
   };
 

@@ -3,6 +3,7 @@
  * through the balancer, now and then. A learner is no member to read from yet. Whoever is told of
  * the list keeps it.
  */
+import { jitteredMs } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/message-of.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
@@ -39,7 +40,7 @@ export async function followEtcdMembers(ports: FollowMembersPorts): Promise<neve
       signal.throwIfAborted();
       say(`etcd does not tell its members: ${messageOf(error)}`);
     }
-    await sleep(clock, membersEveryMs * (1 + jitter * (2 * random() - 1)), signal);
+    await sleep(clock, jitteredMs(membersEveryMs, jitter, random), signal);
   }
 }
 

@@ -9,6 +9,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { jitteredMs } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { parseJson } from '../../kernel/json.ts';
 import { messageOf } from '../../kernel/message-of.ts';
@@ -45,7 +46,7 @@ export async function keepTokens(ports: KeepTokensPorts): Promise<never> {
   const { clock, random, log, signal } = ports;
   const say = saidOnce(log);
   for (;;) {
-    await sleep(clock, everyMs * (0.8 + 0.4 * random()), signal);
+    await sleep(clock, jitteredMs(everyMs, 0.2, random), signal);
     try {
       await agreeOnTokens(ports);
       say(undefined);

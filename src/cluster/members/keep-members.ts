@@ -7,6 +7,7 @@
  */
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
+import { jitteredMs } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/message-of.ts';
 import { saidOnce } from '../../kernel/said-once.ts';
@@ -40,7 +41,7 @@ export async function keepMembers(ports: KeepMembersPorts): Promise<never> {
   let progress: ReadonlyMap<MemberId, Progress> = new Map();
   const say = saidOnce(log);
   for (;;) {
-    await sleep(clock, everyMs * (0.8 + 0.4 * random()), signal);
+    await sleep(clock, jitteredMs(everyMs, 0.2, random), signal);
     try {
       const members = await etcd.memberList(signal);
       await remember(members);

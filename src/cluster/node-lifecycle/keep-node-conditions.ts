@@ -9,6 +9,7 @@
  * Its pods are written, too: a controller-manager that is back does it for none whose end it has not seen. Taints and
  * evictions are left to it: it goes by the conditions once one lives.
  */
+import { jitteredMs } from '../../kernel/backoff.ts';
 import { sleep, type Clock } from '../../kernel/clock.ts';
 import { formatDurationMs } from '../../kernel/duration.ts';
 import { messageOf } from '../../kernel/message-of.ts';
@@ -69,7 +70,7 @@ export async function keepNodeConditions(ports: NodeConditionsPorts): Promise<ne
 
   try {
     for (;;) {
-      await sleep(clock, pauseMs * (0.9 + 0.2 * random()), signal);
+      await sleep(clock, jitteredMs(pauseMs, 0.1, random), signal);
       try {
         const api = (client ??= await connect());
         const controller = await listed(api, controllerLeasePath);
