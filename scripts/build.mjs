@@ -66,10 +66,8 @@ const commanderAlone = {
 const commandsAlone = (...names) => ({
   name: 'commands-alone',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/commands\// }, ({ path, kind }) =>
-      kind === 'entry-point' || names.includes(path.slice('./commands/'.length, -'.ts'.length))
-        ? undefined
-        : { path, external: true },
+    onResolve({ filter: /^\.\/commands\// }, ({ path }) =>
+      names.includes(path.slice('./commands/'.length, -'.ts'.length)) ? undefined : { path, external: true },
     );
   },
 });
@@ -134,7 +132,7 @@ const declare = () =>
     tsc.once('exit', (code) => (code === 0 ? resolve() : reject(new Error('the types do not compile'))));
   });
 
-/** Made by a process that has checked the shipped units: the functions of a start are compiled then. */
+/** Made by a process that has run a small `up`: the functions of a start are compiled then. */
 const makeCodeCache = (file) =>
   new Promise((resolve, reject) => {
     const maker = spawn(process.execPath, ['scripts/code-cache.mjs', file], {

@@ -13,19 +13,7 @@ import { resolvConfBuiltin } from './resolv-conf.ts';
 import { runTmpfsBuiltin } from './run-tmpfs.ts';
 import { sharedMountsBuiltin } from './shared-mounts.ts';
 
-type Name =
-  | 'cgroup-mounts'
-  | 'cgroup-nesting'
-  | 'data-volume'
-  | 'iptables-flavour'
-  | 'kmsg'
-  | 'machine-id'
-  | 'product-uuid'
-  | 'resolv-conf'
-  | 'run-tmpfs'
-  | 'shared-mounts';
-
-export function containerBuiltins(settings: Settings): Record<Name, Builtin> {
+export function containerBuiltins(settings: Settings) {
   const { dataDir } = settings;
   return {
     'cgroup-mounts': cgroupMountsBuiltin(ownContainer),
@@ -38,5 +26,5 @@ export function containerBuiltins(settings: Settings): Record<Name, Builtin> {
     'resolv-conf': resolvConfBuiltin(ownContainer, settings),
     'run-tmpfs': runTmpfsBuiltin(ownContainer, ['/run/k3s-lite']),
     'shared-mounts': sharedMountsBuiltin(ownContainer),
-  };
+  } satisfies Record<string, Builtin>;
 }
