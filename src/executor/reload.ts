@@ -133,9 +133,9 @@ export function createReload(world: ReloadWorld): Reload {
     return report;
   };
 
-  /** Somebody moved it meanwhile, so that its start says nothing of its definition. */
+  /** Somebody started it anew meanwhile (it may be down for a moment on the way), so that its start says nothing of its definition. */
   const isTaken = (name: string, outcome: string | undefined) =>
-    outcome === 'taken' && world.runnerOf(name).channel.current.desired === 'up';
+    outcome === 'taken' && world.runnerOf(name).channel.current.stoppedByUser !== true;
 
   const redefine = (name: string, graph: UnitGraph) => {
     world.runnerOf(name).redefine({ unit: graph.unit(name), needs: graph.needs(name), tailMs: graph.tailMs(name) });

@@ -98,6 +98,19 @@ const cases: readonly (readonly [string, SimulationCase])[] = [
     },
   ],
   [
+    // A bug: down for the moment of the restart, it was taken for one that the user had stopped, and the reload's report left it out.
+    'a changed unit that the user restarts with what it waits for is told of as one that the reload did not try',
+    {
+      ...quiet,
+      units: [
+        service({ readyAfterMs: 0, health: 'mark', faults: [{ kind: 'sick', afterMs: 0, forMs: 3000 }] }),
+        service({ edges: [edge('hard')] }),
+      ],
+      actions: [{ atMs: 2100, action: 'restart', unit: 0, cascade: true }],
+      reloads: [{ atMs: 2000, changed: 0b10, cut: 0, removed: 0, broken: 0b10 }],
+    },
+  ],
+  [
     // A bug: it was taken for down, so that what it blocks waited again, for a moment.
     'a unit with a process that survives SIGKILL has no clean slate when it is started again while it is undone',
     {
