@@ -10,10 +10,13 @@ import { cli, inMemory, nativePrograms, Skip, withFolder } from '../place.mjs';
 import { interleave, median, summary } from '../statistics.mjs';
 import { runSupervisor } from '../supervisor.mjs';
 
-/** Units; those that others are measured with are small enough to be done by any of them. */
+/**
+ * Units; those that others are measured with are small enough to be done by any of them. The goals are what process-compose
+ * took when they were set; beside it in the same run it is faster than these.
+ */
 const graphs = [
-  { name: 'chain 100', nodes: chain(100), hasGoals: true },
-  { name: 'wide 200', nodes: wide(200), hasGoals: true },
+  { name: 'chain 100', nodes: chain(100), goalMs: 342 },
+  { name: 'wide 200', nodes: wide(200), goalMs: 311 },
   { name: 'diamonds 200', nodes: diamonds(200, 8) },
   { name: 'chain 1000', nodes: chain(1000), isLarge: true },
   { name: 'wide 1000', nodes: wide(1000), isLarge: true },
@@ -24,7 +27,7 @@ export async function smallGraphs({ runs, quick, say }) {
   const { stamp } = nativePrograms();
   const neighbour = neighbourOrReason(say);
   const rows = [];
-  for (const { name, nodes, hasGoals, isLarge } of graphs) {
+  for (const { name, nodes, goalMs, isLarge } of graphs) {
     if (quick && isLarge) continue;
     const { program } = neighbour;
     const beside = isLarge || program === undefined ? {} : neighbourArms(nodes, stamp, program);
@@ -42,7 +45,7 @@ export async function smallGraphs({ runs, quick, say }) {
     const others = (key) =>
       Object.fromEntries(Object.keys(beside).map((arm) => [arm, median(sample[arm].map((each) => each[key]))]));
     const shell = { 'sh, unsupervised': median(sample.sh.map((each) => each.lastMs)) };
-    rows.push(row(name, 'start', ours('lastMs'), 'ms', undefined, { ...others('lastMs'), ...shell }));
+    rows.push(row(name, 'start', ours('lastMs'), 'ms', goalMs, { ...others('lastMs'), ...shell }));
     if (!isLarge) {
       rows.push({
         ...row(
@@ -50,14 +53,14 @@ export async function smallGraphs({ runs, quick, say }) {
           'start, share of process-compose’s',
           theirs('lastMs').map((each, round) => ours('lastMs')[round] / each),
           '×',
-          hasGoals ? 1 : undefined,
+          goalMs === undefined ? undefined : 1,
         ),
         ...(neighbour.reason === undefined ? {} : { note: neighbour.reason }),
       });
     }
     rows.push(
       row(name, 'stop', ours('stopMs'), 'ms', undefined, others('stopMs')),
-      row(name, 'memory (RSS)', ours('rssMb'), 'MB', hasGoals ? 80 : undefined, others('rssMb')),
+      row(name, 'memory (RSS)', ours('rssMb'), 'MB', goalMs === undefined ? undefined : 80, others('rssMb')),
     );
     const left = Math.max(...ours('left'));
     if (left > 0) throw new Error(`${name}: ${left} units left after the stop`);
