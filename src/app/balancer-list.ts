@@ -5,7 +5,7 @@ import type { Balancer } from '../balancer/balancer.ts';
 import { readStore, storeText } from '../balancer/server-store.ts';
 import type { BalancerSettings } from '../balancer/settings.ts';
 import { fileKeeper } from '../cluster/file-keeper.ts';
-import { readIfThere } from '../cluster/stored-file.ts';
+import { readIfThere } from '../kernel/stored-file.ts';
 import type { EventStream } from '../event/stream.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/message-of.ts';

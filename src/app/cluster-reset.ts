@@ -11,7 +11,7 @@ import { resetMember } from '../cluster/etcd/reset-member.ts';
 import { findPeers, ownResetText, peerResetText, type ResetPlan } from '../cluster/etcd/reset-plan.ts';
 import { ensureCertificates } from '../cluster/certificates.ts';
 import { layoutOf } from '../cluster/layout.ts';
-import { readIfThere, writeAtomically } from '../cluster/stored-file.ts';
+import { readIfThere, writeAtomically } from '../kernel/stored-file.ts';
 import { exitCode } from '../error/codes.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { createEventStream } from '../event/stream.ts';

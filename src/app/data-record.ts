@@ -10,7 +10,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
-import { writeAtomicallySync } from '../cluster/stored-file.ts';
+import { writeAtomicallySync } from '../kernel/stored-file.ts';
 import { compareVersions, parseVersion } from '../component/version.ts';
 import { StartupError } from '../error/startup-error.ts';
 import { messageOf } from '../kernel/message-of.ts';

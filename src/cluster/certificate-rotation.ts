@@ -10,7 +10,7 @@ import { unlink } from 'node:fs/promises';
 import * as z from 'zod';
 import { parseJson } from '../kernel/json.ts';
 import { serviceOf } from './certificate-services.ts';
-import { readIfThere, writeIfChanged } from './stored-file.ts';
+import { readIfThere, writeIfChanged } from '../kernel/stored-file.ts';
 
 const requestSchema = z.object({ version: z.literal(1), askedMs: z.number(), services: z.array(z.string()).max(100) });
 

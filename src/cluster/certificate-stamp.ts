@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { renewalDueMs } from './certificate-check.ts';
 import type { CertificatePlan } from './certificate-plan.ts';
-import { writeAtomically } from './stored-file.ts';
+import { writeAtomically } from '../kernel/stored-file.ts';
 
 /** To be raised with each change of what is judged: older stamps then hold no more. */
 const rules = 1;

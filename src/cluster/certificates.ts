@@ -34,7 +34,7 @@ import type { Rotation } from './certificate-rotation.ts';
 import { certificateStamp } from './certificate-stamp.ts';
 import { layoutOf } from './layout.ts';
 import type { Settings } from './settings.ts';
-import { readIfThere, writeAtomically, writeIfChanged } from './stored-file.ts';
+import { readIfThere, writeAtomically, writeIfChanged } from '../kernel/stored-file.ts';
 
 type Maker = typeof import('./certificate-maker.ts');
 

@@ -11,7 +11,7 @@ import { rememberTables, tablesFile } from './nft-tables.ts';
 import { setMasquerade } from './pod-routes/masquerade.ts';
 import { nameserversOf } from './resolvers.ts';
 import type { Settings } from './settings.ts';
-import { writeIfChanged } from './stored-file.ts';
+import { writeIfChanged } from '../kernel/stored-file.ts';
 
 /** The sandbox image, packed from the pause program by `images`. */
 export const pauseImage = 'k3s-lite.local/pause:1';

@@ -2,7 +2,7 @@
  * Keeps a file as something changing says: one write at a time, and what changes during one is in the next.
  * What cannot be written is told and stops nobody.
  */
-import { writeIfChanged } from './stored-file.ts';
+import { writeIfChanged } from '../kernel/stored-file.ts';
 
 export interface FileKeeper extends Disposable {
   /** It has changed: written now; while a write is under way, once more after it. */

@@ -13,7 +13,7 @@ import { pauseImage } from './config-files.ts';
 import { layoutOf } from './layout.ts';
 import { goArchitecture, packOciArchive, type ImageRecipe } from './oci-archive.ts';
 import type { Settings } from './settings.ts';
-import { readIfThere, writeAtomically } from './stored-file.ts';
+import { readIfThere, writeAtomically } from '../kernel/stored-file.ts';
 import { messageOf } from '../kernel/message-of.ts';
 
 /** File → size and time of its last change when it was imported. */

@@ -11,7 +11,7 @@ import type { Builtin } from '../unit/builtin.ts';
 import { layoutOf } from './layout.ts';
 import { ensureCgroupRoot } from './node-cleanup.ts';
 import type { Settings } from './settings.ts';
-import { readIfThere, writeAtomically } from './stored-file.ts';
+import { readIfThere, writeAtomically } from '../kernel/stored-file.ts';
 
 interface KernelSetting {
   readonly name: string;

@@ -11,7 +11,7 @@ import type { Builtin } from '../unit/builtin.ts';
 import type { KubeCredentials } from './kube-client.ts';
 import { layoutOf } from './layout.ts';
 import { apiServerUrl, hasVips, type Settings } from './settings.ts';
-import { writeIfChanged } from './stored-file.ts';
+import { writeIfChanged } from '../kernel/stored-file.ts';
 
 interface KubeconfigPlan {
   readonly file: string;

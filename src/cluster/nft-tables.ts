@@ -8,7 +8,7 @@ import path from 'node:path';
 import type { BuiltinContext } from '../unit/builtin.ts';
 import { layoutOf } from './layout.ts';
 import type { Settings } from './settings.ts';
-import { readIfThere, writeAtomically } from './stored-file.ts';
+import { readIfThere, writeAtomically } from '../kernel/stored-file.ts';
 
 type Run = BuiltinContext['run'];
 

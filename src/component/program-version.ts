@@ -7,7 +7,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { linkedAbort } from '../kernel/abort.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
-import { fsPromises } from '../kernel/lazily.ts';
+import { writeIfChanged } from '../kernel/stored-file.ts';
 import { runProgram } from '../process/run-program.ts';
 import type { ProgramSpec } from './manifest.ts';
 
@@ -75,7 +75,7 @@ export function versionReader(options: VersionReaderOptions): VersionReader {
       if (!learnt) return;
       const entries = Object.entries(known).slice(-maxEntries);
       // A cache that cannot be written (read-only home) only costs the next start some time.
-      await writeAtomically(file, JSON.stringify(Object.fromEntries(entries))).catch(() => undefined);
+      await writeIfChanged(file, JSON.stringify(Object.fromEntries(entries))).catch(() => undefined);
     },
   };
 }
@@ -113,13 +113,6 @@ function readCache(file: string): VersionCache {
   } catch {
     return {};
   }
-}
-
-async function writeAtomically(file: string, text: string): Promise<void> {
-  await fsPromises().mkdir(path.dirname(file), { recursive: true });
-  const temporary = `${file}.${String(process.pid)}`;
-  await fsPromises().writeFile(temporary, text);
-  await fsPromises().rename(temporary, file);
 }
 
 function limiter(limit: number): <T>(run: () => Promise<T>) => Promise<T> {

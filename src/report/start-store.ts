@@ -1,7 +1,8 @@
 /** Records of starts as files: one per start, named by its time, the last 20 kept. */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Subscriber } from '../event/stream.ts';
+import { writeAtomicallySync } from '../kernel/stored-file.ts';
 import { emptyModel, fold } from './model.ts';
 import { durationsMs, startRecordOf, startRecordSchema, type StartRecord } from './start-record.ts';
 
@@ -48,9 +49,7 @@ export function startRecorder({ dir, onRecord, onError }: StartRecorderOptions):
 export function writeRecord(dir: string, record: StartRecord): string {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const file = path.join(dir, `${new Date(record.startedAtMs).toISOString().replaceAll(':', '-')}.json`);
-  const draft = `${file}.${String(process.pid)}.new`;
-  writeFileSync(draft, `${JSON.stringify(record, undefined, 1)}\n`, { mode: 0o600 });
-  renameSync(draft, file);
+  writeAtomicallySync(file, `${JSON.stringify(record, undefined, 1)}\n`, 0o600);
   for (const old of recordFiles(dir).slice(keptRecords)) rmSync(old, { force: true });
   return file;
 }

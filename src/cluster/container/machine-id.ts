@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Builtin } from '../../unit/builtin.ts';
-import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeIfChanged } from '../../kernel/stored-file.ts';
 import type { ContainerPlace } from './place.ts';
 
 /** Source: machine-id(5). */

@@ -7,7 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Builtin } from '../../unit/builtin.ts';
 import { readMounts } from '../mountinfo.ts';
-import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeIfChanged } from '../../kernel/stored-file.ts';
 import { machineIdFile } from './machine-id.ts';
 import { mount, resolveLinks, type ContainerPlace } from './place.ts';
 

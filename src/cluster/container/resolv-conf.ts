@@ -8,7 +8,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Builtin } from '../../unit/builtin.ts';
 import { nameserversOf } from '../resolvers.ts';
-import { readIfThere } from '../stored-file.ts';
+import { readIfThere } from '../../kernel/stored-file.ts';
 import type { ContainerPlace } from './place.ts';
 
 export interface NodeNames {

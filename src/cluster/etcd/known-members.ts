@@ -5,7 +5,7 @@
  */
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
-import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeIfChanged } from '../../kernel/stored-file.ts';
 import type { EtcdMember } from './etcd-messages.ts';
 
 export interface KnownMembers {

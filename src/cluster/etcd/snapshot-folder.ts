@@ -6,7 +6,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
-import { readIfThere, writeAtomically } from '../stored-file.ts';
+import { readIfThere, writeAtomically } from '../../kernel/stored-file.ts';
 import { seriesOf, snapshotNamePattern } from './snapshot-name.ts';
 
 const recordSchema = z.object({

@@ -8,7 +8,7 @@ import type { Builtin } from '../../unit/builtin.ts';
 import { knownServersText, readKnownServers } from '../discovery/known-servers-file.ts';
 import { withTold } from '../discovery/known-servers.ts';
 import type { Layout } from '../layout.ts';
-import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeIfChanged } from '../../kernel/stored-file.ts';
 import { readToken } from './cluster-token.ts';
 import { readJoinedIfThere, writeJoined } from './joined.ts';
 import type { CriticalSettings } from './wire.ts';

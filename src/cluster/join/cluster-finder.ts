@@ -19,7 +19,7 @@ import {
   type KnownServers,
 } from '../discovery/known-servers.ts';
 import { noHeartbeats, type Heartbeats } from '../peers/peer-health.ts';
-import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeIfChanged } from '../../kernel/stored-file.ts';
 import { findCluster, type FoundCluster, type Tried } from './find-cluster.ts';
 import type { JoinLimits } from './join-request.ts';
 import { originOf, type JoinUrl } from './server-url.ts';

@@ -14,7 +14,7 @@ import { StartupError } from '../../error/startup-error.ts';
 import { parseJson } from '../../kernel/json.ts';
 import type { Secret } from '../../kernel/secret.ts';
 import type { Layout } from '../layout.ts';
-import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeIfChanged } from '../../kernel/stored-file.ts';
 import { caHashOf, formatToken, parseToken, sameSecret, type Token, type TokenUser } from './token.ts';
 
 type Files = Pick<Layout, 'serverTls' | 'serverToken' | 'nodeToken'>;

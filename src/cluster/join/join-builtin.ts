@@ -13,7 +13,7 @@ import { StartupError } from '../../error/startup-error.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Builtin } from '../../unit/builtin.ts';
 import type { Layout } from '../layout.ts';
-import { writeIfChanged } from '../stored-file.ts';
+import { writeIfChanged } from '../../kernel/stored-file.ts';
 import type { ClusterFinder } from './cluster-finder.ts';
 import { joinClient } from './join-client.ts';
 import type { ClientIdentity } from './join-request.ts';

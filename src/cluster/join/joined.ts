@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { StartupError } from '../../error/startup-error.ts';
 import { parseJson } from '../../kernel/json.ts';
-import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeIfChanged } from '../../kernel/stored-file.ts';
 import { criticalSettings } from './wire.ts';
 
 const joinedSchema = z.object({

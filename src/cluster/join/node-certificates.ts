@@ -9,7 +9,7 @@ import { StartupError } from '../../error/startup-error.ts';
 import { readPair, renewalReason } from '../certificate-check.ts';
 import type { LeafPlan } from '../certificate-plan.ts';
 import { readRotation } from '../certificate-rotation.ts';
-import { readIfThere, writeAtomically, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeAtomically, writeIfChanged } from '../../kernel/stored-file.ts';
 import { authorityFor, contentFor } from './issue.ts';
 import type { JoinClient, NodeIdentity } from './join-client.ts';
 import type { ClientIdentity } from './join-request.ts';

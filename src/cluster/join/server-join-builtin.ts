@@ -16,7 +16,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import type { Builtin } from '../../unit/builtin.ts';
 import { rememberAddresses } from '../etcd/known-members.ts';
 import type { Layout } from '../layout.ts';
-import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeIfChanged } from '../../kernel/stored-file.ts';
 import type { ClusterFinder } from './cluster-finder.ts';
 import { writeTokens } from './cluster-token.ts';
 import { joinClient } from './join-client.ts';

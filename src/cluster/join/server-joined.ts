@@ -1,7 +1,7 @@
 /** What a further server was told when it joined, kept for its next starts: whoever told it may be gone by then. */
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
-import { readIfThere, writeIfChanged } from '../stored-file.ts';
+import { readIfThere, writeIfChanged } from '../../kernel/stored-file.ts';
 import { criticalSettings } from './wire.ts';
 
 const schema = z.object({

@@ -4,7 +4,7 @@
  * unknown; whether an object is really ours to delete is asked of the object itself.
  */
 import * as z from 'zod';
-import { readIfThere, writeAtomically } from '../stored-file.ts';
+import { readIfThere, writeAtomically } from '../../kernel/stored-file.ts';
 
 const refSchema = z.object({
   apiVersion: z.string(),

@@ -14,7 +14,7 @@ import { etcdClient, type EtcdClient } from '../etcd/etcd-client.ts';
 import type { EtcdMember } from '../etcd/etcd-messages.ts';
 import { readKnownMembers, rememberMembers } from '../etcd/known-members.ts';
 import type { Layout } from '../layout.ts';
-import { writeIfChanged } from '../stored-file.ts';
+import { writeIfChanged } from '../../kernel/stored-file.ts';
 import { etcdAccess, othersOf, type OwnMember } from './own-member.ts';
 import { initialCluster, planMember } from './plan-member.ts';
 

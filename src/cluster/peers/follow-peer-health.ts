@@ -5,7 +5,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { wakeablePause } from '../../kernel/wakeable-pause.ts';
 import { watchFile } from '../../kernel/watch-file.ts';
-import { readIfThere } from '../stored-file.ts';
+import { readIfThere } from '../../kernel/stored-file.ts';
 import { noHeartbeats, readPeerHealth, type Heartbeats } from './peer-health.ts';
 
 export interface PeerHealthFile {

@@ -12,7 +12,7 @@ import { hostOfServer } from '../../probe/connection.ts';
 import { parseAddress } from '../ipv4.ts';
 import { fileKeeper } from '../file-keeper.ts';
 import { followNodes, type NodesClient } from '../follow-nodes.ts';
-import { readIfThere } from '../stored-file.ts';
+import { readIfThere } from '../../kernel/stored-file.ts';
 import { heartbeatLink } from './heartbeat-link.ts';
 import { startHeartbeatServer } from './heartbeat-server.ts';
 import { followMemberAddresses } from './follow-member-addresses.ts';

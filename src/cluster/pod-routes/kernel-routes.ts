@@ -6,7 +6,7 @@ import * as z from 'zod';
 import type { Exit } from '../../error/readiness-error.ts';
 import { parseJson } from '../../kernel/json.ts';
 import type { Builtin } from '../../unit/builtin.ts';
-import { writeAtomically } from '../stored-file.ts';
+import { writeAtomically } from '../../kernel/stored-file.ts';
 import { routeChanges, type Route } from './wanted-routes.ts';
 
 /** Free in /etc/iproute2/rt_protos; those up to 4 are the kernel's. Source: rtnetlink(7), `rtm_protocol`. */

@@ -3,10 +3,11 @@
  * that whatever ends us, the next start knows what to take away. After a power cut the kernel has
  * none of them, so that the file need not have reached the disk.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { parseJson } from '../../kernel/json.ts';
+import { readIfThere, writeAtomically } from '../../kernel/stored-file.ts';
 import type { Placed } from './network-state.ts';
 
 const fileSchema = z.object({
@@ -24,10 +25,7 @@ export function journalIn(stateDir: string): Journal {
   let written: string | undefined;
   return {
     async read() {
-      const text = await readFile(file, 'utf8').catch((error: unknown) => {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-        throw error;
-      });
+      const text = (await readIfThere(file)) ?? '';
       const parsed = fileSchema.safeParse(parseJson(text));
       return parsed.success ? parsed.data.addresses : [];
     },
@@ -35,9 +33,7 @@ export function journalIn(stateDir: string): Journal {
       const text = `${JSON.stringify({ addresses: placed })}\n`;
       if (text === written) return;
       await mkdir(stateDir, { recursive: true, mode: 0o700 });
-      // One writer at a time: nobody else has this name.
-      await writeFile(`${file}.new`, text, { mode: 0o600 });
-      await rename(`${file}.new`, file);
+      await writeAtomically(file, text, 0o600);
       written = text;
     },
   };

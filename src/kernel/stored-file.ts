@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { fsPromises } from '../kernel/lazily.ts';
+import { fsPromises } from './lazily.ts';
 
 /** The file's text, or undefined when there is none. */
 export async function readIfThere(file: string): Promise<string | undefined> {
