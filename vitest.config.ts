@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Those that use test/kit/matrix.ts are tried in part, and whole by `npm run test:long`, which says so. */
 const isWhole = process.env['TEST_MATRIX'] === 'whole';
@@ -7,6 +8,17 @@ const cluster = new URL('test/cluster/', import.meta.url);
 const matrices = readdirSync(cluster)
   .filter((name) => name.endsWith('.test.ts') && readFileSync(new URL(name, cluster), 'utf8').includes('kit/matrix.ts'))
   .map((name) => `test/cluster/${name}`);
+
+/** These take longest. Where nothing is known of earlier runs vitest begins with large files, and would end with one of them alone. */
+const longest = ['executor/simulation-small.test.ts', 'executor/simulation-large.test.ts', 'cli/up-process.test.ts'];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification) => longest.some((name) => moduleId.endsWith(name));
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
 
 /**
  * fast: pure logic and small real processes, in parallel. real: the real components, one file at a
@@ -19,6 +31,7 @@ export default defineConfig({
   test: {
     // Half of the fast tests' time is waiting for small processes: a core kept free would be idle.
     maxWorkers: '100%',
+    sequence: { sequencer: LongestFirst },
     // What was found instead is told whole: the log may be all that is left of a run.
     chaiConfig: { truncateThreshold: 500 },
     reporters: ['default', ['json', { outputFile: '.cache/test-report.json' }]],
