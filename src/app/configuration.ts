@@ -29,16 +29,20 @@ export interface ConfigurationInput {
 export async function readConfiguration({ options, env, cwd, uid }: ConfigurationInput): Promise<Configuration> {
   const fromLine = pickKnown(options);
   const fromEnv = readEnv(env);
-  const dataDir = fromLine['data-dir'] ?? fromEnv['data-dir'];
-  const place = pathsOf({ dataDir: typeof dataDir === 'string' ? path.resolve(cwd, dataDir) : undefined, env, uid });
+  const placeOf = ({ 'data-dir': dataDir }: FlagValues) => {
+    if (typeof dataDir !== 'string') return pathsOf({ dataDir: undefined, env, uid });
+    // Taken from the working folder it would be that folder: a variable of a script was not set.
+    if (dataDir === '') throw new StartupError('ERR_CONFIG', 'data-dir is empty: give a folder, or leave it out', {});
+    return pathsOf({ dataDir: path.resolve(cwd, dataDir), env, uid });
+  };
+  const place = placeOf({ ...fromEnv, ...fromLine });
   const named = fromLine['config'] ?? fromEnv['config'];
   const file = typeof named === 'string' ? path.resolve(cwd, named) : path.join(place.configDir, 'config.yaml');
   if (typeof named === 'string' && !existsSync(file)) {
     throw new StartupError('ERR_CONFIG', `cannot read the configuration: there is no ${file}`, { file });
   }
   const values = { ...(await readConfigurationFiles(file)), ...fromEnv, ...fromLine };
-  const finalDir = values['data-dir'];
-  const paths = pathsOf({ dataDir: typeof finalDir === 'string' ? path.resolve(cwd, finalDir) : undefined, env, uid });
+  const paths = placeOf(values);
   return { paths, values, dropInDirs: [path.join(paths.configDir, 'units.d')] };
 }
 

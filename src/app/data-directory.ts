@@ -1,5 +1,5 @@
 /** Takes the data directory for this k3s-lite, and what an earlier one left running in it: adopted if it matches, else ended. */
-import { mkdirSync, rmdirSync, rmSync } from 'node:fs';
+import { rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { layoutOf } from '../cluster/layout.ts';
 import { makePrivateFolder } from '../control/socket-file.ts';
@@ -8,6 +8,7 @@ import { noticeTo } from '../event/notice.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { makePrivateFolders } from '../kernel/make-folders.ts';
 import { planAdoption, type SameProgram } from '../executor/plan-adoption.ts';
 import { endLeftovers, findLeftovers, type Leftover, type LeftoverOptions } from '../process/leftover.ts';
 import { lockDataDirectory } from '../process/lock.ts';
@@ -37,7 +38,7 @@ export interface Claim extends Disposable {
 
 /** @throws StartupError ERR_CONFIG that names the folder that cannot be made or written */
 export function makeFolders(...folders: readonly string[]): void {
-  for (const folder of folders) writing(folder, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+  for (const folder of folders) writing(folder, () => makePrivateFolders(folder));
 }
 
 /**

@@ -44,7 +44,7 @@ export async function runCommandLine(argv: readonly string[], io: ProcessIo = pr
       return exitCode.usage;
     }
     await program.parseAsync([...words], { from: 'user' });
-    return code === exitCode.ok && io.hasLostOutput() ? exitCode.bug : code;
+    return code === exitCode.ok && (await io.hasLostOutput()) ? exitCode.bug : code;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return exitCode.ok;

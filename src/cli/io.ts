@@ -8,8 +8,8 @@ import type { Io } from './command.ts';
 const unlimitedColumns = 10_000;
 
 export interface ProcessIo extends Io {
-  /** Something of the output could not be written, and not because its reader went away. */
-  hasLostOutput(): boolean;
+  /** Something of the output could not be written, and not because its reader went away. Known when all of it has been tried. */
+  hasLostOutput(): Promise<boolean>;
 }
 
 export function processIo(): ProcessIo {
@@ -30,7 +30,15 @@ export function processIo(): ProcessIo {
     errIsTty: isTty(stderr),
     columns: stdout.columns || unlimitedColumns,
     colour: forced || (isTerminal && env['NO_COLOR'] === undefined && env['TERM'] !== 'dumb'),
-    hasLostOutput: () => hasLostOutput,
+    async hasLostOutput() {
+      // Of a file too Node.js tells the failure in a later turn.
+      await new Promise<void>((resolve) => {
+        stdout.write('', () => {
+          resolve();
+        });
+      });
+      return hasLostOutput;
+    },
   };
 }
 

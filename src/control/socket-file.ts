@@ -4,11 +4,12 @@
  * Node.js cannot ask the peer of a unix socket who it is (SO_PEERCRED), so permissions do it: the
  * socket is 0600 in a folder that is 0700, below folders that nobody else can rename.
  */
-import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import type { Server } from 'node:net';
 import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
 import { net } from '../kernel/lazily.ts';
+import { makePrivateFolders } from '../kernel/make-folders.ts';
 
 /** Bytes of a unix socket's path. Source: unix(7), sun_path holds 108 with the closing zero. */
 const maxSocketPath = 107;
@@ -40,7 +41,7 @@ export async function listenPrivately(server: Server, socketPath: string): Promi
  * @throws StartupError ERR_CONTROL if somebody else could
  */
 export function makePrivateFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makePrivateFolders(folder);
   const uid = process.getuid?.() ?? 0;
   const own = lstatSync(folder);
   if (!own.isDirectory() || own.uid !== uid) {

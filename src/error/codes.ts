@@ -41,7 +41,8 @@ export const errorCodes = {
   },
   ERR_SPAWN: {
     meaning: 'A program could not be started: it is missing, not executable, or its user or folder does not exist.',
-    remedy: 'Check the first word of `run` in the unit file, and `k3s-lite components list`.',
+    remedy:
+      'Mend what the message names: the first word of `run` (`k3s-lite components list` shows what is found), or `cwd`, `user`, `group`, `envFile` or `secrets` of the unit.',
     exitCode: exitCode.notReady,
   },
   ERR_EXITED: {

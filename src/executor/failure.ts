@@ -62,9 +62,10 @@ export function exitError(facts: FailureFacts, exit: Exit): ReadinessError {
   return new ReadinessError('ERR_EXITED', { ...detailOf({ ...facts, hint }, 'process', reason), exit });
 }
 
+/** Without output: what is in the log is of an earlier generation. */
 export function spawnError(facts: FailureFacts, cause: unknown): ReadinessError {
   const message = messageOf(cause);
-  return new ReadinessError('ERR_SPAWN', detailOf(facts, 'spawn', message), { cause });
+  return new ReadinessError('ERR_SPAWN', detailOf({ ...facts, lastLogLines: [] }, 'spawn', message), { cause });
 }
 
 /** A task or builtin that did not end in time, or a builtin that threw. */

@@ -2,12 +2,12 @@
  * An executor on this machine: real processes, real probes. What the library exports and what
  * `up` runs; a test constructs `createExecutor` with ports of its own instead.
  */
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { noticeTo } from '../event/notice.ts';
 import { createEventStream, type EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
+import { makePrivateFolders } from '../kernel/make-folders.ts';
 import { createProbe } from '../probe/create-probe.ts';
 import { createListenWatch } from '../probe/listen-watch.ts';
 import { createNotifyPort } from '../probe/notify-socket.ts';
@@ -53,7 +53,7 @@ export interface LocalExecutor extends Executor, AsyncDisposable {
 export function createLocalExecutor(options: LocalExecutorOptions): LocalExecutor {
   const { graph, dataDir, instance, clock = systemClock, env = process.env } = options;
   const { runDir = path.join(dataDir, 'run'), events = createEventStream({ clock }) } = options;
-  for (const dir of [dataDir, runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+  for (const dir of [dataDir, runDir]) makePrivateFolders(dir);
   const notice = noticeTo(events, 'info');
   const cgroup = openCgroup(graph, instance, notice);
   const layer = createProcessLayer({

@@ -194,7 +194,10 @@ export function createReload(world: ReloadWorld): Reload {
   return {
     planReload: planOf,
     async reload(graph, options = {}) {
-      if (isRunning) throw new StartupError('ERR_CONTROL', 'another reload is running', { reason: 'busy' });
+      if (isRunning) {
+        const hint = 'reload again when it has ended: when what it restarts is ready, or has failed and is as before';
+        throw new StartupError('ERR_CONTROL', 'another reload is running', { reason: 'busy', hint });
+      }
       giveUpWhenClosing();
       isRunning = true;
       try {

@@ -14,17 +14,9 @@
  * not get it steps back, because two containers on one volume must not both run. It comes second,
  * so that who is refused can always name the holder.
  */
-import {
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { linkSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makePrivateFolders } from '../kernel/make-folders.ts';
 import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
 import { isAlive, type ProcReader, systemProc } from './proc-reader.ts';
@@ -63,7 +55,7 @@ const maxTurns = 1000;
  */
 export function lockDataDirectory({ dataDir, contact, wallMs, proc = systemProc }: LockOptions): Disposable {
   const folder = path.join(dataDir, 'lock');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makePrivateFolders(folder);
   const own: Holder = {
     pid: process.pid,
     startTicks: proc.stat(process.pid)?.startTicks ?? 0,

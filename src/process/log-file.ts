@@ -187,6 +187,7 @@ export function openLogFile(path: string, { maxBytes, maxFiles }: LogLimits): Lo
     read: readAt,
     last(count, wantedFrom, withUnterminated) {
       const end = base + size();
+      if (count === 0) return [];
       // What was dropped has lines of nobody before it.
       const from = olderEnd < base ? Math.max(wantedFrom, base) : wantedFrom;
       const blocks: Buffer[] = [];

@@ -18,3 +18,13 @@ test('a configuration file that cannot be read is a mistake of configuration tha
     rmSync(folder, { recursive: true, force: true });
   }
 });
+
+test.each([
+  ['the command line', { options: { dataDir: '' }, env: {} }],
+  ['the environment', { options: {}, env: { K3S_LITE_DATA_DIR: '' } }],
+])('an empty data directory of %s is refused: the working folder would be it', async (_where, given) => {
+  await expect(readConfiguration({ ...given, cwd: tmpdir(), uid: 0 })).rejects.toMatchObject({
+    code: 'ERR_CONFIG',
+    message: expect.stringContaining('data-dir is empty') as string,
+  });
+});

@@ -5,7 +5,7 @@ import { capturedIo } from '../kit/captured-io.ts';
 
 async function say(...argv: string[]): Promise<{ readonly code: number; readonly err: string }> {
   const { io, err } = capturedIo();
-  const code = await runCommandLine(argv, { ...io, hasLostOutput: () => false });
+  const code = await runCommandLine(argv, { ...io, hasLostOutput: () => Promise.resolve(false) });
   return { code, err: err() };
 }
 

@@ -39,6 +39,16 @@ test('an `up` whose standard output is on a full disk says so once, keeps its un
   expect(code).toBe(1);
 });
 
+test('a command whose output does not reach its file fails', async () => {
+  await using here = place({ sleeper });
+  const full = openSync('/dev/full', 'w');
+  const { ended } = here.run(['plan'], full);
+  closeSync(full);
+  const { code, err } = await ended;
+  expect(err).toContain('cannot write to standard output: ENOSPC');
+  expect(code).toBe(1);
+});
+
 test('an `up --wait` that is killed before everything is ready leaves a supervisor that goes on', async () => {
   await using here = place({
     slow: 'about: Ready when a file is there\nrun: [sleep, "300"]\nready: {file: "${dataDir}/go"}\n',
