@@ -8,7 +8,7 @@ import { noticeTo } from '../event/notice.ts';
 import type { EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { makePrivateFolders } from '../kernel/make-folders.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 import { planAdoption, type SameProgram } from '../executor/plan-adoption.ts';
 import { endLeftovers, findLeftovers, type Leftover, type LeftoverOptions } from '../process/leftover.ts';
 import { lockDataDirectory } from '../process/lock.ts';
@@ -38,7 +38,7 @@ export interface Claim extends Disposable {
 
 /** @throws StartupError ERR_CONFIG that names the folder that cannot be made or written */
 export function makeFolders(...folders: readonly string[]): void {
-  for (const folder of folders) writing(folder, () => makePrivateFolders(folder));
+  for (const folder of folders) writing(folder, () => makeFolderWithParents(folder));
 }
 
 /**

@@ -2,10 +2,11 @@
  * The inner state of a running k3s-lite as one JSON file, for somebody who has to find out why it does
  * what it does: SIGUSR2 and `k3s-lite dump`. Secrets in command lines are `***`, as in all events.
  */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { redactEvent } from '../event/envelope-json.ts';
 import type { Executor } from '../executor/executor-api.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 import { version } from './version.ts';
 
 /** Dumps that are kept; older ones are removed. */
@@ -43,7 +44,7 @@ export function dumpState({ executor, logDir, now }: DumpOptions): string {
       .history(events.lastSeq - dumpedEvents + 1)
       .map((envelope) => ({ ...envelope, event: redactEvent(envelope.event) })),
   };
-  mkdirSync(logDir, { recursive: true, mode: 0o700 });
+  makeFolderWithParents(logDir);
   const name = `k3s-lite-state-${new Date(now.wallMs).toISOString().replaceAll(':', '-')}.json`;
   const file = path.join(logDir, name);
   writeFileSync(file, `${JSON.stringify(state, undefined, 1)}\n`, { mode: 0o600 });

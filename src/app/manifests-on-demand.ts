@@ -5,9 +5,10 @@
  *
  * Once started it stays: it watches by itself, and what files have made that are gone is to be deleted.
  */
-import { mkdirSync, readdirSync, readFileSync, watch } from 'node:fs';
+import { readdirSync, readFileSync, watch } from 'node:fs';
 import type { Executor } from '../executor/executor-api.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 import { messageOf } from '../kernel/message-of.ts';
 
 /** The shipped unit. */
@@ -45,7 +46,7 @@ export function manifestsOnDemand({ place, executor, notice }: ManifestsOnDemand
     }
   };
   try {
-    mkdirSync(place.manifests, { recursive: true, mode: 0o700 });
+    makeFolderWithParents(place.manifests);
     const watcher = watch(place.manifests, { persistent: false }, look);
     watcher.on('error', () => watcher.close());
     // What came between the first look and now.

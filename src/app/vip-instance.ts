@@ -3,10 +3,11 @@
  * one of the same folder is refused, so the one before it is dead, and its Lease may be taken at once.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, writeFileSync, readFileSync } from 'node:fs';
+import { writeFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
 import { takeFlock } from '../process/flock.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 
 export interface VipInstance extends Disposable {
   readonly identity: string;
@@ -16,7 +17,7 @@ export interface VipInstance extends Disposable {
 
 /** @throws StartupError ERR_LOCKED when another process of this folder lives */
 export function vipInstance(stateDir: string, node: string): VipInstance {
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  makeFolderWithParents(stateDir);
   const lock = takeFlock(stateDir);
   if (lock.state === 'taken') {
     throw new StartupError('ERR_LOCKED', `another process looks after the virtual addresses of ${node}: ${stateDir}`, {

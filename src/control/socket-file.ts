@@ -9,7 +9,7 @@ import type { Server } from 'node:net';
 import path from 'node:path';
 import { StartupError } from '../error/startup-error.ts';
 import { net } from '../kernel/lazily.ts';
-import { makePrivateFolders } from '../kernel/make-folders.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 
 /** Bytes of a unix socket's path. Source: unix(7), sun_path holds 108 with the closing zero. */
 const maxSocketPath = 107;
@@ -41,7 +41,7 @@ export async function listenPrivately(server: Server, socketPath: string): Promi
  * @throws StartupError ERR_CONTROL if somebody else could
  */
 export function makePrivateFolder(folder: string): void {
-  makePrivateFolders(folder);
+  makeFolderWithParents(folder);
   const uid = process.getuid?.() ?? 0;
   const own = lstatSync(folder);
   if (!own.isDirectory() || own.uid !== uid) {

@@ -7,7 +7,7 @@ import { noticeTo } from '../event/notice.ts';
 import { createEventStream, type EventStream } from '../event/stream.ts';
 import type { UnitGraph } from '../graph/unit-graph.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
-import { makePrivateFolders } from '../kernel/make-folders.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 import { createProbe } from '../probe/create-probe.ts';
 import { createListenWatch } from '../probe/listen-watch.ts';
 import { createNotifyPort } from '../probe/notify-socket.ts';
@@ -53,7 +53,7 @@ export interface LocalExecutor extends Executor, AsyncDisposable {
 export function createLocalExecutor(options: LocalExecutorOptions): LocalExecutor {
   const { graph, dataDir, instance, clock = systemClock, env = process.env } = options;
   const { runDir = path.join(dataDir, 'run'), events = createEventStream({ clock }) } = options;
-  for (const dir of [dataDir, runDir]) makePrivateFolders(dir);
+  for (const dir of [dataDir, runDir]) makeFolderWithParents(dir);
   const notice = noticeTo(events, 'info');
   const cgroup = openCgroup(graph, instance, notice);
   const layer = createProcessLayer({

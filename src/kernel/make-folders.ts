@@ -8,10 +8,10 @@ import path from 'node:path';
  *
  * @throws the file system's error
  */
-export function makePrivateFolders(folder: string): void {
+export function makeFolderWithParents(folder: string): void {
   if (isFolder(folder)) return;
   const above = path.dirname(folder);
-  if (above !== folder) makePrivateFolders(above);
+  if (above !== folder) makeFolderWithParents(above);
   try {
     mkdirSync(folder, { mode: 0o700 });
   } catch (error) {

@@ -12,6 +12,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmdirSync, rmSync } from 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../kernel/clock.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 import { dgramSocket } from './dgram-socket.ts';
 import { readDatagram, silentState } from './notify-state.ts';
 import type { NotifyPort, NotifySocket, NotifyState } from './notify-port.ts';
@@ -58,7 +59,7 @@ export function createNotifyPort({ dir, openDir, clock }: NotifyPortOptions): No
         const remove = () => rmSync(folder, { recursive: true, force: true });
         return openSocket({ path: join(folder, String(opened)), clock, remove });
       }
-      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      makeFolderWithParents(dir);
       chmodSync(dir, 0o700);
       const path = socketPath(dir, name, opened);
       return openSocket({ path, clock, remove: () => rmSync(path, { force: true }) });
@@ -66,7 +67,7 @@ export function createNotifyPort({ dir, openDir, clock }: NotifyPortOptions): No
     reopen(path, heard, ownerUid) {
       const folder = dirname(path);
       if (ownerUid !== undefined && folder === openDir) return openFor(ownerUid, path, { ...silentState, ...heard });
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolderWithParents(folder);
       const removed = folder.startsWith(privateFolder) ? folder : path;
       const remove = () => rmSync(removed, { recursive: true, force: true });
       return openSocket({ path, clock, remove, heard: { ...silentState, ...heard } });

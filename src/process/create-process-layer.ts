@@ -6,9 +6,9 @@
  *
  * Not here: the life of one run (launch-run.ts, adopt-run.ts, end-run.ts).
  */
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../kernel/clock.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 import { adoptRun } from './adopt-run.ts';
 import type { CgroupTree } from './cgroup.ts';
 import { createExitWatch } from './exit-watch.ts';
@@ -54,7 +54,7 @@ export interface ProcessLayer extends ProcessPort, AsyncDisposable {
 export function createProcessLayer(options: ProcessLayerOptions): ProcessLayer {
   const { clock, logDir, cgroup: tree, limitGroups, marker, logLimits = defaultLogLimits, proc = systemProc } = options;
   const { notice = () => undefined } = options;
-  mkdirSync(logDir, { recursive: true, mode: 0o700 });
+  makeFolderWithParents(logDir);
   const supervisor = `${String(process.pid)}-${String(proc.stat(process.pid)?.startTicks ?? 0)}`;
   const logs = new Map<string, UnitLog>();
   /** The present run of each unit. */

@@ -16,9 +16,9 @@
  */
 import { linkSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { makePrivateFolders } from '../kernel/make-folders.ts';
 import * as z from 'zod';
 import { StartupError } from '../error/startup-error.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 import { isAlive, type ProcReader, systemProc } from './proc-reader.ts';
 import { takeFlock } from './flock.ts';
 import { errnoOf } from './spawn-error.ts';
@@ -55,7 +55,7 @@ const maxTurns = 1000;
  */
 export function lockDataDirectory({ dataDir, contact, wallMs, proc = systemProc }: LockOptions): Disposable {
   const folder = path.join(dataDir, 'lock');
-  makePrivateFolders(folder);
+  makeFolderWithParents(folder);
   const own: Holder = {
     pid: process.pid,
     startTicks: proc.stat(process.pid)?.startTicks ?? 0,

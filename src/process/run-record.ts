@@ -7,11 +7,12 @@
  *
  * Written without fsync: after a crash of the machine nothing of it is true any more (`bootId`).
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
 import { parseJson } from '../kernel/json.ts';
 import { lazily } from '../kernel/lazily.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 import { errnoOf } from './spawn-error.ts';
 
 const version = 1;
@@ -84,7 +85,7 @@ export interface RunRecords {
 
 /** @param directory - made with mode 0700; one file per unit, mode 0600 */
 export function openRunRecords(directory: string, notice: Notice): RunRecords {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeFolderWithParents(directory);
   const fileOf = (unit: string) => path.join(directory, `${unit}.json`);
   /** Units of which there is a record that we wrote. */
   const written = new Set<string>();

@@ -2,11 +2,12 @@
  * One opening of k3s-lite's own log, by pino, until it is ended or a write fails. What it could not
  * write is given up then: at the end of the process the destination would try for ever (a full disk).
  */
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger, pino as Pino } from 'pino';
 import { rotateByName, type RotationLimits } from './rotate-by-name.ts';
 import { withoutSecrets } from './without-secrets.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 
 export interface LogWriter {
   readonly log: Logger;
@@ -33,7 +34,7 @@ export function openLogWriter(pino: typeof Pino, options: LogWriterOptions): Log
   const { file, level, limits } = options;
   let lastLine: string;
   try {
-    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    makeFolderWithParents(path.dirname(file));
     // Only to see that it can be: the destination opens it again, also after each rotation.
     lastLine = cutHalfLine(file);
   } catch (error) {

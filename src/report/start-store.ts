@@ -1,7 +1,8 @@
 /** Records of starts as files: one per start, named by its time, the last 20 kept. */
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Subscriber } from '../event/stream.ts';
+import { makeFolderWithParents } from '../kernel/make-folders.ts';
 import { writeAtomicallySync } from '../kernel/stored-file.ts';
 import { emptyModel, fold } from './model.ts';
 import { durationsMs, startRecordOf, startRecordSchema, type StartRecord } from './start-record.ts';
@@ -47,7 +48,7 @@ export function startRecorder({ dir, onRecord, onError }: StartRecorderOptions):
 
 /** Writes a record, whole or not at all, and removes the oldest beyond 20. Returns its file. */
 export function writeRecord(dir: string, record: StartRecord): string {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  makeFolderWithParents(dir);
   const file = path.join(dir, `${new Date(record.startedAtMs).toISOString().replaceAll(':', '-')}.json`);
   writeAtomicallySync(file, `${JSON.stringify(record, undefined, 1)}\n`, 0o600);
   for (const old of recordFiles(dir).slice(keptRecords)) rmSync(old, { force: true });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { makePrivateFolders } from '../../src/kernel/make-folders.ts';
+import { makeFolderWithParents } from '../../src/kernel/make-folders.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'k3s-lite-folders-'));
 afterAll(() => {
@@ -11,12 +11,12 @@ afterAll(() => {
 
 test('what is missing is made for its owner alone, and what is there is left', () => {
   const deep = path.join(folder, 'a', 'b', 'c');
-  makePrivateFolders(deep);
-  makePrivateFolders(deep);
+  makeFolderWithParents(deep);
+  makeFolderWithParents(deep);
   for (const made of [deep, path.dirname(deep), path.join(folder, 'a')])
     expect(statSync(made).mode & 0o777).toBe(0o700);
   symlinkSync(deep, path.join(folder, 'link'));
-  makePrivateFolders(path.join(folder, 'link', 'd'));
+  makeFolderWithParents(path.join(folder, 'link', 'd'));
   expect(statSync(path.join(deep, 'd')).isDirectory()).toBe(true);
 });
 
@@ -28,6 +28,6 @@ test.each([
 ])('%s is refused by the error of the file system (%s), at once', (place, code) => {
   writeFileSync(path.join(folder, 'file'), '');
   expect(() => {
-    makePrivateFolders(place);
+    makeFolderWithParents(place);
   }).toThrow(expect.objectContaining({ code }) as Error);
 });
