@@ -78,9 +78,8 @@ function configMap(name: string, value: string): object {
 
 test('everything is applied when `up` is ready, whatever the order of the files', async () => {
   expect(await answer('settings', '-n', 'shop')).toBe('1');
+  expect(await get('gadget', 'one', '-o', 'jsonpath={.spec.size}')).toBe('1');
   expect(await answer('listed')).toBe('yes');
-  // Of a kind that the API server may serve a moment after it says so: then it is tried again.
-  await expect.poll(() => get('gadget', 'one', '-o', 'jsonpath={.spec.size}'), patience).toBe('1');
 });
 
 test('a file with a mistake says where, in the status and in the log; the unit is ready all the same', async () => {
